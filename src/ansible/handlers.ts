@@ -64,14 +64,12 @@ export class Handlers {
   }
 
   /** Notify the handler with a name, and all that listen to it. Fails with `PLAYBOOK_INVALID` when there is none. */
-  notify(name: string, from: Frame): void {
+  notify(name: string): void {
     let found = false;
     const own = this.#handlers.findLast((handler) => {
       const called = this.#nameOf(handler);
-      if (called === name && (handler.role === undefined || from.role === undefined || called !== ""))
-        return true;
       const { role } = handler;
-      return role !== undefined && name === `${role.node.name} : ${called}`;
+      return called !== "" && (called === name || `${role?.node.name} : ${called}` === name);
     });
     if (own !== undefined) {
       found = true;

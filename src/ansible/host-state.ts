@@ -14,7 +14,6 @@ export class HostState {
   readonly templates = new Set<string>();
   /** `set_fact` with `cacheable`. */
   readonly cached: Record<string, unknown> = {};
-  readonly stats: Record<string, unknown> = {};
   isGathered = false;
 
   /** Take a module's `ansible_facts`. */

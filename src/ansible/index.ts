@@ -5,8 +5,8 @@ import { decodeWhole } from "../vars/whole-value.ts";
 import { Interpreter } from "./interpreter.ts";
 import type { PlaybookTree, PlayNode } from "./ir.ts";
 import { createModules } from "./modules/registry.ts";
-import { outlinePlay } from "./outline.ts";
-import { countTasks, PlayRun } from "./play.ts";
+import { countTasks, outlinePlay } from "./outline.ts";
+import { PlayRun } from "./play.ts";
 import { fillTree, fillVaulted } from "./vaulted.ts";
 
 /**
@@ -43,7 +43,6 @@ function definePlay(
         return outlinePlay(tree, play);
       },
       roles: play.roles.map(({ name }) => name),
-      actions: [],
       ...(tree.needsController === undefined ? {} : { needsController: tree.needsController }),
       estimate: countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]),
       run: async (host: ProgramHost) => {

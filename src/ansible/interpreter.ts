@@ -129,7 +129,6 @@ export class Interpreter {
       initial: CONTROLLER.has(this.host.job.host) ? { ansible_python_interpreter: "/usr/bin/python3" } : {},
       inventory: this.host.job.vars,
       play: this.play.vars,
-      prompted: {},
       files: this.#varsFiles,
       extra: this.host.job.extraVars ?? {},
       magic: this.#magic,
@@ -226,7 +225,7 @@ export class Interpreter {
   }
 
   /** Make a role ready for use: its vars and defaults read, its dependencies made. */
-  instance(use: RoleUseNode, parents: readonly RoleInstance[] = [], params: Vars = {}): RoleInstance {
+  instance(use: RoleUseNode, parents: readonly RoleInstance[] = []): RoleInstance {
     const key = use.role ?? this.tree.roleNames[use.name];
     const node = key === undefined ? undefined : this.tree.roles[key];
     if (node === undefined)
@@ -237,7 +236,7 @@ export class Interpreter {
       use,
       vars: this.#roleFile(node.path, "vars", use.from.vars),
       defaults: this.#roleFile(node.path, "defaults", use.from.defaults),
-      params: { ...use.params, ...params },
+      params: use.params,
       given,
       parents,
       dependencies: [] as readonly RoleInstance[],

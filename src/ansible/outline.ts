@@ -64,3 +64,12 @@ function listRole(tree: PlaybookTree, use: RoleUseNode, around: Around): readonl
 function tagsOf({ tags = [] }: Keys): readonly string[] {
   return [tags].flat().map(String);
 }
+
+/** Count the tasks in statements, as far as they are known. */
+export function countTasks(nodes: readonly Node[]): number {
+  return nodes.reduce((sum, node) => {
+    if (node.kind === "task") return sum + 1;
+    if (node.kind === "role") return sum;
+    return sum + countTasks(node.block) + countTasks(node.rescue) + countTasks(node.always);
+  }, 0);
+}

@@ -1,4 +1,4 @@
-import { VolleyError } from "../core/errors.ts";
+import { messageOf, VolleyError } from "../core/errors.ts";
 import type { TaskRef } from "../core/events.ts";
 import type { Result } from "../core/result.ts";
 import { isRecord } from "../core/values/value.ts";
@@ -9,9 +9,11 @@ import type { ProgramHost } from "../engine/program.ts";
 import { whenAnswered } from "../engine/render.ts";
 import { conditionsOf, type Frame, inherited, type RoleInstance, tagsOf } from "./frame.ts";
 import { Handlers } from "./handlers.ts";
+import { frameOfIncluded } from "./included-frame.ts";
 import type { Interpreter } from "./interpreter.ts";
 import type { BlockNode, Node, RoleStatementNode, TaskNode } from "./ir.ts";
 import { includedBy } from "./modules/includes.ts";
+import { countTasks } from "./outline.ts";
 import type { Register } from "./register.ts";
 import { runTask, type TaskEnd } from "./run-task.ts";
 import { allDependencies } from "./vars.ts";
@@ -65,7 +67,7 @@ export class PlayRun {
     } catch (thrown) {
       if (thrown instanceof TaskFailure) {
         failed = true;
-        if (this.#forcesHandlers) failed = await this.#flushAfterFailure();
+        if (this.#forcesHandlers) await this.#flushAfterFailure();
       } else if (thrown instanceof RunCancelled) cancelled = true;
       else if (!(thrown instanceof PlayEnded)) throw thrown;
     }
@@ -89,13 +91,12 @@ export class PlayRun {
       : this.#interpreter.templar(this.#root).bool(given);
   }
 
-  async #flushAfterFailure(): Promise<boolean> {
+  async #flushAfterFailure(): Promise<void> {
     try {
       await this.#flush();
     } catch (thrown) {
       if (!(thrown instanceof TaskFailure)) throw thrown;
     }
-    return true;
   }
 
   async #sections(): Promise<void> {
@@ -108,7 +109,7 @@ export class PlayRun {
     for (const role of uses) this.#waiting += this.#countRole(role);
     this.#handlers.takeLeftOver(this.#host.leftOver);
     await this.#gather();
-    await this.#attempt(() => interpreter.readVarsFiles());
+    await this.#attempt("vars_files", () => interpreter.readVarsFiles());
     await this.#statements(play.preTasks, this.#root);
     await this.#flush();
     for (const role of uses) await this.#role(role, this.#root, true);
@@ -129,26 +130,15 @@ export class PlayRun {
     }
   }
 
-  /** Do work of the play's own; a fault of it is shown as a task that failed. */
-  async #attempt<T>(work: () => T): Promise<T> {
+  /** Do work of the play's own for what has this name; a fault of it is shown as a task that failed. */
+  async #attempt<T>(name: string, work: () => T): Promise<T> {
     try {
       return await whenAnswered(work);
     } catch (thrown) {
-      const node: TaskNode = {
-        kind: "task",
-        at: this.#interpreter.play.at,
-        module: "fail",
-        args: {},
-        keys: {},
-      };
-      const register: Register = {
-        changed: false,
-        failed: true,
-        msg: thrown instanceof Error ? thrown.message : String(thrown),
-      };
+      const register: Register = { changed: false, failed: true, msg: messageOf(thrown) };
       const { ref } = await this.#host.perform({
         role: this.#interpreter.play.name,
-        name: "the play's own vars",
+        name,
         action: "",
         run: async () => ({
           result: {
@@ -158,8 +148,7 @@ export class PlayRun {
           },
         }),
       });
-      void node;
-      throw new TaskFailure(register, ref, {});
+      throw new TaskFailure(register, ref, { name });
     }
   }
 
@@ -170,7 +159,7 @@ export class PlayRun {
     const wanted =
       given === undefined
         ? gathering === "implicit" || (gathering === "smart" && !state.isGathered)
-        : await this.#attempt(() => this.#interpreter.templar(this.#root).bool(given));
+        : await this.#attempt("gather_facts", () => this.#interpreter.templar(this.#root).bool(given));
     if (!wanted) return;
     this.#waiting++;
     const args: Record<string, unknown> = {};
@@ -205,7 +194,9 @@ export class PlayRun {
 
   async #roleStatement({ use }: RoleStatementNode, parent: Frame): Promise<void> {
     const parents = parent.role === undefined ? [] : [...parent.role.parents, parent.role];
-    const role = await this.#attempt(() => this.#interpreter.instance(use, parents));
+    const role = await this.#attempt(`import_role ${use.name}`, () =>
+      this.#interpreter.instance(use, parents),
+    );
     if (!this.#interpreter.roles.some((each) => each.node === role.node))
       this.#interpreter.roles.push(...allDependencies(role), role);
     this.#handlers.addRole(role, parent);
@@ -222,7 +213,9 @@ export class PlayRun {
     const { vars: _given, ...keys } = role.use.keys;
     const frame: Frame = { parent, keys, vars: {}, role, file: `${role.node.path}/tasks/main.yml` };
     for (const dependency of role.dependencies) await this.#role(dependency, frame, true);
-    const tasks = await this.#attempt(() => this.#interpreter.roleTasks(role, "tasks"));
+    const tasks = await this.#attempt(`role ${role.node.name}`, () =>
+      this.#interpreter.roleTasks(role, "tasks"),
+    );
     if (tasks === undefined) return;
     try {
       await this.#validate(role, { ...frame, file: tasks.path });
@@ -269,19 +262,7 @@ export class PlayRun {
       failure = thrown;
     }
     if (failure instanceof TaskFailure) {
-      if (node.rescue.length === 0) this.#waiting -= 0;
-      else {
-        const { register, task, ref } = failure;
-        this.#interpreter.state.learn({ ansible_failed_task: task, ansible_failed_result: register });
-        // Its rescue has begun: should that fail in turn, that is another failure.
-        if (ref !== undefined) this.#host.rescue(ref);
-        try {
-          await this.#statements(node.rescue, frame);
-          failure = undefined;
-        } catch (thrown) {
-          failure = thrown;
-        }
-      }
+      if (node.rescue.length > 0) failure = await this.#rescue(failure, node.rescue, frame);
     } else if (failure === undefined) this.#skip(node.rescue);
     if (!(failure instanceof PlayEnded)) {
       try {
@@ -291,6 +272,23 @@ export class PlayRun {
       }
     }
     if (failure !== undefined) throw failure;
+  }
+
+  /** Carry out the rescue of a failure; gives what fails in turn, undefined for nothing. */
+  async #rescue(
+    { register, task, ref }: TaskFailure,
+    statements: readonly Node[],
+    frame: Frame,
+  ): Promise<unknown> {
+    this.#interpreter.state.learn({ ansible_failed_task: task, ansible_failed_result: register });
+    // The rescue has begun: should that fail in turn, that is another failure.
+    if (ref !== undefined) this.#host.rescue(ref);
+    try {
+      await this.#statements(statements, frame);
+      return undefined;
+    } catch (thrown) {
+      return thrown;
+    }
   }
 
   /** Statements that are passed over do not wait any more. */
@@ -304,14 +302,14 @@ export class PlayRun {
     const isInclude = INCLUDE_MODULES.has(node.module);
     const frame: Frame = { parent, keys, vars: vars as Vars, role: parent.role, file: parent.file };
     this.#waiting--;
-    const wanted = await this.#attempt(() => this.#isWanted(frame));
+    const wanted = await this.#attempt(this.#nameOf(node, frame), () => this.#isWanted(frame));
     if (!wanted) {
       this.#host.planned(this.#waiting);
       return;
     }
     if (node.module === "meta") return this.#meta(node, frame);
     const ended = await this.#perform(node, frame, false);
-    if (isInclude) await this.#included(node, frame, ended);
+    if (isInclude) await this.#included(frame, ended);
   }
 
   #isWanted(frame: Frame): boolean {
@@ -356,7 +354,7 @@ export class PlayRun {
       (Array.isArray(register.results) &&
         register.results.some((each) => isRecord(each) && each.changed === true))
     )
-      await this.#attempt(() => this.#notify(node, frame, isHandler));
+      await this.#attempt(name, () => this.#notify(frame));
     return end;
   }
 
@@ -396,37 +394,20 @@ export class PlayRun {
     }
   }
 
-  #notify(_node: TaskNode, frame: Frame, _isHandler: boolean): void {
+  #notify(frame: Frame): void {
     const given = (inherited(frame, "notify") ?? []) as readonly unknown[];
     const templar = this.#interpreter.templar(frame);
     for (const name of given.flatMap((each) => templar.value(each)).flat())
-      this.#handlers.notify(String(name), frame);
+      this.#handlers.notify(String(name));
   }
 
   /** Carry out what the passes of an include brought in. */
-  async #included(node: TaskNode, frame: Frame, { register, passes }: TaskEnd): Promise<void> {
+  async #included(frame: Frame, { register, passes }: TaskEnd): Promise<void> {
     const results = Array.isArray(register.results) ? (register.results as Register[]) : [register];
     for (const [index, each] of results.entries()) {
       const what = includedBy(each) ?? includedBy(passes[index]?.register ?? {});
       if (what === undefined || each.skipped === true || each.failed === true) continue;
-      const { vars: applied = {}, ...keys } = what.apply as Record<string, unknown>;
-      const { file, ...rest } = frame;
-      void file;
-      const include: Frame = {
-        ...rest,
-        keys: withoutOwn({ ...frame.keys }),
-        params: { ...frame.vars, ...what.own },
-        isInclude: true,
-        file: what.path,
-        role: what.role ?? frame.role,
-      };
-      const inner: Frame = {
-        parent: include,
-        keys: normalApply(keys),
-        vars: (applied ?? {}) as Vars,
-        role: what.role ?? frame.role,
-        file: what.path,
-      };
+      const inner = frameOfIncluded(what, frame);
       this.#waiting += countTasks(what.nodes);
       this.#host.planned(this.#waiting);
       if (what.role === undefined) {
@@ -443,13 +424,14 @@ export class PlayRun {
         if (!(thrown instanceof RoleEnded)) throw thrown;
       }
     }
-    void node;
   }
 
   async #meta(node: TaskNode, frame: Frame): Promise<void> {
     const action = String(node.args._raw_params ?? "noop");
     const templar = this.#interpreter.templar(frame);
-    const holds = await this.#attempt(() => conditionsOf(frame).every((each) => templar.condition(each)));
+    const holds = await this.#attempt(`meta ${action}`, () =>
+      conditionsOf(frame).every((each) => templar.condition(each)),
+    );
     if (!holds) return;
     switch (action) {
       case "flush_handlers":
@@ -469,7 +451,9 @@ export class PlayRun {
       case "end_role":
         throw new RoleEnded();
       default:
-        throw new VolleyError("PLAYBOOK_INVALID", `invalid meta action requested: ${action}`);
+        await this.#attempt("meta", () => {
+          throw new VolleyError("PLAYBOOK_INVALID", `invalid meta action requested: ${action}`);
+        });
     }
   }
 
@@ -486,50 +470,10 @@ export class PlayRun {
         file: next.frame.file,
       };
       const ended = await this.#perform(next.node, frame, true);
-      if (INCLUDE_MODULES.has(next.node.module)) await this.#included(next.node, frame, ended);
+      if (INCLUDE_MODULES.has(next.node.module)) await this.#included(frame, ended);
     }
     this.#handlers.rewind();
   }
 }
 
 const INCLUDE_MODULES = new Set(["include", "include_tasks", "include_role", "import_tasks", "import_role"]);
-
-/** The keywords of an include that its tasks inherit: not its conditions and its loop. */
-function withoutOwn(keys: Record<string, unknown>): Record<string, unknown> {
-  for (const key of [
-    "when",
-    "loop",
-    "register",
-    "until",
-    "retries",
-    "delay",
-    "changed_when",
-    "failed_when",
-    "tags",
-    "notify",
-    "loop_control",
-  ])
-    delete keys[key];
-  for (const key of Object.keys(keys)) if (key.startsWith("with_")) delete keys[key];
-  return keys;
-}
-
-function normalApply(keys: Record<string, unknown>): Record<string, unknown> {
-  const list = (value: unknown): unknown => (value === undefined || Array.isArray(value) ? value : [value]);
-  const { when, tags, notify } = keys;
-  return {
-    ...keys,
-    ...(when === undefined ? {} : { when: list(when) }),
-    ...(tags === undefined ? {} : { tags: typeof tags === "string" ? tags.split(",") : list(tags) }),
-    ...(notify === undefined ? {} : { notify: list(notify) }),
-  };
-}
-
-/** Count the tasks in statements, as far as they are known. */
-export function countTasks(nodes: readonly Node[]): number {
-  return nodes.reduce((sum, node) => {
-    if (node.kind === "task") return sum + 1;
-    if (node.kind === "role") return sum;
-    return sum + countTasks(node.block) + countTasks(node.rescue) + countTasks(node.always);
-  }, 0);
-}

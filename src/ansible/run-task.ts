@@ -29,7 +29,7 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
   const isLoop = loops(keys);
   try {
     if (!isLoop) {
-      passes = [await runPass(run, {}, undefined)];
+      passes = [await runPass(run, {})];
       register = passes[0]!.register;
     } else {
       const ended = await runLoop(run);
@@ -81,8 +81,8 @@ const EMPTY: Register = {
 async function runLoop(
   run: TaskRun,
 ): Promise<{ readonly register: Register; readonly passes: readonly PassEnd[] }> {
-  const { interpreter, frame, node } = run;
-  const { signal } = endsOf(run);
+  const { interpreter, frame } = run;
+  const signal = interpreter.host.ends.kill;
   let loop: Loop | undefined;
   try {
     loop = await whenAnswered(() => loopOf(frame, interpreter.templar(frame)));
@@ -104,7 +104,7 @@ async function runLoop(
       await pause(loop.control.pauseMs, undefined, { signal }).catch(() => {});
     let pass: PassEnd;
     try {
-      pass = await runPass(run, own, loop);
+      pass = await runPass(run, own);
     } catch (thrown) {
       pass = { register: failure(thrown) };
     }
@@ -124,7 +124,6 @@ async function runLoop(
     register.msg = "All items skipped";
   } else register.msg = "All items completed";
   register.failed ??= false;
-  void node;
   return { register, passes };
 }
 
@@ -144,12 +143,8 @@ function safelyLabel(loop: Loop, index: number, templar: () => Templar): string 
   }
 }
 
-function endsOf({ interpreter }: TaskRun): { readonly signal: AbortSignal } {
-  return { signal: interpreter.host.ends.kill };
-}
-
 /** Go through one pass: conditions, tries, and the judgement of each. */
-async function runPass(run: TaskRun, own: Vars, loop: Loop | undefined): Promise<PassEnd> {
+async function runPass(run: TaskRun, own: Vars): Promise<PassEnd> {
   const { interpreter, frame, node } = run;
   let templar = interpreter.templar(frame, own);
   const read = (key: string): unknown => inherited(frame, key);
@@ -226,7 +221,6 @@ async function runPass(run: TaskRun, own: Vars, loop: Loop | undefined): Promise
     }
   } catch (thrown) {
     if (isVolleyError(thrown) && thrown.code === "CANCELLED") throw thrown;
-    void loop;
     return { register: failure(thrown), ...noLog, ...ignored() };
   }
 }

@@ -13,7 +13,6 @@ export interface PlayVars {
   /** The host's vars by the inventory. */
   readonly inventory: Vars;
   readonly play: Vars;
-  readonly prompted: Vars;
   /** Vars of `vars_files`, in order. */
   readonly files: readonly Vars[];
   readonly extra: Vars;
@@ -48,7 +47,6 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
     data(state.factVars()),
     data(state.cached),
     templates(play.play),
-    templates(play.prompted),
     ...play.files.map((vars) => templates(vars)),
     ...play.roles.flatMap((each) => [templates(each.vars), templates(each.given)]),
     ...(role === undefined ? [] : varsOfRole(role).map((vars) => templates(vars))),

@@ -26,8 +26,6 @@ export function isStart(
 export interface PlayProgram {
   /** The names of its roles, in order. */
   readonly roles: readonly string[];
-  /** The names of the actions it may reach. */
-  readonly actions: readonly string[];
   /** Its tasks, as far as they are known before it runs. */
   readonly outline?: readonly TaskOutline[];
   /** The reason why only a controller can carry it out: it asks for files, hosts or lookups of the controller. */

@@ -1,4 +1,3 @@
-import type { ActionContext } from "../../core/action.ts";
 import type { Diff } from "../../core/result.ts";
 import type { System } from "../../core/system.ts";
 import type { Vars } from "../../core/values/vars.ts";
@@ -32,7 +31,6 @@ export interface RenderedCall extends ModuleCall {
   readonly system: System;
   /** Aborted when the task's time is up, or the run is ended at once. */
   readonly signal: AbortSignal;
-  context(): ActionContext;
   /** Perform an action of Volley's by name with Ansible's arguments. */
   perform(action: string, args: Readonly<Record<string, unknown>>): Promise<ModuleEnd>;
 }

@@ -111,10 +111,9 @@ function fail({ args }: RenderedCall): ModuleEnd {
   return { register: { changed: false, failed: true, msg: args.msg ?? "Failed as requested from task" } };
 }
 
-function setStats({ args, interpreter }: RenderedCall): ModuleEnd {
+function setStats({ args }: RenderedCall): ModuleEnd {
   const { data = {}, per_host: perHost = false, aggregate = true } = args;
   if (!isDict(data)) throw new VolleyError("PARAMS_INVALID", "The 'data' option needs to be a dictionary");
-  Object.assign(interpreter.state.stats, data);
   return unchangedWith({
     ansible_stats: { data, per_host: readBool(perHost) === true, aggregate: readBool(aggregate) !== false },
   });

@@ -39,7 +39,6 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
         args,
         system,
         signal,
-        context: () => contextOf(call, place, signal),
         perform: (name, given) => perform(call, name, given, { ...place, system }, signal),
       };
       const own = PLAY_MODULES[module];

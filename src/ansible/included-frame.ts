@@ -1,0 +1,50 @@
+import type { Vars } from "../core/values/vars.ts";
+import type { Frame } from "./frame.ts";
+import type { Included } from "./modules/includes.ts";
+
+/** Make the frame of the tasks that an include brought in: what `apply` says, within the include itself. */
+export function frameOfIncluded(what: Included, include: Frame): Frame {
+  const { vars = {}, ...keys } = what.apply as Record<string, unknown>;
+  const role = what.role ?? include.role;
+  const around: Frame = {
+    ...include,
+    keys: inheritedKeys(include.keys),
+    params: { ...include.vars, ...what.own },
+    isInclude: true,
+    file: what.path,
+    role,
+  };
+  return { parent: around, keys: normalApply(keys), vars: (vars ?? {}) as Vars, role, file: what.path };
+}
+
+/** Keywords of an include that are its own: its tasks do not inherit them. */
+const OWN = new Set([
+  "when",
+  "loop",
+  "register",
+  "until",
+  "retries",
+  "delay",
+  "changed_when",
+  "failed_when",
+  "tags",
+  "notify",
+  "loop_control",
+]);
+
+function inheritedKeys(keys: Frame["keys"]): Frame["keys"] {
+  return Object.fromEntries(
+    Object.entries(keys).filter(([key]) => !OWN.has(key) && !key.startsWith("with_")),
+  );
+}
+
+function normalApply(keys: Record<string, unknown>): Record<string, unknown> {
+  const list = (value: unknown): unknown => (value === undefined || Array.isArray(value) ? value : [value]);
+  const { when, tags, notify } = keys;
+  return {
+    ...keys,
+    ...(when === undefined ? {} : { when: list(when) }),
+    ...(tags === undefined ? {} : { tags: typeof tags === "string" ? tags.split(",") : list(tags) }),
+    ...(notify === undefined ? {} : { notify: list(notify) }),
+  };
+}
