@@ -206,3 +206,27 @@ test("what only a controller has is noted", () => {
   expect(need("- command: a\n  delegate_to: b")).toContain("delegated to b");
   expect(need("- debug: msg={{ lookup('env', 'HOME') }}")).toContain("the lookup env");
 });
+
+test("templates and vars, too, may need the controller", () => {
+  const site = "- hosts: all\n  roles: [r]\n";
+  const need = (text: string, files: Readonly<Record<string, string>> = {}): string | undefined =>
+    load(text, files).tree.needsController;
+  const role = (name: string, text: string) => ({ "roles/r/tasks/main.yml": "[]", [name]: text });
+  expect(need(site, role("roles/r/templates/t.j2", "{{ a }}"))).toBeUndefined();
+  expect(need(site, role("roles/r/templates/t.j2", "{{ hostvars[h].a }}"))).toContain(
+    "roles/r/templates/t.j2",
+  );
+  expect(need(site, role("roles/r/defaults/main.yml", "a: \"{{ lookup('pipe', 'b') }}\""))).toContain("pipe");
+  expect(need("- hosts: all\n  vars: {a: \"{{ lookup('url', 'b') }}\"}\n")).toContain("the lookup url");
+});
+
+test("a file that comes to a role's directories makes the tree out of date", () => {
+  const files = {
+    "roles/r/tasks/main.yml": "[]",
+    "roles/r/vars/deep/a.yml": "",
+    "roles/r/meta/argument_specs.yml": "",
+  };
+  const { inputs } = load("- hosts: all\n  roles: [r]\n", files);
+  for (const path of ["tasks", "vars", "vars/deep", "meta/argument_specs.yml"])
+    expect(inputs.some((each) => each.endsWith(`/roles/r/${path}`))).toBe(true);
+});

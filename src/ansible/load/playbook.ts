@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { messageOf, type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { isDict } from "../../core/values/value.ts";
@@ -63,6 +63,9 @@ const UNUSED =
 /** Directories whose YAML becomes part of the tree. */
 const TREE_DIRECTORIES = /^(?:tasks|handlers|vars|defaults|meta)\//;
 const YAML = /\.(?:ya?ml|json)$/;
+
+/** A larger file among the templates is data. */
+const MAX_TEMPLATE_BYTES = 1 << 20;
 
 /** The actions that modules of the interpreter's own are made of. */
 const BEHIND: Readonly<Record<string, readonly string[]>> = {
@@ -253,6 +256,7 @@ class Loader {
     for (const name of [keys.vars_files].flat(2))
       if (typeof name === "string") this.#mentionVars(name, path, undefined);
     const name = value("name");
+    this.#need ??= needOfValue([keys, value("vars")], placeText(location));
     return [
       {
         at: placeText(location),
@@ -275,6 +279,7 @@ class Loader {
 
   /** A role that a play or a role's meta names must be there. */
   #needed(use: RoleUseNode): RoleUseNode {
+    this.#need ??= needOfValue([use.params, use.keys], use.at);
     if (use.missing === undefined) return use;
     const [file = "", line, column] = use.at.split(":");
     throw new VolleyError("PLAYBOOK_INVALID", use.missing, {
@@ -466,7 +471,12 @@ class Loader {
 
   #takeFile(file: string): void {
     this.#inputs.add(file);
-    this.#files.set(this.#pathOf(file), file);
+    const path = this.#pathOf(file);
+    if (this.#files.has(path)) return;
+    this.#files.set(path, file);
+    // A template, too, may ask for what only the controller has.
+    const isTemplate = /(?:^|\/)templates\/|\.j2$/.test(path) && statSync(file).size < MAX_TEMPLATE_BYTES;
+    if (isTemplate) this.#need ??= needOfValue(readFileSync(file, "utf8"), path);
   }
 
   #takeDirectory(directory: string, isWanted: (path: string) => boolean = () => true): void {
@@ -526,17 +536,26 @@ class Loader {
       meta.source === undefined ? [] : this.#readDependencies(meta.source, meta.node, found);
     this.#roles.set(key, { ...this.#roles.get(key)!, dependencies });
     for (const kind of ["vars", "defaults"])
-      for (const path of listFiles(join(directory, kind), (each) => !/(?:^|\/)\./.test(each)))
-        this.#takeVars(join(directory, kind, path));
+      for (const path of this.#listYaml(join(directory, kind))) this.#takeVars(path);
     for (const kind of ["tasks", "handlers"])
-      for (const path of listFiles(join(directory, kind), (each) => !/(?:^|\/)\./.test(each)))
-        if (YAML.test(path) || path === "main") this.#takeTasks(join(directory, kind, path), found);
+      for (const path of this.#listYaml(join(directory, kind)))
+        if (YAML.test(path) || basename(path) === "main") this.#takeTasks(path, found);
     this.#takeDirectory(directory, (path) => {
       if (UNUSED.test(path) || (TREE_DIRECTORIES.test(path) && (YAML.test(path) || /\/main$/.test(path))))
         return false;
       return true;
     });
     return key;
+  }
+
+  /** List the files below a directory of a role; a file that comes or goes there makes the tree out of date. */
+  #listYaml(directory: string): readonly string[] {
+    const files = listFiles(directory, (each) => !/(?:^|\/)\./.test(each)).map((path) =>
+      join(directory, path),
+    );
+    for (const place of isDirectory(directory) ? [directory, ...files.map((file) => dirname(file))] : [])
+      this.#inputs.add(place);
+    return files;
   }
 
   #readMeta({ directory }: FoundRole): {
@@ -548,12 +567,14 @@ class Loader {
     const file = findMain(join(directory, "meta"), "main");
     const specs = findMain(join(directory, "meta"), "argument_specs");
     let argumentSpecs: unknown;
-    if (specs !== undefined)
+    if (specs !== undefined) {
+      this.#inputs.add(specs);
       argumentSpecs = readVars(
         readText(specs, this.#pathOf(specs)),
         this.#pathOf(specs),
         this.#seal,
       ).argument_specs;
+    }
     if (file === undefined || !isFile(file))
       return { node: null, allowDuplicates: false, argumentSpecs: recordOf(argumentSpecs) };
     const source = this.#source(file);
