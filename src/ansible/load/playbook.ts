@@ -1,25 +1,18 @@
-import { readFileSync, statSync } from "node:fs";
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { messageOf, type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { isDict } from "../../core/values/value.ts";
 import { Vaulted, type VaultedText } from "../../core/values/vaulted.ts";
 import { isVault } from "../../vars/vault-format.ts";
 import type { YamlNode } from "../../yaml/document.ts";
-import type {
-  FileNode,
-  LibraryNode,
-  Node,
-  PlaybookTree,
-  PlayNode,
-  RoleNode,
-  RoleUseNode,
-  TreeSettings,
-} from "../ir.ts";
+import type { FileNode, Node, PlaybookTree, PlayNode, RoleNode, RoleUseNode, TreeSettings } from "../ir.ts";
 import { PLAY_KEYWORDS, shortModuleName } from "../keywords.ts";
+import { Collection, YAML } from "./collection.ts";
 import { needOfTask, needOfValue } from "./needs.ts";
 import {
+  type Entry,
   isDirectory,
   isFile,
+  type Mapping,
   mappingOf,
   parseSource,
   placeText,
@@ -62,10 +55,6 @@ const UNUSED =
   /^(?:\.[^/]*|molecule|tests?|docs?|examples?|node_modules|changelogs?|README[^/]*|LICENSE[^/]*|CHANGELOG[^/]*|CONTRIBUTING[^/]*|requirements[^/]*\.(?:txt|yml)|tox\.ini|Makefile|Vagrantfile)$/i;
 /** Directories whose YAML becomes part of the tree. */
 const TREE_DIRECTORIES = /^(?:tasks|handlers|vars|defaults|meta)\//;
-const YAML = /\.(?:ya?ml|json)$/;
-
-/** A larger file among the templates is data. */
-const MAX_TEMPLATE_BYTES = 1 << 20;
 
 /** The actions that modules of the interpreter's own are made of. */
 const BEHIND: Readonly<Record<string, readonly string[]>> = {
@@ -83,11 +72,10 @@ class Loader {
   readonly #roleNames: Record<string, string> = {};
   readonly #tasks: Record<string, FileNode<readonly Node[]>> = {};
   readonly #vars: Record<string, FileNode<Record<string, unknown>>> = {};
-  readonly #library: Record<string, LibraryNode> = {};
-  readonly #files = new Map<string, string>();
-  readonly #inputs = new Set<string>();
+  readonly #collection: Collection;
   readonly #loading = new Set<string>();
-  readonly #collections: string[] = [];
+  /** Those of the play that is read. */
+  #collections: readonly string[] = [];
   readonly #modules = new Set<string>();
   readonly #vaulted: VaultedText[] = [];
   readonly #vaultedFiles: Record<string, number> = {};
@@ -95,12 +83,12 @@ class Loader {
   #isLate = false;
   /** Files that are read in any case. */
   readonly #always = new Set<string>();
-  #need: string | undefined;
 
   constructor(file: string, options: LoadOptions) {
     this.#file = file;
     this.#options = options;
     this.#base = options.playbookDirectory;
+    this.#collection = new Collection(this.#base);
   }
 
   load(): LoadedTree {
@@ -110,8 +98,8 @@ class Loader {
         location: { file: basename(this.#file) },
       });
     for (const directory of [join(this.#base, "library"), ...this.#options.library])
-      this.#takeLibrary(directory);
-    for (const kind of ["files", "templates"]) this.#takeDirectory(join(this.#base, kind));
+      this.#collection.takeLibrary(directory);
+    for (const kind of ["files", "templates"]) this.#collection.takeDirectory(join(this.#base, kind));
     return {
       tree: {
         file: basename(this.#file),
@@ -120,26 +108,21 @@ class Loader {
         tasks: this.#tasks,
         vars: this.#vars,
         roleNames: this.#roleNames,
-        library: this.#library,
+        library: this.#collection.library,
         settings: this.#options.settings,
         ...(this.#vaulted.length === 0 ? {} : { vaulted: { files: this.#vaultedFiles } }),
-        ...(this.#need === undefined ? {} : { needsController: this.#need }),
+        ...(this.#collection.need === undefined ? {} : { needsController: this.#collection.need }),
       },
-      files: this.#files,
-      inputs: [...this.#inputs],
+      files: this.#collection.files,
+      inputs: [...this.#collection.inputs],
       modules: [...this.#modules].sort(),
       vaulted: this.#vaulted,
     };
   }
 
-  /** The path of a file in the tree. */
-  #pathOf(file: string): string {
-    return relative(this.#base, file).split(sep).join("/") || ".";
-  }
-
   #source(file: string): SourceFile {
-    this.#inputs.add(file);
-    const path = this.#pathOf(file);
+    this.#collection.inputs.add(file);
+    const path = this.#collection.pathOf(file);
     return parseSource(readText(file, path), path, this.#seal);
   }
 
@@ -156,7 +139,8 @@ class Loader {
   #reading(file: string, work: () => void): void {
     const before = this.#isLate;
     this.#isLate ||=
-      !this.#always.has(file) && !/(?:^|\/)(?:main(?:\.\w+)?|main\/[^/]+)$/.test(this.#pathOf(file));
+      !this.#always.has(file) &&
+      !/(?:^|\/)(?:main(?:\.\w+)?|main\/[^/]+)$/.test(this.#collection.pathOf(file));
     try {
       work();
     } finally {
@@ -189,38 +173,7 @@ class Loader {
       .map((key) => entries.get(key))
       .find((entry) => entry !== undefined);
     const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
-    if (imported !== undefined) {
-      const name = reader.value(imported.node);
-      if (typeof name !== "string")
-        throw new VolleyError("PLAYBOOK_INVALID", "import_playbook needs the name of a file", { location });
-      const file = resolve(this.#base, dirname(path), name.split(/\s+/)[0]!);
-      if (!isFile(file))
-        throw new VolleyError("PLAYBOOK_INVALID", `there is no playbook ${name}`, {
-          location: imported.location,
-          hint: `looked for ${file}`,
-        });
-      const when = value("when");
-      const vars = varsOf(value("vars"), location);
-      const keys = normalKeys(
-        Object.fromEntries(
-          ["when", "tags"].filter((key) => entries.has(key)).map((key) => [key, value(key)]),
-        ),
-        location,
-      );
-      return this.#readPlaybook(file).map((play) => ({
-        ...play,
-        vars: { ...play.vars, ...vars },
-        keys: {
-          ...play.keys,
-          ...(keys.tags === undefined
-            ? {}
-            : { tags: [...(keys.tags as string[]), ...((play.keys.tags ?? []) as string[])] }),
-          ...(when === null
-            ? {}
-            : { when: [...((keys.when ?? []) as unknown[]), ...((play.keys.when ?? []) as unknown[])] }),
-        },
-      }));
-    }
+    if (imported !== undefined) return this.#importPlaybook(source, mapping, imported);
     const keys: Record<string, unknown> = {};
     for (const [key, { location: at, node }] of entries) {
       if (!PLAY_KEYWORDS.has(key))
@@ -241,22 +194,19 @@ class Loader {
         location: entries.get("hosts")!.location,
       });
     if (keys.user !== undefined) keys.remote_user ??= keys.user;
-    this.#collections.splice(
-      0,
-      Infinity,
-      ...(Array.isArray(keys.collections) ? keys.collections.map(String) : []),
-    );
+    this.#collections = Array.isArray(keys.collections) ? keys.collections.map(String) : [];
     const imports = this.#imports(undefined);
     const list = (key: string): readonly Node[] =>
       readStatements(source, entries.get(key)?.node ?? null, imports);
     const roles = entries.get("roles")?.node ?? null;
     for (const name of [keys.vars_files].flat())
       if (typeof name === "string")
-        for (const file of this.#candidates(name, path, undefined, ["vars"])) this.#always.add(file);
+        for (const file of this.#collection.candidates(name, path, undefined, ["vars"]))
+          this.#always.add(file);
     for (const name of [keys.vars_files].flat(2))
       if (typeof name === "string") this.#mentionVars(name, path, undefined);
     const name = value("name");
-    this.#need ??= needOfValue([keys, value("vars")], placeText(location));
+    this.#collection.need ??= needOfValue([keys, value("vars")], placeText(location));
     return [
       {
         at: placeText(location),
@@ -277,9 +227,43 @@ class Loader {
     ];
   }
 
+  /** Read the plays of another playbook, with the conditions, tags and vars of the import. */
+  #importPlaybook(source: SourceFile, { entries, location }: Mapping, imported: Entry): readonly PlayNode[] {
+    const { reader, path } = source;
+    const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
+    const name = reader.value(imported.node);
+    if (typeof name !== "string")
+      throw new VolleyError("PLAYBOOK_INVALID", "import_playbook needs the name of a file", { location });
+    const file = resolve(this.#base, dirname(path), name.split(/\s+/)[0]!);
+    if (!isFile(file))
+      throw new VolleyError("PLAYBOOK_INVALID", `there is no playbook ${name}`, {
+        location: imported.location,
+        hint: `looked for ${file}`,
+      });
+    const when = value("when");
+    const vars = varsOf(value("vars"), location);
+    const keys = normalKeys(
+      Object.fromEntries(["when", "tags"].filter((key) => entries.has(key)).map((key) => [key, value(key)])),
+      location,
+    );
+    return this.#readPlaybook(file).map((play) => ({
+      ...play,
+      vars: { ...play.vars, ...vars },
+      keys: {
+        ...play.keys,
+        ...(keys.tags === undefined
+          ? {}
+          : { tags: [...(keys.tags as string[]), ...((play.keys.tags ?? []) as string[])] }),
+        ...(when === null
+          ? {}
+          : { when: [...((keys.when ?? []) as unknown[]), ...((play.keys.when ?? []) as unknown[])] }),
+      },
+    }));
+  }
+
   /** A role that a play or a role's meta names must be there. */
   #needed(use: RoleUseNode): RoleUseNode {
-    this.#need ??= needOfValue([use.params, use.keys], use.at);
+    this.#collection.need ??= needOfValue([use.params, use.keys], use.at);
     if (use.missing === undefined) return use;
     const [file = "", line, column] = use.at.split(":");
     throw new VolleyError("PLAYBOOK_INVALID", use.missing, {
@@ -297,7 +281,7 @@ class Loader {
             `Could not find or access '${name}' on the Ansible Controller.`,
             { location: at },
           );
-        const path = this.#pathOf(file);
+        const path = this.#collection.pathOf(file);
         if (this.#loading.has(path))
           throw new VolleyError("PLAYBOOK_INVALID", `${name} imports itself`, { location: at });
         return { path, nodes: this.#readTasks(file, role) };
@@ -313,14 +297,15 @@ class Loader {
       },
       mention: (module, args, from) => this.#mention(module, args, from, role),
       read: (task) => {
-        this.#need ??= needOfTask(task);
+        this.#collection.need ??= needOfTask(task);
       },
-      isModule: (name) => this.#options.isModule(shortModuleName(name)) || Object.hasOwn(this.#library, name),
+      isModule: (name) =>
+        this.#options.isModule(shortModuleName(name)) || Object.hasOwn(this.#collection.library, name),
     };
   }
 
   #readTasks(file: string, role: FoundRole | undefined): readonly Node[] {
-    const path = this.#pathOf(file);
+    const path = this.#collection.pathOf(file);
     this.#loading.add(path);
     try {
       const source = this.#source(file);
@@ -332,7 +317,7 @@ class Loader {
 
   /** Put a file of tasks into the tree; faults of it are told when it is reached. */
   #takeTasks(file: string, role: FoundRole | undefined): void {
-    const path = this.#pathOf(file);
+    const path = this.#collection.pathOf(file);
     if (Object.hasOwn(this.#tasks, path) || this.#loading.has(path)) return;
     this.#tasks[path] = { content: [] };
     this.#reading(file, () => {
@@ -345,9 +330,9 @@ class Loader {
   }
 
   #takeVars(file: string): void {
-    const path = this.#pathOf(file);
+    const path = this.#collection.pathOf(file);
     if (Object.hasOwn(this.#vars, path)) return;
-    this.#inputs.add(file);
+    this.#collection.inputs.add(file);
     this.#reading(file, () => {
       try {
         const text = readText(file, path);
@@ -357,7 +342,7 @@ class Loader {
           return;
         }
         const content = readVars(text, path, this.#seal);
-        this.#need ??= needOfValue(content, path);
+        this.#collection.need ??= needOfValue(content, path);
         this.#vars[path] = { content };
       } catch (thrown) {
         this.#vars[path] = { error: describe(thrown) };
@@ -366,26 +351,7 @@ class Loader {
   }
 
   #findTasks(name: string, from: string, role: FoundRole | undefined): string | undefined {
-    return this.#candidates(name, from, role, ["tasks", "handlers"]).find(isFile);
-  }
-
-  /** The places of a file that a statement in the file `from` names. */
-  #candidates(
-    name: string,
-    from: string,
-    role: FoundRole | undefined,
-    kinds: readonly string[],
-  ): readonly string[] {
-    if (isAbsolute(name)) return [name];
-    const here = resolve(this.#base, dirname(from));
-    return [
-      join(here, name),
-      ...(role === undefined
-        ? []
-        : [...kinds.map((kind) => join(role.directory, kind, name)), join(role.directory, name)]),
-      ...kinds.map((kind) => join(this.#base, kind, name)),
-      join(this.#base, name),
-    ];
+    return this.#collection.candidates(name, from, role, ["tasks", "handlers"]).find(isFile);
   }
 
   /** Put what an include or a file name in arguments means into the tree, where it can be told now. */
@@ -410,10 +376,10 @@ class Loader {
       if (text.length > 300 || /[\n{}|*]/.test(text) || text.trim() === "") continue;
       const word = module === "script" ? text.split(/\s+/)[0]! : text;
       if (isAbsolute(word)) continue;
-      for (const file of this.#candidates(word, from, role, ["files", "templates"])) {
-        if (isFile(file)) this.#takeFile(file);
+      for (const file of this.#collection.candidates(word, from, role, ["files", "templates"])) {
+        if (isFile(file)) this.#collection.takeFile(file);
         else if (isDirectory(file) && !/^\.{0,2}\/?$/.test(word) && module !== "find")
-          this.#takeDirectory(file);
+          this.#collection.takeDirectory(file);
       }
     }
   }
@@ -425,15 +391,15 @@ class Loader {
       return;
     }
     // Only the host can tell which: all that fit go along.
-    for (const file of this.#fitting(name, from, role, ["tasks"])) this.#takeTasks(file, role);
+    for (const file of this.#collection.fitting(name, from, role, ["tasks"])) this.#takeTasks(file, role);
   }
 
   #mentionVars(name: string, from: string, role: FoundRole | undefined): void {
     if (name.includes("{{")) {
-      for (const file of this.#fitting(name, from, role, ["vars"])) this.#takeVars(file);
+      for (const file of this.#collection.fitting(name, from, role, ["vars"])) this.#takeVars(file);
       return;
     }
-    for (const found of this.#candidates(name, from, role, ["vars"])) {
+    for (const found of this.#collection.candidates(name, from, role, ["vars"])) {
       if (isFile(found)) this.#takeVars(found);
       else if (isDirectory(found)) for (const file of listFiles(found)) this.#takeVars(join(found, file));
       else continue;
@@ -441,86 +407,12 @@ class Loader {
     }
   }
 
-  /** The files that a name with templates may mean. */
-  #fitting(
-    name: string,
-    from: string,
-    role: FoundRole | undefined,
-    kinds: readonly string[],
-  ): readonly string[] {
-    const plain = name.replace(/\{\{\s*(role_path|playbook_dir)\s*\}\}/g, (_, word: string) =>
-      word === "role_path" && role !== undefined ? role.directory : this.#base,
-    );
-    const parts = plain.split(/\{\{.*?\}\}/s);
-    const pattern = new RegExp(
-      `^${parts.map((part) => part.replace(/[.*+?^$()|[\]\\]/g, "\\$&")).join(".*")}$`,
-    );
-    const found: string[] = [];
-    for (const place of new Set(this.#candidates("x", from, role, kinds).map((each) => dirname(each)))) {
-      for (const path of listFiles(
-        place,
-        (each) => !/(?:^|\/)\./.test(each) && each.split("/").length <= 3,
-      )) {
-        const full = join(place, path);
-        if (YAML.test(path) && (pattern.test(path) || pattern.test(full) || parts.join("") === ""))
-          found.push(full);
-      }
-    }
-    return found;
-  }
-
-  #takeFile(file: string): void {
-    this.#inputs.add(file);
-    const path = this.#pathOf(file);
-    if (this.#files.has(path)) return;
-    this.#files.set(path, file);
-    // A template, too, may ask for what only the controller has.
-    const isTemplate = /(?:^|\/)templates\/|\.j2$/.test(path) && statSync(file).size < MAX_TEMPLATE_BYTES;
-    if (isTemplate) this.#need ??= needOfValue(readFileSync(file, "utf8"), path);
-  }
-
-  #takeDirectory(directory: string, isWanted: (path: string) => boolean = () => true): void {
-    if (!isDirectory(directory)) return;
-    this.#inputs.add(directory);
-    for (const path of listFiles(
-      directory,
-      (each) => !/(?:^|\/)\.git(?:\/|$)/.test(each) && isWanted(each),
-    )) {
-      this.#inputs.add(dirname(join(directory, path)));
-      this.#takeFile(join(directory, path));
-    }
-  }
-
-  #takeLibrary(directory: string): void {
-    for (const path of listFiles(directory, (each) => !/(?:^|\/)(?:\.|__)/.test(each))) {
-      const name = basename(path).replace(/\.\w+$/, "");
-      if (Object.hasOwn(this.#library, name)) continue;
-      const file = join(directory, path);
-      const head = readFileSync(file)
-        .subarray(0, 64 << 10)
-        .toString("latin1");
-      const isPython = /^#!.*python/.test(head) || path.endsWith(".py");
-      const kind =
-        head.includes("WANT_JSON") && !isPython
-          ? "json"
-          : /^(?:\x7fELF|\xcf\xfa\xed\xfe|MZ)/.test(head)
-            ? "binary"
-            : isPython
-              ? head.includes("WANT_JSON") && !/ansible\.module_utils/.test(head)
-                ? "json"
-                : "python"
-              : "json";
-      this.#library[name] = { path: this.#pathOf(file), kind };
-      this.#takeFile(file);
-    }
-  }
-
   #loadRole(found: FoundRole, name: string): string {
     const { directory } = found;
-    const key = this.#pathOf(directory);
+    const key = this.#collection.pathOf(directory);
     this.#roleNames[name] = key;
     if (this.#roles.has(key)) return key;
-    this.#inputs.add(directory);
+    this.#collection.inputs.add(directory);
     const meta = this.#readMeta(found);
     // Known before its tasks are read: a role may include itself.
     this.#roles.set(key, {
@@ -531,31 +423,19 @@ class Loader {
       argumentSpecs: meta.argumentSpecs,
       ...(found.collection === undefined ? {} : { collection: found.collection }),
     });
-    this.#takeLibrary(join(directory, "library"));
+    this.#collection.takeLibrary(join(directory, "library"));
     const dependencies =
       meta.source === undefined ? [] : this.#readDependencies(meta.source, meta.node, found);
     this.#roles.set(key, { ...this.#roles.get(key)!, dependencies });
     for (const kind of ["vars", "defaults"])
-      for (const path of this.#listYaml(join(directory, kind))) this.#takeVars(path);
+      for (const path of this.#collection.listYaml(join(directory, kind))) this.#takeVars(path);
     for (const kind of ["tasks", "handlers"])
-      for (const path of this.#listYaml(join(directory, kind)))
+      for (const path of this.#collection.listYaml(join(directory, kind)))
         if (YAML.test(path) || basename(path) === "main") this.#takeTasks(path, found);
-    this.#takeDirectory(directory, (path) => {
-      if (UNUSED.test(path) || (TREE_DIRECTORIES.test(path) && (YAML.test(path) || /\/main$/.test(path))))
-        return false;
-      return true;
-    });
+    const isInTree = (path: string): boolean =>
+      TREE_DIRECTORIES.test(path) && (YAML.test(path) || /\/main$/.test(path));
+    this.#collection.takeDirectory(directory, (path) => !UNUSED.test(path) && !isInTree(path));
     return key;
-  }
-
-  /** List the files below a directory of a role; a file that comes or goes there makes the tree out of date. */
-  #listYaml(directory: string): readonly string[] {
-    const files = listFiles(directory, (each) => !/(?:^|\/)\./.test(each)).map((path) =>
-      join(directory, path),
-    );
-    for (const place of isDirectory(directory) ? [directory, ...files.map((file) => dirname(file))] : [])
-      this.#inputs.add(place);
-    return files;
   }
 
   #readMeta({ directory }: FoundRole): {
@@ -568,10 +448,10 @@ class Loader {
     const specs = findMain(join(directory, "meta"), "argument_specs");
     let argumentSpecs: unknown;
     if (specs !== undefined) {
-      this.#inputs.add(specs);
+      this.#collection.inputs.add(specs);
       argumentSpecs = readVars(
-        readText(specs, this.#pathOf(specs)),
-        this.#pathOf(specs),
+        readText(specs, this.#collection.pathOf(specs)),
+        this.#collection.pathOf(specs),
         this.#seal,
       ).argument_specs;
     }

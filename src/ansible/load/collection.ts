@@ -1,0 +1,133 @@
+import { readFileSync, statSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import type { LibraryNode } from "../ir.ts";
+import { needOfValue } from "./needs.ts";
+import { isDirectory } from "./read.ts";
+import { type FoundRole, listFiles } from "./roles.ts";
+
+/** The names of files that are YAML. */
+export const YAML = /\.(?:ya?ml|json)$/;
+
+/** A larger file among the templates is data. */
+const MAX_TEMPLATE_BYTES = 1 << 20;
+
+/** The files that go along with a playbook, and all that was looked at to find them. */
+export class Collection {
+  /** The playbook's directory. */
+  readonly base: string;
+  /** Files for the hosts: path relative to the playbook's directory, and absolute path. */
+  readonly files = new Map<string, string>();
+  /** Absolute paths of what was read or looked for. */
+  readonly inputs = new Set<string>();
+  readonly library: Record<string, LibraryNode> = {};
+  /** Why only a controller can carry the playbook out, as far as that is known. */
+  need: string | undefined;
+
+  constructor(base: string) {
+    this.base = base;
+  }
+
+  /** The path of a file in the tree. */
+  pathOf(file: string): string {
+    return relative(this.base, file).split(sep).join("/") || ".";
+  }
+
+  /** The places of a file that a statement in the file `from` names. */
+  candidates(
+    name: string,
+    from: string,
+    role: FoundRole | undefined,
+    kinds: readonly string[],
+  ): readonly string[] {
+    if (isAbsolute(name)) return [name];
+    const here = resolve(this.base, dirname(from));
+    return [
+      join(here, name),
+      ...(role === undefined
+        ? []
+        : [...kinds.map((kind) => join(role.directory, kind, name)), join(role.directory, name)]),
+      ...kinds.map((kind) => join(this.base, kind, name)),
+      join(this.base, name),
+    ];
+  }
+
+  /** The files that a name with templates may mean. */
+  fitting(
+    name: string,
+    from: string,
+    role: FoundRole | undefined,
+    kinds: readonly string[],
+  ): readonly string[] {
+    const plain = name.replace(/\{\{\s*(role_path|playbook_dir)\s*\}\}/g, (_, word: string) =>
+      word === "role_path" && role !== undefined ? role.directory : this.base,
+    );
+    const parts = plain.split(/\{\{.*?\}\}/s);
+    const pattern = new RegExp(
+      `^${parts.map((part) => part.replace(/[.*+?^$()|[\]\\]/g, "\\$&")).join(".*")}$`,
+    );
+    const found: string[] = [];
+    for (const place of new Set(this.candidates("x", from, role, kinds).map((each) => dirname(each)))) {
+      for (const path of listFiles(
+        place,
+        (each) => !/(?:^|\/)\./.test(each) && each.split("/").length <= 3,
+      )) {
+        const full = join(place, path);
+        if (YAML.test(path) && (pattern.test(path) || pattern.test(full) || parts.join("") === ""))
+          found.push(full);
+      }
+    }
+    return found;
+  }
+
+  takeFile(file: string): void {
+    this.inputs.add(file);
+    const path = this.pathOf(file);
+    if (this.files.has(path)) return;
+    this.files.set(path, file);
+    // A template, too, may ask for what only the controller has.
+    const isTemplate = /(?:^|\/)templates\/|\.j2$/.test(path) && statSync(file).size < MAX_TEMPLATE_BYTES;
+    if (isTemplate) this.need ??= needOfValue(readFileSync(file, "utf8"), path);
+  }
+
+  takeDirectory(directory: string, isWanted: (path: string) => boolean = () => true): void {
+    if (!isDirectory(directory)) return;
+    this.inputs.add(directory);
+    for (const path of listFiles(
+      directory,
+      (each) => !/(?:^|\/)\.git(?:\/|$)/.test(each) && isWanted(each),
+    )) {
+      this.inputs.add(dirname(join(directory, path)));
+      this.takeFile(join(directory, path));
+    }
+  }
+
+  takeLibrary(directory: string): void {
+    for (const path of listFiles(directory, (each) => !/(?:^|\/)(?:\.|__)/.test(each))) {
+      const name = basename(path).replace(/\.\w+$/, "");
+      if (Object.hasOwn(this.library, name)) continue;
+      const file = join(directory, path);
+      this.library[name] = { path: this.pathOf(file), kind: kindOf(file) };
+      this.takeFile(file);
+    }
+  }
+
+  /** List the files below a directory of a role; a file that comes or goes there makes the tree out of date. */
+  listYaml(directory: string): readonly string[] {
+    const files = listFiles(directory, (each) => !/(?:^|\/)\./.test(each)).map((path) =>
+      join(directory, path),
+    );
+    for (const place of isDirectory(directory) ? [directory, ...files.map((file) => dirname(file))] : [])
+      this.inputs.add(place);
+    return files;
+  }
+}
+
+/** How a module of one's own is run, by the start of its file: Ansible's Python is what Volley does not bring. */
+function kindOf(file: string): LibraryNode["kind"] {
+  const head = readFileSync(file).toString("latin1", 0, 64 << 10);
+  if (/^(?:\x7fELF|\xcf\xfa\xed\xfe|MZ)/.test(head)) return "binary";
+  const isPython = /^#!.*python/.test(head) || file.endsWith(".py");
+  return isPython && (!head.includes("WANT_JSON") || head.includes("ansible.module_utils"))
+    ? "python"
+    : "json";
+}
