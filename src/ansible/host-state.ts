@@ -15,21 +15,31 @@ export class HostState {
   /** `set_fact` with `cacheable`. */
   readonly cached: Record<string, unknown> = {};
   isGathered = false;
+  #version = 0;
+  #factVars: { readonly of: number; readonly vars: Vars } | undefined;
+
+  /** A number that is another one whenever something was learned. */
+  get version(): number {
+    return this.#version;
+  }
 
   /** Take a module's `ansible_facts`. */
   addFacts(facts: unknown): void {
     if (!isDict(facts)) return;
+    this.#version++;
     for (const [name, value] of facts instanceof Map ? facts : Object.entries(facts))
       this.facts[String(name)] = value;
   }
 
   clearFacts(): void {
+    this.#version++;
     for (const name of Object.keys(this.facts)) delete this.facts[name];
     for (const name of Object.keys(this.cached)) delete this.cached[name];
     this.isGathered = false;
   }
 
   learn(values: Vars, areTemplates = false): void {
+    this.#version++;
     for (const [name, value] of Object.entries(values)) {
       this.learned[name] = value;
       if (areTemplates) this.templates.add(name);
@@ -39,6 +49,12 @@ export class HostState {
 
   /** The facts as vars: all in `ansible_facts` without their prefix, and each by its own name. */
   factVars(): Vars {
+    if (this.#factVars?.of !== this.#version)
+      this.#factVars = { of: this.#version, vars: this.#makeFactVars() };
+    return this.#factVars.vars;
+  }
+
+  #makeFactVars(): Vars {
     const bare: Record<string, unknown> = {};
     for (const [name, value] of Object.entries(this.facts))
       bare[name === "ansible_local" ? name : name.replace(/^ansible_/, "")] = value;

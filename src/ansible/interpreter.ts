@@ -31,6 +31,8 @@ export class Interpreter {
   readonly roles: RoleInstance[] = [];
   readonly #magic: Vars;
   readonly #answers: ReturnType<typeof createLookupAnswers> | undefined;
+  /** The templar of the task at work, and the version of the host's state that it is made of. */
+  #latest: { readonly frame: Frame; readonly version: number; readonly templar: Templar } | undefined;
   readonly #templates = new Map<string, Templates>();
   #varsFiles: readonly Vars[] = [];
 
@@ -138,11 +140,21 @@ export class Interpreter {
   }
 
   /** Make the templar of a task; `own` are vars over all others. */
-  templar(frame: Frame | undefined, own: Vars = {}): Templar {
+  templar(frame: Frame | undefined, own?: Vars): Templar {
+    const { version } = this.state;
+    const known = this.#latest;
+    // The passes of a task's loop share it, until one of them learns something.
+    const isKnown = known !== undefined && known.frame === frame && known.version === version;
+    const templar = isKnown ? known.templar : this.#makeTemplar(frame);
+    if (frame !== undefined) this.#latest = { frame, version, templar };
+    return own === undefined ? templar : templar.with(own);
+  }
+
+  #makeTemplar(frame: Frame | undefined): Templar {
     const { role, file } = this.rootsOf(frame);
     const path = [...(role === undefined ? [] : [role]), posix.dirname(file), "."];
     const places = { ansible_search_path: [...new Set(path)].map((each) => this.files.fullPath(each)) };
-    return createTemplar(this.templatesFor(frame), layersOf(this.playVars, frame, { ...places, ...own }));
+    return createTemplar(this.templatesFor(frame), layersOf(this.playVars, frame, places));
   }
 
   /** The home of the user that the play runs as. */
@@ -150,9 +162,10 @@ export class Interpreter {
     return this.host.facts.user_dir;
   }
 
-  /** Forget what the controller answered: the next task may get other answers. */
-  forgetAnswers(): void {
+  /** Forget what the controller answered, and the values of vars: the next task, or try, may get others. */
+  forget(): void {
     this.#answers?.forget();
+    this.#latest = undefined;
   }
 
   /** Return the places where a task looks for files. */

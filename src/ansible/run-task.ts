@@ -23,7 +23,7 @@ export interface TaskEnd extends ProgramResult {
 export async function runTask(run: TaskRun): Promise<TaskEnd> {
   const { interpreter, frame, node } = run;
   const { keys } = node;
-  interpreter.forgetAnswers();
+  interpreter.forget();
   let passes: readonly PassEnd[];
   let register: Register;
   const isLoop = loops(keys);
@@ -202,6 +202,7 @@ async function runPass(run: TaskRun, own: Vars): Promise<PassEnd> {
           );
           const { cancel } = interpreter.host.ends;
           await pause(delayMs, undefined, { signal: cancel }).catch(() => {});
+          interpreter.forget();
           if (!cancel.aborted) continue;
         }
         // As Ansible counts it: the first try is none of the retries.
