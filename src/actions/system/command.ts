@@ -67,7 +67,9 @@ const params = v.pipe(
     argv: v.optional(
       describe(v.pipe(v.array(v.string()), v.minLength(1)), "The command and its arguments, one by one."),
     ),
-    expand_argument_vars: flag("Replace `$NAME` and a leading `~` in the words.", true),
+    expand_argument_vars: flag(
+      "Replace `$NAME` and a leading `~` in the words, as Ansible's module does. A secret of the environment that is named so stands on the command line.",
+    ),
     executable: optionalText("Accepted and ignored: `shell` has a shell."),
     ...commandParams,
   }),
@@ -85,9 +87,9 @@ export const command = defineAction({
 The command always counts as a change, unless \`creates\` or \`removes\` make it unnecessary: then it does not run, and
 the task is unchanged. An exit code other than 0 fails the task, which has \`rc\`, \`stdout\` and \`stderr\` all the same.
 
-Words are split as in a POSIX shell, with quotes. As in Ansible, variables of the environment (\`$HOME\`, also in
-quotes) and a leading \`~\` are then replaced, unless \`expand_argument_vars\` is off; for \`*\`, \`|\` or \`>\` use
-\`shell\`. Check mode runs nothing; the result is unknown unless \`creates\` or \`removes\` decide.
+Words are split as in a POSIX shell, with quotes, but nothing is expanded: no \`$HOME\`, \`*\`, \`|\` or \`>\`. Use
+\`shell\` for those. \`expand_argument_vars\` has variables of the environment and a leading \`~\` replaced, as in
+Ansible's playbooks, where it is on. Check mode runs nothing; the result is unknown unless \`creates\` or \`removes\` decide.
 
 \`command("ls -l")\` and \`command(["touch", "/x"])\` are short for \`cmd\` and \`argv\`.`,
   params,

@@ -190,7 +190,12 @@ function command(name: "command" | "shell"): PlayModule {
       raw === undefined ? {} : { cmd: Array.isArray(raw) ? raw.map(textOf).join(" ") : textOf(raw) };
     if (isShell)
       return call.perform("shell", { ...rest, ...text, ...(executable === undefined ? {} : { executable }) });
-    const end = await call.perform("command", { ...rest, ...text });
+    const end = await call.perform("command", {
+      expand_argument_vars: true,
+      ...rest,
+      ...text,
+      environment: call.environment,
+    });
     if (executable === undefined) return end;
     const warning = `As of Ansible 2.4, the parameter 'executable' is no longer supported with the 'command' module. Not using '${textOf(executable)}'.`;
     return { ...end, register: { ...end.register, warnings: [warning] } };

@@ -140,14 +140,14 @@ describe("command", () => {
     });
   });
 
-  test("replaces variables and ~ in its words, as Ansible does, unless told not to", async () => {
+  test("replaces variables and ~ in its words where it is told to, as Ansible does", async () => {
     using sandbox = makeSandbox();
     const say = async (params: Parameters<typeof command>[0], facts = { env: { FOO: "f o", HOME: "/h" } }) =>
       (await pass(command(params), sandbox.system, sandbox.context({ facts }))).data;
     const argv = ["printf", "%s|", "$FOO", braced("FOO", "x"), "$NONE", "a~", "~nobody-here", "$OWN"];
-    const data = await say({ argv, environment: { OWN: "own" } });
+    const data = await say({ argv, expand_argument_vars: true, environment: { OWN: "own" } });
     expect(data).toMatchObject({ stdout: "f o|f ox|$NONE|a~|~nobody-here|own|", cmd: argv, msg: "" });
-    expect(await say({ cmd: "echo '$FOO'", expand_argument_vars: false })).toMatchObject({
+    expect(await say({ cmd: "echo '$FOO'" })).toMatchObject({
       ...{ stdout: "$FOO", cmd: ["echo", "$FOO"] },
     });
     mkdirSync(join(sandbox.root, "f o"));
