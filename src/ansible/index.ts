@@ -4,6 +4,7 @@ import type { ProgramHost } from "../engine/program.ts";
 import { decodeWhole } from "../vars/whole-value.ts";
 import { Interpreter } from "./interpreter.ts";
 import type { PlaybookTree, PlayNode } from "./ir.ts";
+import { moduleFaults } from "./module-names.ts";
 import { createModules } from "./modules/registry.ts";
 import { countTasks, outlinePlay } from "./outline.ts";
 import { PlayRun } from "./play.ts";
@@ -41,6 +42,9 @@ function definePlay(
     program: {
       get outline() {
         return outlinePlay(tree, play);
+      },
+      get faults() {
+        return moduleFaults(tree, createModules(volley));
       },
       roles: play.roles.map(({ name }) => name),
       ...(tree.needsController === undefined ? {} : { needsController: tree.needsController }),

@@ -68,7 +68,14 @@ async function check(file: string, given: CheckFlags): Promise<number> {
     told.push("types are right");
   }
   process.stdout.write(`${told.join("; ")}\n`);
+  tellFaults(playbook);
   return 0;
+}
+
+/** Tell what a run would tell only when it reaches it: of a role, tasks for other systems may never be reached. */
+function tellFaults({ playbook: { plays } }: PreparedPlaybook): void {
+  const faults = new Set(plays.flatMap(({ program }) => program?.faults ?? []));
+  for (const fault of faults) console.error(`volley: ${fault}; a run fails where it reaches this task`);
 }
 
 /** Check vars, actions and assets for every host of an inventory; returns what was checked. */
@@ -103,7 +110,13 @@ async function checkHosts(prepared: PreparedPlaybook, flags: CheckFlags): Promis
   const checked = hosts.length - passedOver;
   const count = (hosts: number): string => (hosts === 1 ? "1 host" : `${hosts} hosts`);
   return [
-    ...(checked > 0 ? [`vars, actions and assets fit for ${count(checked)}`] : []),
+    ...(checked > 0
+      ? [
+          isAnsiblePlaybook(prepared.name)
+            ? `${count(checked)} selected`
+            : `vars, actions and assets fit for ${count(checked)}`,
+        ]
+      : []),
     ...(passedOver > 0
       ? [`${count(passedOver)} passed over: secrets and templates in vars are known only in a run`]
       : []),

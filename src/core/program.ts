@@ -28,6 +28,8 @@ export interface PlayProgram {
   readonly roles: readonly string[];
   /** Its tasks, as far as they are known before it runs. */
   readonly outline?: readonly TaskOutline[];
+  /** What a run would tell only when it reaches it, with file and line: tasks whose modules are not there. */
+  readonly faults?: readonly string[];
   /** The reason why only a controller can carry it out: it asks for files, hosts or lookups of the controller. */
   readonly needsController?: string;
   /** The number of its tasks, as far as it is known before it runs. */

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
@@ -94,4 +94,17 @@ test("a task with run_once is done by one host, and the others have its result",
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
   expect(end.code).toBe(0);
   expect(readFileSync(join(end.scratch, "done"), "utf8")).toMatch(/^(?:here|there)\n$/);
+});
+
+test("check lists modules that nobody has, with their places", async () => {
+  const directory = mkdtempSync(join(scratch(), "project-"));
+  writeFileSync(join(directory, "site.yml"), "- hosts: all\n  tasks:\n    - dbug: msg=a\n    - ping:\n");
+  const end = await volley(["check", "site.yml", "-i", "here,"], {
+    cwd: directory,
+    env: { ANSIBLE_CONFIG: "" },
+  });
+  expect(end.stderr).toBe(
+    'volley: site.yml:3:7: there is no module "dbug"; did you mean "debug"?; a run fails where it reaches this task\n',
+  );
+  expect(end).toMatchObject({ code: 0, stdout: "site.yml: 1 play compiles; 1 host selected\n" });
 });

@@ -1,4 +1,4 @@
-import { type SourceLocation, VolleyError } from "../../core/errors.ts";
+import { didYouMean, type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { Data, isDict } from "../../core/values/value.ts";
 import type { YamlNode } from "../../yaml/document.ts";
 import type { BlockNode, Keys, Node, RoleFrom, RoleUseNode, TaskNode } from "../ir.ts";
@@ -167,10 +167,14 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
     const other = strange.find((each) => each !== chosen);
     if (call !== undefined || (other !== undefined && known.length !== 1))
       fail(
-        `conflicting action statements: ${[call?.module ?? chosen!.key, other!.key].join(", ")}`,
+        `conflicting action statements: ${[call?.module ?? chosen!.key, other!.key].join(", ")}${didYouMean(other!.key, TASK_KEYWORDS)}`,
         other!.location,
       );
-    if (other !== undefined) fail(`'${other.key}' is not a valid attribute for a Task`, other.location);
+    if (other !== undefined)
+      fail(
+        `'${other.key}' is not a valid attribute for a Task${didYouMean(other.key, TASK_KEYWORDS)}`,
+        other.location,
+      );
     call = { module: chosen!.key, value: chosen!.value, location: chosen!.location };
   }
   if (call === undefined) return fail("no module/action detected in task.", location);

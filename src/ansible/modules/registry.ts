@@ -8,6 +8,8 @@ type AnyAction = Action<never, unknown>;
 export interface Modules {
   /** Return the action of a module; undefined for a module that nobody has. */
   find(name: string): AnyAction | undefined;
+  /** Return the names of all actions. */
+  names(): readonly string[];
   /** Give arguments the types of the action's parameters. */
   coerce(action: AnyAction, args: Readonly<Record<string, unknown>>): never;
 }
@@ -27,6 +29,7 @@ export function createModules(volley: Readonly<Record<string, unknown>>): Module
   };
   return {
     find: (name) => at(name) ?? at(RENAMED[name] ?? name),
+    names: () => Object.keys(volley).filter((name) => at(name) !== undefined),
     coerce: (action, args) => coerceArguments(action, args) as never,
   };
 }
