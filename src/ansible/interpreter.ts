@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { bytesToText } from "../core/values/bytes.ts";
+import { isRecord } from "../core/values/value.ts";
 import { LATE, type Vars } from "../core/values/vars.ts";
 import type { ProgramHost } from "../engine/program.ts";
 import { createLookupAnswers } from "../engine/render.ts";
@@ -223,6 +224,17 @@ export class Interpreter {
           `Could not find or access '${names.join("', '")}' on the Ansible Controller.`,
         );
       read.push(found);
+    }
+  }
+
+  /** Fail for a var of `vars_prompt` that has no value, because nobody is asked. */
+  checkPrompts(): void {
+    const prompts = this.play.keys.vars_prompt;
+    const { extraVars = {} } = this.host.job;
+    for (const prompt of Array.isArray(prompts) ? (prompts as readonly unknown[]) : []) {
+      const { name, default: initial } = isRecord(prompt) ? prompt : {};
+      if (initial === undefined && typeof name === "string" && !Object.hasOwn(extraVars, name))
+        throw new VolleyError("PLAYBOOK_INVALID", `nobody is asked for ${name}; give it with -e ${name}=…`);
     }
   }
 

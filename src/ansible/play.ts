@@ -108,6 +108,7 @@ export class PlayRun {
     this.#handlers.add(play.handlers, this.#root);
     for (const role of uses) this.#waiting += this.#countRole(role);
     this.#handlers.takeLeftOver(this.#host.leftOver);
+    await this.#attempt("vars_prompt", () => interpreter.checkPrompts());
     await this.#gather();
     await this.#attempt("vars_files", () => interpreter.readVarsFiles());
     await this.#statements(play.preTasks, this.#root);

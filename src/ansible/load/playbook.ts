@@ -213,7 +213,7 @@ class Loader {
         name: name === null ? pattern : String(name),
         hosts: pattern,
         keys: normalKeys(keys, location),
-        vars: varsOf(value("vars"), location),
+        vars: { ...varsOf(value("vars"), location), ...defaultsOf(keys.vars_prompt) },
         roles:
           roles === null
             ? []
@@ -476,6 +476,14 @@ class Loader {
       this.#needed(readRoleUse(source, item, this.#imports(role))),
     );
   }
+}
+
+/** The vars of `vars_prompt` that have a default: nobody is asked. */
+function defaultsOf(prompts: unknown): Readonly<Record<string, unknown>> {
+  const given = (Array.isArray(prompts) ? prompts : []).map(recordOf);
+  return Object.fromEntries(
+    given.filter((each) => each.default !== undefined).map((each) => [String(each.name), each.default]),
+  );
 }
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> {
