@@ -3,8 +3,8 @@ import { unchanged } from "../../core/action.ts";
 import { isVolleyError } from "../../core/errors.ts";
 import { defineAction } from "../define.ts";
 import { describe } from "../shared/params.ts";
+import { reader } from "../shared/secret-input.ts";
 import { connectPostgres, postgresAliases, postgresLogin } from "./postgres-client.ts";
-import { reader } from "./secret-input.ts";
 
 const params = v.strictObject({
   db: v.optional(describe(v.string(), "Database to log in to."), ""),

@@ -5,6 +5,7 @@ import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, oneOf, optionalText, text, textList } from "../shared/params.ts";
+import { reader, writer } from "../shared/secret-input.ts";
 import {
   connectPostgres,
   orUnknownPostgres,
@@ -17,7 +18,6 @@ import {
   postgresLogin,
 } from "./postgres-client.ts";
 import { isPostgresHash, samePostgresPassword } from "./postgres-password.ts";
-import { reader, writer } from "./secret-input.ts";
 
 /** The attributes of roles, by the column that keeps each. */
 const FLAGS: Readonly<Record<string, string>> = {

@@ -5,6 +5,7 @@ import type { Diff } from "../../core/result.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, oneOf, optionalText } from "../shared/params.ts";
+import { reader, writer } from "../shared/secret-input.ts";
 import {
   type Account,
   accountName,
@@ -36,7 +37,6 @@ import {
   readGrants,
   readPrivileges,
 } from "./mysql-privileges.ts";
-import { reader, writer } from "./secret-input.ts";
 
 const params = v.pipe(
   v.strictObject({

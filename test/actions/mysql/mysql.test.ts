@@ -5,9 +5,9 @@ import {
   readExpiry,
   readTls,
   tlsClause,
-} from "../../../src/actions/database/mysql-account.ts";
-import { readResults, sqlName, sqlText } from "../../../src/actions/database/mysql-client.ts";
-import { mysql_db } from "../../../src/actions/database/mysql-db.ts";
+} from "../../../src/actions/mysql/mysql-account.ts";
+import { readResults, sqlName, sqlText } from "../../../src/actions/mysql/mysql-client.ts";
+import { mysql_db } from "../../../src/actions/mysql/mysql-db.ts";
 import {
   afterChange,
   comparePrivileges,
@@ -16,8 +16,8 @@ import {
   privilegeText,
   readGrants,
   readPrivileges,
-} from "../../../src/actions/database/mysql-privileges.ts";
-import { mysql_user } from "../../../src/actions/database/mysql-user.ts";
+} from "../../../src/actions/mysql/mysql-privileges.ts";
+import { mysql_user } from "../../../src/actions/mysql/mysql-user.ts";
 import { makeSandbox, pass } from "../harness.ts";
 
 // What needs a server is tested with real ones: test/fleet/cases/databases.ts.

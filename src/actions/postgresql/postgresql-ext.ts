@@ -3,6 +3,7 @@ import { type Applied, type Change, type Unchanged, unchanged } from "../../core
 import { VolleyError } from "../../core/errors.ts";
 import { defineAction } from "../define.ts";
 import { flag, oneOf, optionalText, text } from "../shared/params.ts";
+import { reader, writer } from "../shared/secret-input.ts";
 import {
   connectPostgres,
   orUnknownPostgres,
@@ -11,7 +12,6 @@ import {
   postgresAliases,
   postgresLogin,
 } from "./postgres-client.ts";
-import { reader, writer } from "./secret-input.ts";
 
 const params = v.strictObject({
   name: text("Name of the extension."),

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { type Applied, type Change, unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, oneOf, optionalText, text } from "../shared/params.ts";
+import { reader, writer } from "../shared/secret-input.ts";
 import {
   connectPostgres,
   orUnknownPostgres,
@@ -10,7 +11,6 @@ import {
   postgresAliases,
   postgresLogin,
 } from "./postgres-client.ts";
-import { reader, writer } from "./secret-input.ts";
 
 const params = v.strictObject({
   name: text("Name of the schema."),

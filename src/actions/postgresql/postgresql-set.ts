@@ -10,6 +10,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, text } from "../shared/params.ts";
+import { reader, writer } from "../shared/secret-input.ts";
 import {
   connectPostgres,
   orUnknownPostgres,
@@ -18,7 +19,6 @@ import {
   postgresAliases,
   postgresLogin,
 } from "./postgres-client.ts";
-import { reader, writer } from "./secret-input.ts";
 
 const params = v.pipe(
   v.strictObject({

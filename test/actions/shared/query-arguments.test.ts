@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { coerceArguments } from "../../../src/actions/coerce.ts";
-import { mysql_query } from "../../../src/actions/database/mysql-query.ts";
-import { pgText } from "../../../src/actions/database/postgres-client.ts";
-import { postgresql_query } from "../../../src/actions/database/postgresql-query.ts";
-import { fillArguments } from "../../../src/actions/database/query-arguments.ts";
+import { mysql_query } from "../../../src/actions/mysql/mysql-query.ts";
+import { pgText } from "../../../src/actions/postgresql/postgres-client.ts";
+import { postgresql_query } from "../../../src/actions/postgresql/postgresql-query.ts";
+import { fillArguments } from "../../../src/actions/shared/query-arguments.ts";
 
 describe("the values of a statement", () => {
   it("are put in by place or by name, quoted", () => {

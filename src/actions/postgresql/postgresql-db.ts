@@ -13,6 +13,7 @@ import { commandLine, quote } from "../../core/unix/shell.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, oneOf, optionalText, text } from "../shared/params.ts";
 import { commandWords, failureText } from "../shared/run-tool.ts";
+import { reader, writer } from "../shared/secret-input.ts";
 import {
   connectPostgres,
   conninfo,
@@ -23,7 +24,6 @@ import {
   postgresAliases,
   postgresLogin,
 } from "./postgres-client.ts";
-import { reader, writer } from "./secret-input.ts";
 
 const params = v.pipe(
   v.strictObject({

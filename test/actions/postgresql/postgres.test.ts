@@ -5,10 +5,10 @@ import {
   pgQualified,
   pgText,
   readCsv,
-} from "../../../src/actions/database/postgres-client.ts";
-import { samePostgresPassword } from "../../../src/actions/database/postgres-password.ts";
-import { postgresql_db } from "../../../src/actions/database/postgresql-db.ts";
-import { postgresql_user } from "../../../src/actions/database/postgresql-user.ts";
+} from "../../../src/actions/postgresql/postgres-client.ts";
+import { samePostgresPassword } from "../../../src/actions/postgresql/postgres-password.ts";
+import { postgresql_db } from "../../../src/actions/postgresql/postgresql-db.ts";
+import { postgresql_user } from "../../../src/actions/postgresql/postgresql-user.ts";
 import { makeSandbox, pass } from "../harness.ts";
 
 // What needs a server is tested with real ones: test/fleet/cases/databases.ts.

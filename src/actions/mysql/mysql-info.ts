@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
 import { flag, optionalText, textList } from "../shared/params.ts";
+import { reader } from "../shared/secret-input.ts";
 import { readAccounts } from "./mysql-account.ts";
 import {
   connectMysql,
@@ -13,7 +14,6 @@ import {
   serverVersion,
 } from "./mysql-client.ts";
 import { readGrants } from "./mysql-privileges.ts";
-import { reader } from "./secret-input.ts";
 
 const SUBSETS = [
   "version",

@@ -4,6 +4,8 @@ import { isVolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, optionalText, textList } from "../shared/params.ts";
+import { fillArguments, statements } from "../shared/query-arguments.ts";
+import { reader, writer } from "../shared/secret-input.ts";
 import {
   connectPostgres,
   orUnknownPostgres,
@@ -14,8 +16,6 @@ import {
   postgresLogin,
   type StatementResult,
 } from "./postgres-client.ts";
-import { fillArguments, statements } from "./query-arguments.ts";
-import { reader, writer } from "./secret-input.ts";
 
 const params = v.pipe(
   v.strictObject({

@@ -4,7 +4,7 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ProcessResult, ReadSystem } from "../../core/system.ts";
 import { describe, optionalText } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
-import { READ_SECRET, type RunProgram, secretInput } from "./secret-input.ts";
+import { READ_SECRET, type RunProgram, secretInput } from "../shared/secret-input.ts";
 
 /** The parameters of all actions that ask a MySQL or MariaDB server. */
 export const mysqlLogin = {

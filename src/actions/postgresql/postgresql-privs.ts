@@ -10,6 +10,7 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, oneOf, optionalText, text, textList } from "../shared/params.ts";
+import { reader, writer } from "../shared/secret-input.ts";
 import {
   connectPostgres,
   orUnknownPostgres,
@@ -20,7 +21,6 @@ import {
   postgresAliases,
   postgresLogin,
 } from "./postgres-client.ts";
-import { reader, writer } from "./secret-input.ts";
 
 const TYPES = [
   "database",

@@ -13,6 +13,7 @@ import { commandLine, quote } from "../../core/unix/shell.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, oneOf, optionalText, textList } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
+import { reader, secretInput, writer } from "../shared/secret-input.ts";
 import {
   connectMysql,
   type Mysql,
@@ -23,7 +24,6 @@ import {
   sqlText,
   withOptionFile,
 } from "./mysql-client.ts";
-import { reader, secretInput, writer } from "./secret-input.ts";
 
 const params = v.pipe(
   v.strictObject({

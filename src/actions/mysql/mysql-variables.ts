@@ -3,8 +3,8 @@ import { type Applied, type Change, type Unchanged, unchanged } from "../../core
 import { VolleyError } from "../../core/errors.ts";
 import { defineAction } from "../define.ts";
 import { describe, oneOf } from "../shared/params.ts";
+import { reader, writer } from "../shared/secret-input.ts";
 import { connectMysql, mysqlAliases, mysqlLogin, orUnknown, sqlText } from "./mysql-client.ts";
-import { reader, writer } from "./secret-input.ts";
 
 const params = v.strictObject({
   variable: v.pipe(
