@@ -1,10 +1,10 @@
 import * as v from "valibot";
-import { type ActionContext, ActionFailure, type Change } from "../../core/action.ts";
-import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { type ActionContext, ActionFailure } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
 import type { ProcessResult, ReadSystem } from "../../core/system.ts";
+import { READ_SECRET, type RunProgram, secretInput } from "../shared/database-client.ts";
 import { describe, optionalText } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
-import { READ_SECRET, type RunProgram, secretInput } from "../shared/secret-input.ts";
 
 /** The parameters of all actions that ask a MySQL or MariaDB server. */
 export const mysqlLogin = {
@@ -166,26 +166,6 @@ function mysqlFailure(result: ProcessResult, { config_file }: MysqlLogin): Volle
     `unable to connect to database, check login_user and login_password are correct or ${config_file} has the credentials. Exception message: ${said}`,
     { mysql_error: Number(number) },
   );
-}
-
-/** Tell whether a failure says that no server can be reached, or that it refuses the login. */
-function isUnreachable(thrown: unknown): boolean {
-  return (
-    isVolleyError(thrown) && /^(unable to connect to database|there is no mysql client)/.test(thrown.message)
-  );
-}
-
-/** In check mode a server that cannot be asked yet makes the outcome unknown: an earlier task may install it. */
-export async function orUnknown<T>(
-  context: Pick<ActionContext, "check">,
-  inspect: () => Promise<T>,
-): Promise<T | (Change & { readonly unknown: string })> {
-  try {
-    return await inspect();
-  } catch (thrown) {
-    if (context.check && isUnreachable(thrown) && isVolleyError(thrown)) return { unknown: thrown.message };
-    throw thrown;
-  }
 }
 
 const ITEM = /<(resultset)\b|<(row)>|<field name="([^"]*)"(?: xsi:nil="true" \/>|>([^<]*)<\/field>)/g;

@@ -11,15 +11,14 @@ import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { commandLine, quote } from "../../core/unix/shell.ts";
 import { defineAction } from "../define.ts";
+import { orUnknown, reader, secretInput, writer } from "../shared/database-client.ts";
 import { describe, flag, oneOf, optionalText, textList } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
-import { reader, secretInput, writer } from "../shared/secret-input.ts";
 import {
   connectMysql,
   type Mysql,
   mysqlAliases,
   mysqlLogin,
-  orUnknown,
   sqlName,
   sqlText,
   withOptionFile,

@@ -1,8 +1,8 @@
 import * as v from "valibot";
 import { unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
+import { reader } from "../shared/database-client.ts";
 import { flag, optionalText, textList } from "../shared/params.ts";
-import { reader } from "../shared/secret-input.ts";
 import { readAccounts } from "./mysql-account.ts";
 import {
   connectMysql,

@@ -2,9 +2,9 @@ import * as v from "valibot";
 import type { ActionContext, Applied, Change } from "../../core/action.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { writer } from "../shared/database-client.ts";
 import { describe, flag, optionalText } from "../shared/params.ts";
 import { fillArguments, statements } from "../shared/query-arguments.ts";
-import { writer } from "../shared/secret-input.ts";
 import { connectMysql, mysqlAliases, mysqlLogin, type Row, sqlName, sqlText } from "./mysql-client.ts";
 
 const params = v.pipe(

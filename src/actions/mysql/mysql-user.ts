@@ -4,8 +4,8 @@ import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { orUnknown, reader, writer } from "../shared/database-client.ts";
 import { describe, flag, oneOf, optionalText } from "../shared/params.ts";
-import { reader, writer } from "../shared/secret-input.ts";
 import {
   type Account,
   accountName,
@@ -23,7 +23,6 @@ import {
   type Mysql,
   mysqlAliases,
   mysqlLogin,
-  orUnknown,
   type ServerVersion,
   serverVersion,
   sqlText,

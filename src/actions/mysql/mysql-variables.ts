@@ -2,9 +2,9 @@ import * as v from "valibot";
 import { type Applied, type Change, type Unchanged, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { defineAction } from "../define.ts";
+import { orUnknown, reader, writer } from "../shared/database-client.ts";
 import { describe, oneOf } from "../shared/params.ts";
-import { reader, writer } from "../shared/secret-input.ts";
-import { connectMysql, mysqlAliases, mysqlLogin, orUnknown, sqlText } from "./mysql-client.ts";
+import { connectMysql, mysqlAliases, mysqlLogin, sqlText } from "./mysql-client.ts";
 
 const params = v.strictObject({
   variable: v.pipe(

@@ -1,10 +1,10 @@
 import * as v from "valibot";
-import { type ActionContext, ActionFailure, type Change } from "../../core/action.ts";
-import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { type ActionContext, ActionFailure } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
 import type { ProcessResult, ReadSystem } from "../../core/system.ts";
+import { READ_SECRET, type RunProgram, secretInput } from "../shared/database-client.ts";
 import { describe, flag, optionalText } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
-import { READ_SECRET, type RunProgram, secretInput } from "../shared/secret-input.ts";
 
 /** The parameters of all actions that ask a PostgreSQL server. */
 export const postgresLogin = {
@@ -180,21 +180,6 @@ function postgresFailure(result: ProcessResult, database: string): VolleyError {
       {},
     );
   return new ActionFailure("ACTION_FAILED", said.slice(0, 4).join("; ") || failureText(result), {});
-}
-
-/** In check mode a server that cannot be asked yet makes the outcome unknown: an earlier task may install it. */
-export async function orUnknownPostgres<T>(
-  context: Pick<ActionContext, "check">,
-  inspect: () => Promise<T>,
-): Promise<T | (Change & { readonly unknown: string })> {
-  try {
-    return await inspect();
-  } catch (thrown) {
-    const isAway =
-      isVolleyError(thrown) && /^(unable to connect to database|there is no psql)/.test(thrown.message);
-    if (context.check && isAway) return { unknown: thrown.message };
-    throw thrown;
-  }
 }
 
 /** Read the rows that psql prints for a statement, below the names of their columns. */

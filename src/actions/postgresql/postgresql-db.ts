@@ -11,13 +11,12 @@ import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { commandLine, quote } from "../../core/unix/shell.ts";
 import { defineAction } from "../define.ts";
+import { orUnknown, reader, writer } from "../shared/database-client.ts";
 import { describe, flag, oneOf, optionalText, text } from "../shared/params.ts";
 import { commandWords, failureText } from "../shared/run-tool.ts";
-import { reader, writer } from "../shared/secret-input.ts";
 import {
   connectPostgres,
   conninfo,
-  orUnknownPostgres,
   type Postgres,
   pgName,
   pgText,
@@ -107,7 +106,7 @@ A dump and a restore always count as changes. Log in as the task's own user (\`b
   ],
   title: ({ name, state }) => `${name}${state === "present" ? "" : ` (${state})`}`,
   async inspect(given, system, context) {
-    const found = await orUnknownPostgres(context, () => inspect(given, system, context));
+    const found = await orUnknown(context, () => inspect(given, system, context));
     return "unknown" in found ? { statements: [], ...found } : found;
   },
   apply,

@@ -2,16 +2,9 @@ import * as v from "valibot";
 import { type Applied, type Change, type Unchanged, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { defineAction } from "../define.ts";
+import { orUnknown, reader, writer } from "../shared/database-client.ts";
 import { flag, oneOf, optionalText, text } from "../shared/params.ts";
-import { reader, writer } from "../shared/secret-input.ts";
-import {
-  connectPostgres,
-  orUnknownPostgres,
-  pgName,
-  pgText,
-  postgresAliases,
-  postgresLogin,
-} from "./postgres-client.ts";
+import { connectPostgres, pgName, pgText, postgresAliases, postgresLogin } from "./postgres-client.ts";
 
 const params = v.strictObject({
   name: text("Name of the extension."),
@@ -48,58 +41,55 @@ export const postgresql_ext = defineAction<typeof params, ExtChange, PostgresqlE
   title: ({ name, db }) => `${name} in ${db}`,
   async inspect(given, system, context) {
     const { name, db, state, schema, version, cascade, comment } = given;
-    const found = await orUnknownPostgres(
-      context,
-      async (): Promise<ExtChange | Unchanged<PostgresqlExtData>> => {
-        const postgres = await connectPostgres(system, reader(system), given, db, context);
-        const [row] = await postgres.rows(
-          `SELECT a.default_version, e.extversion AS version, n.nspname AS schema, pg_catalog.obj_description(e.oid, 'pg_extension') AS comment
+    const found = await orUnknown(context, async (): Promise<ExtChange | Unchanged<PostgresqlExtData>> => {
+      const postgres = await connectPostgres(system, reader(system), given, db, context);
+      const [row] = await postgres.rows(
+        `SELECT a.default_version, e.extversion AS version, n.nspname AS schema, pg_catalog.obj_description(e.oid, 'pg_extension') AS comment
 FROM (SELECT ${pgText(name)}::name AS name) w LEFT JOIN pg_catalog.pg_available_extensions a ON a.name = w.name
 LEFT JOIN pg_catalog.pg_extension e ON e.extname = w.name LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace`,
-        );
-        const current = row?.version ?? "";
-        const extension = pgName(name);
-        const cascading = cascade ? " CASCADE" : "";
-        const statements: string[] = [];
-        let after = current;
-        if (state === "absent") {
-          if (current !== "") statements.push(`DROP EXTENSION ${extension}${cascading}`);
-          after = "";
+      );
+      const current = row?.version ?? "";
+      const extension = pgName(name);
+      const cascading = cascade ? " CASCADE" : "";
+      const statements: string[] = [];
+      let after = current;
+      if (state === "absent") {
+        if (current !== "") statements.push(`DROP EXTENSION ${extension}${cascading}`);
+        after = "";
+      } else {
+        if ((row?.default_version ?? null) === null && current === "")
+          throw new VolleyError(
+            "ACTION_FAILED",
+            `Extension ${name} is not available: install its package on the server first`,
+          );
+        const wanted = version === "latest" ? (row?.default_version ?? undefined) : version;
+        if (current === "") {
+          const options = [
+            ...(schema === undefined ? [] : [`SCHEMA ${pgName(schema)}`]),
+            ...(wanted === undefined ? [] : [`VERSION ${pgText(wanted)}`]),
+          ];
+          statements.push([`CREATE EXTENSION ${extension}`, ...options].join(" ") + cascading);
+          after = wanted ?? row?.default_version ?? "";
         } else {
-          if ((row?.default_version ?? null) === null && current === "")
-            throw new VolleyError(
-              "ACTION_FAILED",
-              `Extension ${name} is not available: install its package on the server first`,
-            );
-          const wanted = version === "latest" ? (row?.default_version ?? undefined) : version;
-          if (current === "") {
-            const options = [
-              ...(schema === undefined ? [] : [`SCHEMA ${pgName(schema)}`]),
-              ...(wanted === undefined ? [] : [`VERSION ${pgText(wanted)}`]),
-            ];
-            statements.push([`CREATE EXTENSION ${extension}`, ...options].join(" ") + cascading);
-            after = wanted ?? row?.default_version ?? "";
-          } else {
-            if (wanted !== undefined && wanted !== current) {
-              statements.push(`ALTER EXTENSION ${extension} UPDATE TO ${pgText(wanted)}`);
-              after = wanted;
-            }
-            if (schema !== undefined && schema !== row?.schema)
-              statements.push(`ALTER EXTENSION ${extension} SET SCHEMA ${pgName(schema)}`);
+          if (wanted !== undefined && wanted !== current) {
+            statements.push(`ALTER EXTENSION ${extension} UPDATE TO ${pgText(wanted)}`);
+            after = wanted;
           }
-          if (comment !== undefined && comment !== (row?.comment ?? ""))
-            statements.push(`COMMENT ON EXTENSION ${extension} IS ${pgText(comment)}`);
+          if (schema !== undefined && schema !== row?.schema)
+            statements.push(`ALTER EXTENSION ${extension} SET SCHEMA ${pgName(schema)}`);
         }
-        const result = { queries: statements, prev_version: current, version: after };
-        if (statements.length === 0) return unchanged(result);
-        const diff = {
-          path: `extension ${name}`,
-          before: current === "" ? null : `${current}\n`,
-          after: after === "" ? null : `${after}\n`,
-        };
-        return { statements, result, data: result, diff } satisfies ExtChange;
-      },
-    );
+        if (comment !== undefined && comment !== (row?.comment ?? ""))
+          statements.push(`COMMENT ON EXTENSION ${extension} IS ${pgText(comment)}`);
+      }
+      const result = { queries: statements, prev_version: current, version: after };
+      if (statements.length === 0) return unchanged(result);
+      const diff = {
+        path: `extension ${name}`,
+        before: current === "" ? null : `${current}\n`,
+        after: after === "" ? null : `${after}\n`,
+      };
+      return { statements, result, data: result, diff } satisfies ExtChange;
+    });
     return "statements" in found || "unchanged" in found
       ? found
       : { statements: [], result: { queries: [], prev_version: "", version: "" }, ...found };

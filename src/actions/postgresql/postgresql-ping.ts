@@ -2,8 +2,8 @@ import * as v from "valibot";
 import { unchanged } from "../../core/action.ts";
 import { isVolleyError } from "../../core/errors.ts";
 import { defineAction } from "../define.ts";
+import { reader } from "../shared/database-client.ts";
 import { describe } from "../shared/params.ts";
-import { reader } from "../shared/secret-input.ts";
 import { connectPostgres, postgresAliases, postgresLogin } from "./postgres-client.ts";
 
 const params = v.strictObject({

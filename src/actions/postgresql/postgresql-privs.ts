@@ -9,11 +9,10 @@ import {
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { orUnknown, reader, writer } from "../shared/database-client.ts";
 import { describe, flag, oneOf, optionalText, text, textList } from "../shared/params.ts";
-import { reader, writer } from "../shared/secret-input.ts";
 import {
   connectPostgres,
-  orUnknownPostgres,
   type Postgres,
   pgName,
   pgQualified,
@@ -100,7 +99,7 @@ does that alone.`,
   title: ({ roles, database, state }) =>
     `${state === "present" ? "" : "revoke "}${roles.join(", ")} in ${database}`,
   async inspect(given, system, context) {
-    const found = await orUnknownPostgres(context, () => inspect(given, system, context));
+    const found = await orUnknown(context, () => inspect(given, system, context));
     return "statements" in found || "unchanged" in found ? found : { statements: [], ...found };
   },
   async apply({ statements }, given, system, context): Promise<Applied<PostgresqlPrivsData>> {

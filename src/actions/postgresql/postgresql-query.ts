@@ -3,12 +3,11 @@ import { type ActionContext, type Applied, type Change, unchanged } from "../../
 import { isVolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { orUnknown, reader, writer } from "../shared/database-client.ts";
 import { describe, flag, optionalText, textList } from "../shared/params.ts";
 import { fillArguments, statements } from "../shared/query-arguments.ts";
-import { reader, writer } from "../shared/secret-input.ts";
 import {
   connectPostgres,
-  orUnknownPostgres,
   type Postgres,
   pgName,
   pgText,
@@ -67,7 +66,7 @@ all others but SELECT in any case. Numbers, booleans, JSON and NULL keep their t
   examples: [{ db: "shop", query: "SELECT * FROM orders WHERE id = %s", positional_args: [1] }],
   title: ({ query }) => query.join("; ").slice(0, 60),
   async inspect(given, system, context) {
-    const found = await orUnknownPostgres(context, () => inspect(given, system, context));
+    const found = await orUnknown(context, () => inspect(given, system, context));
     return "unknown" in found ? { queries: [], ...found } : found;
   },
   apply,

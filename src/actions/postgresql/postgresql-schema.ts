@@ -1,16 +1,9 @@
 import * as v from "valibot";
 import { type Applied, type Change, unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
+import { orUnknown, reader, writer } from "../shared/database-client.ts";
 import { describe, flag, oneOf, optionalText, text } from "../shared/params.ts";
-import { reader, writer } from "../shared/secret-input.ts";
-import {
-  connectPostgres,
-  orUnknownPostgres,
-  pgName,
-  pgText,
-  postgresAliases,
-  postgresLogin,
-} from "./postgres-client.ts";
+import { connectPostgres, pgName, pgText, postgresAliases, postgresLogin } from "./postgres-client.ts";
 
 const params = v.strictObject({
   name: text("Name of the schema."),
@@ -42,7 +35,7 @@ export const postgresql_schema = defineAction<typeof params, SchemaChange, Postg
   title: ({ name, database }) => `${database}.${name}`,
   async inspect(given, system, context) {
     const { name, database, state, owner, cascade_drop, comment } = given;
-    const found = await orUnknownPostgres(context, async () => {
+    const found = await orUnknown(context, async () => {
       const postgres = await connectPostgres(system, reader(system), given, database, context);
       const [row] = await postgres.rows(
         `SELECT pg_catalog.pg_get_userbyid(nspowner) AS owner, pg_catalog.obj_description(oid, 'pg_namespace') AS comment

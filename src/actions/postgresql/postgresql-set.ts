@@ -9,16 +9,9 @@ import {
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { orUnknown, reader, writer } from "../shared/database-client.ts";
 import { describe, flag, text } from "../shared/params.ts";
-import { reader, writer } from "../shared/secret-input.ts";
-import {
-  connectPostgres,
-  orUnknownPostgres,
-  pgQualified,
-  pgText,
-  postgresAliases,
-  postgresLogin,
-} from "./postgres-client.ts";
+import { connectPostgres, pgQualified, pgText, postgresAliases, postgresLogin } from "./postgres-client.ts";
 
 const params = v.pipe(
   v.strictObject({
@@ -58,7 +51,7 @@ Settings that need a restart say so in \`restart_required\`. Without \`value\` a
   examples: [{ name: "work_mem", value: "16MB" }],
   title: ({ name, value }) => (value === undefined ? name : `${name}=${value}`),
   async inspect(given, system, context) {
-    const found = await orUnknownPostgres(context, () => inspect(given, system, context));
+    const found = await orUnknown(context, () => inspect(given, system, context));
     if ("statement" in found || "unchanged" in found) return found;
     const value = { value: "", unit: "" };
     const result = {

@@ -4,11 +4,10 @@ import { isVolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { orUnknown, reader, writer } from "../shared/database-client.ts";
 import { describe, flag, oneOf, optionalText, text, textList } from "../shared/params.ts";
-import { reader, writer } from "../shared/secret-input.ts";
 import {
   connectPostgres,
-  orUnknownPostgres,
   type Postgres,
   type PostgresRow,
   pgName,
@@ -105,7 +104,7 @@ unless \`no_password_changes\` is set. Passwords reach psql on its standard inpu
   ],
   title: ({ name }) => name,
   async inspect(given, system, context) {
-    const found = await orUnknownPostgres(context, () => inspect(given, system, context));
+    const found = await orUnknown(context, () => inspect(given, system, context));
     return "unknown" in found ? { statements: [], ...found } : found;
   },
   apply,

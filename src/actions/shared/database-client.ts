@@ -1,7 +1,8 @@
-import { VolleyError } from "../../core/errors.ts";
+import type { ActionContext, Change } from "../../core/action.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem, System } from "../../core/system.ts";
 
-// Passwords reach the clients of database servers on standard input, never on a command line, where every user of the
+// What the actions of all database servers share. Passwords reach the clients of database servers on standard input, never on a command line, where every user of the
 // host could read them, and lie in no file.
 
 /** The ways of a System to run a program: for reading, or for changing. */
@@ -34,4 +35,21 @@ export function secretInput(secret: string, input = ""): string {
   if (secret.includes("\0") || secret.split("\n").includes(END))
     throw new VolleyError("ACTION_FAILED", "the login has a character that no client takes");
   return `${secret}${secret === "" || secret.endsWith("\n") ? "" : "\n"}${END}\n${input}`;
+}
+
+/** The errors of clients whose server, or which themselves, are not there. */
+const AWAY = /^(?:unable to connect to database|there is no (?:mysql client|psql))/;
+
+/** In check mode a server that cannot be asked yet makes the outcome unknown: an earlier task may install it. */
+export async function orUnknown<T>(
+  context: Pick<ActionContext, "check">,
+  inspect: () => Promise<T>,
+): Promise<T | (Change & { readonly unknown: string })> {
+  try {
+    return await inspect();
+  } catch (thrown) {
+    if (context.check && isVolleyError(thrown) && AWAY.test(thrown.message))
+      return { unknown: thrown.message };
+    throw thrown;
+  }
 }
