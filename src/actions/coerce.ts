@@ -40,7 +40,7 @@ export function coerceArguments(
   const args: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(given)) {
     const alias = Object.hasOwn(aliases, key) ? aliases[key]! : key;
-    // Of a parameter and its alias the parameter itself wins, as in Ansible.
+    // A parameter wins over its alias, as in Ansible.
     if (alias !== key && Object.hasOwn(given, alias)) continue;
     // A parameter without a value is one that is not given.
     if (value === null || value === undefined) continue;

@@ -4,7 +4,7 @@ import { isDict } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
 import { factVariables } from "../engine/context.ts";
 
-/** What a host has learned in a run: it stays from play to play. */
+/** The knowledge of a host that a run gathers; plays hand it on. */
 export class HostState {
   /** Facts under the names that modules give them: `ansible_os_family`, `services`. */
   readonly facts: Record<string, unknown> = {};

@@ -195,7 +195,7 @@ export class Interpreter {
         const found = lookUpHere(this, roots, question);
         if (found !== undefined) return found;
         if (this.#answers !== undefined) return this.#answers.ask(question);
-        // What is not among the playbook's files is not there.
+        // No other files are here.
         if (question.plugin === "first_found") return [];
         throw new VolleyError(
           "TEMPLATE_FAILED",

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Job } from "../core/protocol.ts";
 import type { Vars } from "../core/values/vars.ts";
 
-/** The inventory as a run sees it: that of the Job, and what add_host and group_by add. */
+/** The inventory as a run sees it: that of the Job, with the additions of add_host and group_by. */
 export class RunInventory {
   readonly #groups: Map<string, string[]>;
   readonly #added = new Map<string, Record<string, unknown>>();

@@ -5,7 +5,7 @@ import type { PlaybookFiles } from "./files.ts";
 import { candidates, type SearchRoots } from "./files.ts";
 import type { PlaybookTree } from "./ir.ts";
 
-/** What a playbook has. */
+/** The files and the tree of a playbook. */
 interface Known {
   readonly files: PlaybookFiles;
   readonly tree: PlaybookTree;
@@ -60,8 +60,8 @@ function exists({ files, tree }: Known, path: string): boolean {
 }
 
 /**
- * Return the controller's path of a file of the playbook, looked for in `directory` first; null for none. What
- * `first_found` finds may be meant for any kind of task.
+ * Return the controller's path of a file of the playbook, looked for in `directory` first; null for none. Any kind
+ * of task may be meant by `first_found`.
  */
 export function findHere(known: Known, roots: SearchRoots, name: string, directory: string): string | null {
   for (const kind of new Set([directory, "files", "templates", "vars", "tasks"])) {

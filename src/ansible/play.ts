@@ -341,7 +341,7 @@ export class PlayRun {
         return ended;
       },
     });
-    // Nobody wanted it: it leaves no register.
+    // A task that nobody wanted leaves no register.
     if (leftOut === true) return { result, register: { changed: false, skipped: true }, passes: [] };
     const end = ended ?? this.#recall(node, result);
     if (this.#isCancelled) throw new RunCancelled();

@@ -15,7 +15,7 @@ import { plainMessage, type Templar } from "./templar.ts";
 /** The end of a task, with its register. */
 export interface TaskEnd extends ProgramResult {
   readonly register: Register;
-  /** What each pass of an include, or the like, asks the play to do. */
+  /** The passes, of which those of an include ask the play to do more. */
   readonly passes: readonly PassEnd[];
 }
 

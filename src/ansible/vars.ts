@@ -8,7 +8,7 @@ import type { HostState } from "./host-state.ts";
 
 /** The sources of vars that all tasks of a play share. */
 export interface PlayVars {
-  /** What holds where nothing else says so. */
+  /** Vars for want of any others. */
   readonly initial: Vars;
   /** The host's vars by the inventory. */
   readonly inventory: Vars;

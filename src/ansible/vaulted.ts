@@ -10,7 +10,7 @@ import type { FileNode, PlaybookTree } from "./ir.ts";
 /** A Job belongs to one playbook, whose plays share the tree. */
 const filled = new WeakMap<Pick<Job, "vaulted">, PlaybookTree>();
 
-/** Return the tree with the values of a Job in it. What the Job does not bring fails only the task that asks for it. */
+/** Return the tree with the values of a Job in it. A text that the Job does not bring fails only the task that asks for it. */
 export function fillTree(tree: PlaybookTree, job: Pick<Job, "vaulted">): PlaybookTree {
   if (tree.vaulted === undefined) return tree;
   const known = filled.get(job);

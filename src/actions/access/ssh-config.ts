@@ -299,7 +299,7 @@ function removeHost(text: string, host: string): Edited {
   const block = findBlock(lines, host);
   if (block === undefined) return { text, data: NOTHING };
   const { start, end } = block;
-  // One of two empty lines around the block goes with it.
+  // The block takes one of two empty lines around it along.
   const gap = lines[start - 1]?.trim() === "" && (lines[end] ?? "").trim() === "" ? 1 : 0;
   const kept = [...lines.slice(0, start - gap), ...lines.slice(end)];
   return { text: textOf(kept), data: { ...NOTHING, hosts_removed: [host] } };

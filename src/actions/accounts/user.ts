@@ -32,10 +32,10 @@ interface UserChange extends Change {
 interface UserData {
   readonly name: string;
   readonly state: "present" | "absent";
-  /** Of a new account. */
+  /** These two are told of a new account. */
   readonly create_home?: boolean;
   readonly system?: boolean;
-  /** Of an existing account. */
+  /** These two are told of an existing account. */
   readonly append?: boolean;
   readonly move_home?: boolean;
   /** Of an account that was removed. */
@@ -228,7 +228,7 @@ async function describeUser(
   };
   if (!params.generate_ssh_key) return described;
   const file = keyFile(params, home);
-  // What a link of the user's leads to elsewhere is not read; a new key replaces the link.
+  // A link of the user's that leads elsewhere is not followed; a new key replaces the link.
   const isOwn = await requireOwnLinks(system, `${file}.pub`).then(
     () => true,
     () => false,

@@ -162,7 +162,7 @@ const CONTROLS: Readonly<Record<string, string>> = {
 
 /** Replace the escapes of a Python string by the bytes that they stand for. */
 function unescapePython(text: string): Buffer {
-  // One character a byte, because `\xc3` is a byte, not a character.
+  // Each byte is a character here, because `\xc3` is a byte.
   const bytes = textToBytes(text).toString("latin1");
   const plain = bytes.replace(ESCAPE, (_all, hex?: string, octal?: string, letter?: string) => {
     if (letter !== undefined) return CONTROLS[letter] ?? letter;

@@ -152,7 +152,7 @@ link only to a target that the same user owns.`,
   },
 });
 
-/** What a result tells of. */
+/** The file that a result tells of. */
 interface FileResult {
   readonly state: FileState;
   /** True when no state was asked for. */

@@ -70,7 +70,7 @@ const MAX_REDIRECTS = 10;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 const MAX_TEXT_BYTES = 1 << 20;
 
-/** One request of the several that a redirect or a challenge causes. */
+/** A request; redirects and challenges cause several. */
 interface Step {
   readonly url: URL;
   readonly method: string;

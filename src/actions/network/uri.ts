@@ -86,7 +86,7 @@ const params = v.pipe(
 );
 type Params = v.InferOutput<typeof params>;
 
-/** What a uri task returns: these, and every header of the answer in lower case, with `_` for `-`. */
+/** The data of a uri task. Every header of the answer is added in lower case, with `_` for `-`. */
 interface UriData {
   readonly url: string;
   /** -1 without an answer. */

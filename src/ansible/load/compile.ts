@@ -16,7 +16,7 @@ export interface CompiledTree {
   readonly directories: Readonly<Record<string, string>>;
   readonly files: Readonly<Record<string, string>>;
   readonly actions: readonly string[] | "all";
-  /** What is encrypted with Ansible Vault, for the controller to open. */
+  /** Texts encrypted with Ansible Vault, for the controller to open. */
   readonly vaulted?: readonly VaultedText[];
 }
 

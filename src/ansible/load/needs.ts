@@ -2,7 +2,7 @@ import { isDict } from "../../core/values/value.ts";
 import type { TaskNode } from "../ir.ts";
 import { PLACELESS } from "../keywords.ts";
 
-// What only a controller has: files, hosts and programs of its own.
+// Needs that only a controller meets: files, hosts and programs of its own.
 
 /** Modules that work with the controller's files or with other hosts. */
 const MODULES: ReadonlySet<string> = new Set(["add_host", "fetch", "synchronize"]);

@@ -41,7 +41,7 @@ export interface LoadedTree {
   readonly inputs: readonly string[];
   /** The names of the modules of all tasks, and of the actions that stand behind them. */
   readonly modules: readonly string[];
-  /** What is encrypted with Ansible Vault. */
+  /** Texts encrypted with Ansible Vault. */
   readonly vaulted: readonly VaultedText[];
 }
 
@@ -74,7 +74,7 @@ class Loader {
   readonly #vars: Record<string, FileNode<Record<string, unknown>>> = {};
   readonly #collection: Collection;
   readonly #loading = new Set<string>();
-  /** Those of the play that is read. */
+  /** The collections of the play that is read. */
   #collections: readonly string[] = [];
   readonly #modules = new Set<string>();
   readonly #vaulted: VaultedText[] = [];

@@ -15,7 +15,7 @@ import { readArguments, splitWords, unquote } from "./words.ts";
 
 // Tasks, blocks and uses of roles, as YAML writes them.
 
-/** What reading statements asks of the loader: the files and roles that statements bring in. */
+/** The loader, as the reader of statements needs it: for files and roles that statements bring in. */
 export interface Imports {
   /** The statements of a file that `import_tasks` names. */
   importTasks(

@@ -16,7 +16,7 @@ export interface TaskRun {
   readonly turn: ProgramTurn;
 }
 
-/** One pass of a task, ready to call its module. */
+/** A pass of a task, ready to call its module. */
 export interface ModuleCall extends TaskRun {
   readonly own: Vars;
   readonly templar: Templar;

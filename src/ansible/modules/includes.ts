@@ -10,7 +10,7 @@ import type { ModuleEnd, RenderedCall } from "./call.ts";
 
 // Modules that bring in statements and vars.
 
-/** What an include asks the play to carry out, kept beside the register of its pass. */
+/** The statements that an include asks the play to carry out, kept beside the register of its pass. */
 export interface Included {
   readonly path: string;
   readonly nodes: readonly Node[];
