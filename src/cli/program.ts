@@ -11,6 +11,7 @@ import { addExecCommand } from "./exec/exec.ts";
 import { addHostsCommand, addInventoryCommand } from "./inventory.ts";
 import { addBundleCommand, addCheckCommand } from "./playbook.ts";
 import { addDocCommand } from "./reference/doc.ts";
+import { addRoleCommand } from "./role.ts";
 import { addAttachCommand, addRunCommand } from "./run.ts";
 import { addReportCommand, addRunsCommand } from "./runs.ts";
 import { addShellCommand } from "./shell.ts";
@@ -39,6 +40,7 @@ addBundleCommand(program);
 addCheckCommand(program);
 addInventoryCommand(program);
 addHostsCommand(program);
+addRoleCommand(program);
 addDocCommand(program);
 addDemoCommand(program);
 

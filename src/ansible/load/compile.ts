@@ -7,6 +7,7 @@ import { assetName } from "../files.ts";
 import type { TreeSettings } from "../ir.ts";
 import { isModuleName } from "../module-names.ts";
 import { loadTree } from "./playbook.ts";
+import type { SearchPaths } from "./roles.ts";
 
 /** A playbook in YAML as one CommonJS module, with what is to lie beside it. */
 export interface CompiledTree {
@@ -33,11 +34,7 @@ export function compilePlaybook(
   const directory = dirname(file);
   const { tree, files, inputs, modules, vaulted } = loadTree(file, {
     playbookDirectory: directory,
-    roles: settings.rolesPath?.value ?? ROLES.map(atHome),
-    collections: [
-      join(directory, "collections"),
-      ...(settings.collectionsPath?.value ?? COLLECTIONS.map(atHome)),
-    ],
+    ...roleDirectories(directory, settings),
     library: settings.library?.value ?? [],
     settings: treeSettings(settings),
     isModule: isModuleName,
@@ -51,6 +48,20 @@ export function compilePlaybook(
     ...(vaulted.length === 0 ? {} : { vaulted }),
     directories: { ".": directory },
     files: Object.fromEntries([...files].map(([path, full]) => [assetName(path), full])),
+  };
+}
+
+/** Return the directories where the roles and collections of a playbook are looked for, beside its own. */
+export function roleDirectories(
+  playbookDirectory: string,
+  settings: AnsibleSettings,
+): Pick<SearchPaths, "roles" | "collections"> {
+  return {
+    roles: settings.rolesPath?.value ?? ROLES.map(atHome),
+    collections: [
+      join(playbookDirectory, "collections"),
+      ...(settings.collectionsPath?.value ?? COLLECTIONS.map(atHome)),
+    ],
   };
 }
 

@@ -50,6 +50,14 @@ export function loadTree(file: string, options: LoadOptions): LoadedTree {
   return new Loader(file, options).load();
 }
 
+/**
+ * Load one role, with nothing of other roles. The role's directory is the playbook's directory of the tree, so that all
+ * paths begin in the role: `tasks/main.yml`. Fails with `PLAYBOOK_INVALID`, with file, line and column.
+ */
+export function loadRole(directory: string, options: LoadOptions): LoadedTree {
+  return new Loader(join(directory, "playbook.yml"), { ...options, playbookDirectory: directory }).loadRole();
+}
+
 /** Directories of a role that hold nothing a host needs. */
 const UNUSED =
   /^(?:\.[^/]*|molecule|tests?|docs?|examples?|node_modules|changelogs?|README[^/]*|LICENSE[^/]*|CHANGELOG[^/]*|CONTRIBUTING[^/]*|requirements[^/]*\.(?:txt|yml)|tox\.ini|Makefile|Vagrantfile)$/i;
@@ -83,6 +91,8 @@ class Loader {
   #isLate = false;
   /** Files that are read in any case. */
   readonly #always = new Set<string>();
+  /** True while one role is loaded, and nothing of the roles that it names. */
+  #isAlone = false;
 
   constructor(file: string, options: LoadOptions) {
     this.#file = file;
@@ -100,6 +110,16 @@ class Loader {
     for (const directory of [join(this.#base, "library"), ...this.#options.library])
       this.#collection.takeLibrary(directory);
     for (const kind of ["files", "templates"]) this.#collection.takeDirectory(join(this.#base, kind));
+    return this.#loaded(plays);
+  }
+
+  loadRole(): LoadedTree {
+    this.#isAlone = true;
+    this.#loadRole({ directory: this.#base, name: basename(this.#base) }, basename(this.#base));
+    return this.#loaded([]);
+  }
+
+  #loaded(plays: readonly PlayNode[]): LoadedTree {
     return {
       tree: {
         file: basename(this.#file),
@@ -264,7 +284,7 @@ class Loader {
   /** A role that a play or a role's meta names must be there. */
   #needed(use: RoleUseNode): RoleUseNode {
     this.#collection.need ??= needOfValue([use.params, use.keys], use.at);
-    if (use.missing === undefined) return use;
+    if (use.missing === undefined || this.#isAlone) return use;
     const [file = "", line, column] = use.at.split(":");
     throw new VolleyError("PLAYBOOK_INVALID", use.missing, {
       location: { file, line: Number(line), column: Number(column) },
@@ -293,6 +313,8 @@ class Loader {
             name,
             missing: `the role '${name}' was not found in ${[join(this.#base, "roles"), ...this.#options.roles, this.#base].join(":")}`,
           };
+        // Of other roles, one that is loaded alone has the names.
+        if (this.#isAlone && found.directory !== this.#base) return { name };
         return { name: found.name, role: this.#loadRole(found, name) };
       },
       mention: (module, args, from) => this.#mention(module, args, from, role),
