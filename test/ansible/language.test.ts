@@ -62,6 +62,12 @@ test("handlers run once, in the order of their definitions, and by force after a
   expect(readFileSync(join(end.scratch, "forced"), "utf8")).toBe("ran\n");
 });
 
+test("what modules return and say", async () => {
+  const end = await carryOut("modules.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+});
+
 test("vars by their precedence, files of vars, kinds of values, groups and what is learned", async () => {
   const end = await carryOut("vars.yml", "-e", '{"extra": "given", "extra_list": [1, 2]}');
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);

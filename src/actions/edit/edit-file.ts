@@ -82,12 +82,12 @@ export async function inspectEdit(
   const path = await followLinks(system, given);
   const stat = await system.stat(path);
   if (stat?.type === "directory") {
-    const message = `Path ${path} is a directory; name the file to be edited`;
+    const message = `Path ${path} is a directory !`;
     throw new ActionFailure("ACTION_FAILED", message, { rc: IS_DIRECTORY });
   }
   const current = stat === null ? null : await system.readIfExists(path);
   if (current === null && params.create !== true) {
-    const message = `Path ${path} does not exist; make it first`;
+    const message = `Path ${path} does not exist !`;
     if (!context.check) throw new ActionFailure("ACTION_FAILED", message, { rc: NO_FILE });
     return { ...NOTHING, path, diff: { path }, unknown: `there is no ${path} yet` };
   }

@@ -75,7 +75,7 @@ export async function planDirectory(request: PathRequest): Promise<Plan> {
     const times = timesOfNew(request.times);
     return { steps: times === null ? steps : [...steps, { do: "times", path, ...times }], diff };
   }
-  if (stat.type !== "directory") fail(`${path} is a ${stat.type}, not a directory; remove it first`);
+  if (stat.type !== "directory") fail(`${path} already exists as a ${stat.type}; remove it first`);
   const own = await planAttributes(request, path, stat);
   return recurse ? joinPlans(own, ...(await planBelow(request, path, new Set()))) : own;
 }
@@ -127,11 +127,20 @@ function fail(message: string): never {
 }
 
 /** Plan the removal of an empty directory in the place of a link. Fails when more than `force` allows would be lost. */
-async function planClearing({ path, stat, system, force }: PathRequest): Promise<readonly Step[]> {
+async function planClearing(
+  { path, stat, system, force }: PathRequest,
+  isHard = false,
+): Promise<readonly Step[]> {
   if (stat === null || stat.type === "link") return [];
-  if (!force) fail(`${path} is a ${stat.type}; set force: true to replace it by a link`);
+  if (!force)
+    fail(
+      isHard
+        ? `Cannot link, file exists at destination: ${path} is a ${stat.type}; set force: true to replace it`
+        : `refusing to convert from ${stat.type} to symlink for ${path}; set force: true to replace it`,
+    );
   if (stat.type !== "directory") return [];
-  if ((await system.list(path)).length > 0) fail(`${path} is a directory that is not empty; remove it first`);
+  if ((await system.list(path)).length > 0)
+    fail(`the directory ${path} is not empty, refusing to convert it; remove it first`);
   return [{ do: "remove", path }];
 }
 
@@ -146,12 +155,12 @@ async function requireParent({ path, system, context }: PathRequest): Promise<vo
 export async function planSymlink(request: PathRequest): Promise<Plan> {
   const { path, stat, system, context, src, force, follow } = request;
   const current = stat?.type === "link" ? await system.readLink(path) : undefined;
-  const target = src ?? current ?? fail(`parameter "src" is required: where the link ${path} leads`);
+  const target = src ?? current ?? fail("src is required for creating new symlinks");
   const leadsTo = linkTarget(path, target);
   const there = await system.stat(leadsTo);
   // Without `src` an existing link is only inspected, and may be broken.
   if (there === null && src !== undefined && !force && !context.check) {
-    fail(`${path} would lead to ${leadsTo}, which does not exist; set force: true to make it all the same`);
+    fail(`src file does not exist, use "force=yes" if you really want to create the link: ${leadsTo}`);
   }
   const attributes = await planLinkAttributes(
     request,
@@ -211,10 +220,10 @@ export function newLink({ uid, gid }: ReadSystem): Stat {
 /** Plan a hard link to `src`. */
 export async function planHardLink(request: PathRequest): Promise<Plan> {
   const { path, stat, system, context, src } = request;
-  const existing = src ?? fail(`parameter "src" is required: the file ${path} is to be another name of`);
+  const existing = src ?? fail("src is required for creating new hardlinks");
   const source = await system.stat(existing, true);
   if (source === null) {
-    if (!context.check) fail(`${existing} does not exist, so ${path} cannot be another name of it`);
+    if (!context.check) fail("src does not exist");
     return {
       steps: [{ do: "hardlink", path, existing }],
       diff: [{ path, attributes: { state: ["absent", `hard link to ${existing}`] } }],
@@ -224,7 +233,7 @@ export async function planHardLink(request: PathRequest): Promise<Plan> {
   const attributes = await planAttributes(request, path, source);
   const own = stat === null ? null : await system.lstat(path, true);
   if (own !== null && own.inode === source.inode && own.device === source.device) return attributes;
-  const clearing = await planClearing(request);
+  const clearing = await planClearing(request, true);
   await requireParent(request);
   return joinPlans(
     {

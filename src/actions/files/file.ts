@@ -4,11 +4,13 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, Stat } from "../../core/system.ts";
 import type { FileContext } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
+import { accountWarnings } from "../shared/account-warnings.ts";
 import { attributesOf } from "../shared/attributes.ts";
 import { describeFile, type FileDescription } from "../shared/describe-file.ts";
 import { attributeAliases, fileAttributes, flag, optionalText, text } from "../shared/params.ts";
 import { expandPath, followLinks } from "../shared/paths.ts";
 import { inspectFile } from "../shared/write-file.ts";
+import { describeDiff, type FileDiff } from "./file-diff.ts";
 import {
   applySteps,
   NOTHING_TO_DO,
@@ -34,6 +36,9 @@ interface FileData extends Partial<Omit<FileDescription, "state">> {
   /** The target of a link as given; null for none. */
   readonly src?: string | null;
   readonly state?: FileDescription["state"] | "absent";
+  /** Only of a registered result. */
+  readonly diff?: FileDiff;
+  readonly warnings?: readonly string[];
 }
 
 interface FileActionChange extends StepsChange {
@@ -44,6 +49,9 @@ const timeFormat = v.optional(
   v.pipe(v.string(), v.description("The time's format, as Python's strptime takes it: `%Y-%m-%d`.")),
   TIME_FORMAT,
 );
+
+const SRC_NEEDS_LINK = "src option requires state to be 'link' or 'hard'";
+const RECURSE_NEEDS_DIRECTORY = "recurse option requires state to be 'directory'";
 
 const params = v.pipe(
   v.strictObject({
@@ -74,11 +82,11 @@ const params = v.pipe(
   }),
   v.check(
     ({ state, src }) => src === undefined || state === undefined || state === "link" || state === "hard",
-    '"src" is where a link leads, and goes with state: "link" or "hard"',
+    SRC_NEEDS_LINK,
   ),
   v.check(
     ({ state, recurse }) => !recurse || state === undefined || state === "directory",
-    '"recurse" goes with state: "directory"',
+    RECURSE_NEEDS_DIRECTORY,
   ),
 );
 
@@ -129,7 +137,23 @@ link only to a target that the same user owns.`,
       };
       const { plan, at } = await planState(state, request);
       const isGuess = params.state === undefined;
-      const result: FileResult = { state, isGuess, path: at === path ? given : at, src: src ?? null };
+      const warnings = await accountWarnings(system, params, context);
+      const isKept = stat === null && (state === "absent" || (state === "touch" && context.check));
+      const result: FileResult = {
+        ...{ state, isGuess, path: at === path ? given : at, src: src ?? null },
+        more: {
+          ...(warnings.length === 0 ? {} : { warnings }),
+          ...(context.registered !== true || isKept
+            ? {}
+            : {
+                diff: await describeDiff(
+                  system,
+                  { state, path: at, stat: at === path ? stat : await system.lstat(at), src },
+                  plan,
+                ),
+              }),
+        },
+      };
       const isDone = plan.steps.length === 0 && plan.unknown === undefined;
       const data = isDone || context.check ? await describeResult(result, system, context) : {};
       if (isDone) return unchanged(data);
@@ -140,7 +164,12 @@ link only to a target that the same user owns.`,
       };
     } catch (thrown) {
       if (!isVolleyError(thrown) || thrown.code !== "ACTION_FAILED") throw thrown;
-      const data = { path: given, state: "absent", ...(await describeFile(system, path, context)) };
+      const warnings = await accountWarnings(system, params, context);
+      const data = {
+        ...(state === "hard" || state === "link" ? { dest: given, src } : { path: given }),
+        ...{ state: "absent", ...(await describeFile(system, path, context)) },
+        ...(warnings.length === 0 ? {} : { warnings }),
+      };
       throw new ActionFailure(thrown.code, thrown.message, data, { cause: thrown });
     }
   },
@@ -159,20 +188,22 @@ interface FileResult {
   readonly isGuess: boolean;
   readonly path: string;
   readonly src: string | null;
+  readonly more: Pick<FileData, "diff" | "warnings">;
 }
 
 /** Describe the entry as it is, under the names that Ansible uses for the state. */
 async function describeResult(
-  { state, isGuess, path, src }: FileResult,
+  { state, isGuess, path, src, more }: FileResult,
   system: ReadSystem,
   context: FileContext,
 ): Promise<FileData> {
   const found: Partial<FileDescription> = await describeFile(system, path.replace(/(?<=.)\/+$/, ""), context);
   const isHard = state === "hard" || (isGuess && found.state === "hard");
-  if (state === "link") return { dest: path, src, ...found };
-  if (isHard) return { dest: path, src, ...found, ...(found.state === "file" ? { state: "hard" } : {}) };
-  if (state === "touch") return { dest: path, ...found };
-  return state === "absent" && found.state === undefined ? { path, state } : { path, ...found };
+  if (state === "link") return { dest: path, src, ...found, ...more };
+  if (isHard)
+    return { dest: path, src, ...found, ...(found.state === "file" ? { state: "hard" } : {}), ...more };
+  if (state === "touch") return { dest: path, ...found, ...more };
+  return { path, ...(state === "absent" && found.state === undefined ? { state } : found), ...more };
 }
 
 function refuseMisplaced(
@@ -181,13 +212,10 @@ function refuseMisplaced(
   state: FileState,
 ): void {
   if (recurse && state !== "directory") {
-    throw new VolleyError("ACTION_FAILED", `"recurse" is for directories, and ${path} is to be a ${state}`);
+    throw new VolleyError("ACTION_FAILED", `${RECURSE_NEEDS_DIRECTORY}; ${path} is to be a ${state}`);
   }
   if (src !== undefined && state !== "link" && state !== "hard") {
-    throw new VolleyError(
-      "ACTION_FAILED",
-      `"src" is where a link leads; for ${path} to be one, write state: "link"`,
-    );
+    throw new VolleyError("ACTION_FAILED", `${SRC_NEEDS_LINK}, and ${path} is to be a ${state}`);
   }
 }
 
@@ -244,7 +272,7 @@ async function planPresent(request: PathRequest): Promise<Plan> {
   if (stat.type === "directory" || stat.type === "link") {
     throw new VolleyError(
       "ACTION_FAILED",
-      `${path} is a ${stat.type}, not a file; write state: "${stat.type}"`,
+      `file (${path}) is ${stat.type}, cannot continue; write state: "${stat.type}"`,
     );
   }
   return planAttributes(request, path, stat);

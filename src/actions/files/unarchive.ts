@@ -44,7 +44,7 @@ const params = v.pipe(
   }),
   v.check(
     ({ include, exclude }) => include.length === 0 || exclude.length === 0,
-    'give only one of "include" and "exclude"',
+    "parameters are mutually exclusive: include|exclude",
   ),
 );
 type Params = v.InferOutput<typeof params>;
@@ -167,7 +167,7 @@ async function inspect(params: Params, system: ReadSystem, context: ActionContex
   if ((await system.which(kind.command)) === null) {
     if (context.check)
       return { ...plan(null, `unpack ${src}`), unknown: `${kind.command} is not installed yet` };
-    throw new VolleyError("ACTION_FAILED", `unpacking ${src} needs ${kind.command}; install it first`);
+    throw missingTool(src, kind);
   }
   const options = unpackOptions(given);
   const differing = await kind.differing(system, source, dest, options);
@@ -189,6 +189,13 @@ async function inspect(params: Params, system: ReadSystem, context: ActionContex
   return given.keep_newer && !(await anyMissing(system, dest, differing)) && dressing.length === 0
     ? { ...change, unknown: "files that are newer are kept" }
     : change;
+}
+
+function missingTool(src: string, { command }: ArchiveKind): VolleyError {
+  return new VolleyError(
+    "ACTION_FAILED",
+    `Failed to find handler for "${src}". Make sure the required command to extract the file is installed. Unable to find required '${command}' binary in the path; install ${command} first`,
+  );
 }
 
 function isUrl(src: string, remote: boolean): boolean {
@@ -290,8 +297,7 @@ async function apply(
   const path = await bringHere(given, system, context);
   const source: ArchiveSource = { name: src, path };
   const { kind, handler } = await kindOf(system, source);
-  if ((await system.which(kind.command)) === null)
-    throw new VolleyError("ACTION_FAILED", `unpacking ${src} needs ${kind.command}; install it first`);
+  if ((await system.which(kind.command)) === null) throw missingTool(src, kind);
   const before = change.differing ?? (await kind.differing(system, source, dest, options));
   const made = await missingImplied(kind, source, given, system);
   const isWhole = before !== null && before.length === 0;

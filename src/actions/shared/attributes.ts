@@ -67,7 +67,7 @@ export async function inspectAttributes(
   const { owner, group, mode } = wanted;
   await refuseSelinux(system, wanted);
   const flags =
-    wanted.attributes === undefined || stat?.type === "link"
+    !wanted.attributes || stat?.type === "link"
       ? null
       : await inspectFlags(system, stat === null ? null : path, wanted.attributes);
   if (owner === undefined && group === undefined && mode === undefined && flags === null) return null;

@@ -77,8 +77,11 @@ export const fileAttributes = {
     v.pipe(v.union([v.string(), v.number()]), v.description("Group of the file, by name or id.")),
   ),
   mode: modeText(MODE),
-  attributes: optionalText(
-    "File attributes as chattr(1) takes them: `+i`, `-a`, `=i`; letters alone are the whole set.",
+  attributes: v.optional(
+    describe(
+      v.string(),
+      "File attributes as chattr(1) takes them: `+i`, `-a`, `=i`; letters alone are the whole set. Empty: as they are.",
+    ),
   ),
   seuser: ofSelinux,
   serole: ofSelinux,

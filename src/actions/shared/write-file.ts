@@ -95,7 +95,7 @@ export async function inspectFile(request: FileRequest): Promise<FileChange | nu
     path,
     ...(same ? {} : { content: bytes }),
     attributes,
-    ...(request.attributes === undefined ? {} : { flags: request.attributes }),
+    ...(request.attributes ? { flags: request.attributes } : {}),
     directories: stat === null ? await directoriesFor(request, path) : [],
     backup: request.backup === true,
     ...(request.validate === undefined ? {} : { validate: request.validate }),

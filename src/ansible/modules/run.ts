@@ -18,6 +18,7 @@ import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
 import { startJob } from "./jobs.ts";
 import { runLibraryModule } from "./library.ts";
 import { PLAY_MODULES } from "./play-modules.ts";
+import { fromWorkingDirectory } from "./relative-paths.ts";
 
 /** Call a module: one of the play's own, or an action. Throws what makes the task fail. */
 export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
@@ -119,7 +120,8 @@ async function placeOf(call: ModuleCall): Promise<Place> {
   const given = inherited(frame, "delegate_to");
   const other = given === undefined ? "" : templar.text(given);
   const isHere = other === "" || other === job.host || PLACELESS.has(node.module);
-  const place = isHere ? { system: hostSystem(call) } : await elsewhere(other, world);
+  const there: Place = isHere ? { system: hostSystem(call) } : await elsewhere(other, world);
+  const place = { ...there, system: fromWorkingDirectory(there.system) };
   const hasOwn = Object.keys(environment).length > 0;
   return hasOwn ? { ...place, system: withEnvironment(place.system, environment) } : place;
 }

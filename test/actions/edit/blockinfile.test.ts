@@ -88,7 +88,7 @@ it("changes nothing when there is nothing to remove", async () => {
 it("makes the file and its directories when told to", async () => {
   await checkApplyAgain(sandbox, blockinfile({ path: "/etc/a/conf", block: "x", create: true }));
   expect(readFileSync(at("etc/a/conf"), "utf8")).toBe(`${BEGIN}x\n${END}`);
-  await expect(run({ block: "x" })).rejects.toThrow("Path /etc/conf does not exist; make it first");
+  await expect(run({ block: "x" })).rejects.toThrow("Path /etc/conf does not exist !");
   expect((await run({ block: "x" }, true)).state).toBe("unknown");
 });
 

@@ -110,7 +110,7 @@ it("makes the file and its directories when told to", async () => {
 });
 
 it("fails for a missing file, and in check mode does not know", async () => {
-  await expect(run({ line: "x" })).rejects.toThrow("Path /etc/conf does not exist; make it first");
+  await expect(run({ line: "x" })).rejects.toThrow("Path /etc/conf does not exist !");
   expect((await run({ line: "x" }, true)).state).toBe("unknown");
   expect((await run({ line: "x", state: "absent" })).state).toBe("unchanged");
   expect(existsSync(at("etc/conf"))).toBe(false);

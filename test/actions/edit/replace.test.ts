@@ -71,7 +71,7 @@ it("changes nothing once its expression matches no more, or only itself", async 
 });
 
 it("fails for a missing file, and in check mode does not know", async () => {
-  await expect(run({ regexp: "a" })).rejects.toThrow("Path /etc/conf does not exist; make it first");
+  await expect(run({ regexp: "a" })).rejects.toThrow("Path /etc/conf does not exist !");
   expect((await run({ regexp: "a" }, true)).state).toBe("unknown");
 });
 

@@ -88,14 +88,14 @@ describe("directory", () => {
     await checkApplyAgain(sandbox, file({ path: "/srv/link", state: "directory", mode: "0711" }));
     expect(mode("srv/real")).toBe(0o711);
     await expect(run({ path: "/srv/link", state: "directory", follow: false })).rejects.toThrow(
-      "/srv/link is a link",
+      "/srv/link already exists as a link",
     );
   });
 
   it("does not take the place of a file", async () => {
     writeFileSync(at("srv/f"), "");
     await expect(run({ path: "/srv/f", state: "directory" })).rejects.toThrow(
-      "/srv/f is a file, not a directory",
+      "/srv/f already exists as a file",
     );
     await expect(run({ path: "/srv/f/sub", state: "directory" })).rejects.toThrow("not a directory");
   });
@@ -117,7 +117,9 @@ describe("file", () => {
       "file (/srv/f) is absent, cannot continue; make it",
     );
     expect((await run({ path: "/srv/f", mode: "0644" }, true)).state).toBe("unknown");
-    await expect(run({ path: "/srv", state: "file" })).rejects.toThrow("/srv is a directory, not a file");
+    await expect(run({ path: "/srv", state: "file" })).rejects.toThrow(
+      "file (/srv) is directory, cannot continue",
+    );
   });
 
   it("gets a time, to the second", async () => {
@@ -229,16 +231,18 @@ describe("attributes of the file system", () => {
 describe("what would be ignored is refused", () => {
   it("src of what is no link", async () => {
     expect(() => file({ path: "/srv/f", src: "g", state: "file" })).toThrow(
-      'goes with state: "link" or "hard"',
+      "src option requires state to be 'link' or 'hard'",
     );
     writeFileSync(at("srv/f"), "");
-    await expect(run({ path: "/srv/f", src: "g" })).rejects.toThrow('write state: "link"');
+    await expect(run({ path: "/srv/f", src: "g" })).rejects.toThrow("src option requires state to be");
   });
 
   it("a link where a file should be, unless it is followed", async () => {
     symlinkSync("f", at("srv/link"));
     const params = { path: "/srv/link", state: "file", mode: "0600" } as const;
-    await expect(run({ ...params, follow: false })).rejects.toThrow("/srv/link is a link, not a file");
+    await expect(run({ ...params, follow: false })).rejects.toThrow(
+      "file (/srv/link) is link, cannot continue",
+    );
     writeFileSync(at("srv/f"), "");
     await checkApplyAgain(sandbox, file(params));
   });
@@ -300,7 +304,7 @@ describe("link", () => {
 
   it("leads nowhere only with force", async () => {
     await expect(run({ path: "/srv/link", state: "link", src: "gone" })).rejects.toThrow(
-      "/srv/gone, which does not exist",
+      "src file does not exist",
     );
     await checkApplyAgain(sandbox, file({ path: "/srv/link", state: "link", src: "gone", force: true }));
     expect(readlinkSync(at("srv/link"))).toBe("gone");
@@ -330,7 +334,9 @@ describe("link", () => {
   });
 
   it("needs src, and a directory to be in", async () => {
-    await expect(run({ path: "/srv/link", state: "link" })).rejects.toThrow('parameter "src" is required');
+    await expect(run({ path: "/srv/link", state: "link" })).rejects.toThrow(
+      "src is required for creating new symlinks",
+    );
     await expect(run({ path: "/no/link", state: "link", src: "/srv" })).rejects.toThrow("/no does not exist");
     expect((await run({ path: "/no/link", state: "link", src: "/srv/later" }, true)).state).toBe("changed");
   });
@@ -351,7 +357,7 @@ describe("hard link", () => {
     symlinkSync("nowhere", at("srv/l"));
     await checkApplyAgain(sandbox, file({ path: "/srv/l", state: "hard", src: "/srv/f" }));
     await expect(run({ path: "/srv/h", state: "hard", src: "/srv/none" })).rejects.toThrow(
-      "/srv/none does not exist",
+      "src does not exist",
     );
     await expect(run({ path: "/srv/h", state: "hard", src: "/srv" })).rejects.toThrow("/srv is a directory");
   });
@@ -379,6 +385,6 @@ it("names a wrong parameter", async () => {
     'unknown parameter "recursive"; did you mean "recurse"?',
   );
   expect(() => file({ path: "/srv/x", state: "absent", recurse: true })).toThrow(
-    '"recurse" goes with state: "directory"',
+    "recurse option requires state to be 'directory'",
   );
 });
