@@ -123,7 +123,7 @@ describe("wrong parameters", () => {
 
   test("what excludes each other is not given together", () => {
     expect(() => unarchive({ src: "x.tar", dest, include: ["a"], exclude: ["b"] })).toThrow(
-      'unarchive: parameters are mutually exclusive: include|exclude',
+      "unarchive: parameters are mutually exclusive: include|exclude",
     );
     expect(() => apt({ name: "a", deb: "/x.deb" })).toThrow(
       'apt: give only one of "name", "deb" and "upgrade"',
