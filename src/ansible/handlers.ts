@@ -109,21 +109,4 @@ export class Handlers {
   rewind(): void {
     this.#position = 0;
   }
-
-  /** The names, as `role:handler`, of handlers that were notified and have not run. */
-  get pending(): readonly string[] {
-    return [...this.#notified].map((handler) => `${handler.role?.node.name ?? ""}:${this.#nameOf(handler)}`);
-  }
-
-  takeLeftOver(names: readonly string[]): void {
-    for (const handler of this.#handlers) {
-      const name = `${handler.role?.node.name ?? ""}:${this.#nameOf(handler)}`;
-      if (!names.includes(name)) continue;
-      this.#notified.add(handler);
-      this.#interpreter.host.log(
-        "info",
-        `handler ${name} is left over from an earlier run: it runs with the next handlers`,
-      );
-    }
-  }
 }

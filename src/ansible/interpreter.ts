@@ -219,10 +219,7 @@ export class Interpreter {
         .map((name) => this.findVars(this.templar(undefined).text(name), undefined))
         .find((vars) => vars !== undefined);
       if (found === undefined)
-        throw new VolleyError(
-          "PLAYBOOK_INVALID",
-          `Could not find or access '${names.join("', '")}' on the Ansible Controller.`,
-        );
+        throw new VolleyError("PLAYBOOK_INVALID", `vars file ${names.map(String).join(", ")} was not found`);
       read.push(found);
     }
   }

@@ -23,11 +23,14 @@ class TaskFailure extends Error {
   readonly register: Register;
   readonly ref: TaskRef | undefined;
   readonly task: Vars;
-  constructor(register: Register, ref: TaskRef | undefined, task: Vars) {
+  /** True for a fault of the playbook itself: nothing rescues it. */
+  readonly isFinal: boolean;
+  constructor(register: Register, ref: TaskRef | undefined, task: Vars, isFinal = false) {
     super(typeof register.msg === "string" ? register.msg : "the task failed");
     this.register = register;
     this.ref = ref;
     this.task = task;
+    this.isFinal = isFinal;
   }
 }
 
@@ -67,7 +70,7 @@ export class PlayRun {
     } catch (thrown) {
       if (thrown instanceof TaskFailure) {
         failed = true;
-        if (this.#forcesHandlers) await this.#flushAfterFailure();
+        if (!thrown.isFinal && this.#forcesHandlers) await this.#flushAfterFailure();
       } else if (thrown instanceof RunCancelled) cancelled = true;
       else if (!(thrown instanceof PlayEnded)) throw thrown;
     }
@@ -76,7 +79,8 @@ export class PlayRun {
       failed,
       cancelled,
       notExecuted: failed || cancelled ? Math.max(0, this.#waiting) : 0,
-      pending: failed || cancelled ? this.#handlers.pending : [],
+      // As in Ansible, the next run knows nothing of handlers that this run left.
+      pending: [],
     };
   }
 
@@ -107,7 +111,6 @@ export class PlayRun {
     for (const role of uses) this.#handlers.addRole(role, { ...this.#root, keys: {}, parent: this.#root });
     this.#handlers.add(play.handlers, this.#root);
     for (const role of uses) this.#waiting += this.#countRole(role);
-    this.#handlers.takeLeftOver(this.#host.leftOver);
     await this.#attempt("vars_prompt", () => interpreter.checkPrompts());
     await this.#gather();
     await this.#attempt("vars_files", () => interpreter.readVarsFiles());
@@ -131,8 +134,8 @@ export class PlayRun {
     }
   }
 
-  /** Do work of the play's own for what has this name; a fault of it is shown as a task that failed. */
-  async #attempt<T>(name: string, work: () => T): Promise<T> {
+  /** Do work of the play's own for what has this name; a fault of it is shown as a task that failed, for good where `isFinal`. */
+  async #attempt<T>(name: string, work: () => T, isFinal = true): Promise<T> {
     try {
       return await whenAnswered(work);
     } catch (thrown) {
@@ -145,11 +148,11 @@ export class PlayRun {
           result: {
             state: "failed",
             data: register,
-            error: { code: "PLAYBOOK_INVALID", message: String(register.msg) },
+            error: { code: isFinal ? "PLAYBOOK_INVALID" : "ACTION_FAILED", message: String(register.msg) },
           },
         }),
       });
-      throw new TaskFailure(register, ref, { name });
+      throw new TaskFailure(register, ref, { name }, isFinal);
     }
   }
 
@@ -262,6 +265,7 @@ export class PlayRun {
     } catch (thrown) {
       failure = thrown;
     }
+    if (failure instanceof TaskFailure && failure.isFinal) throw failure;
     if (failure instanceof TaskFailure) {
       if (node.rescue.length > 0) failure = await this.#rescue(failure, node.rescue, frame);
     } else if (failure === undefined) this.#skip(node.rescue);
@@ -329,6 +333,12 @@ export class PlayRun {
     const interpreter = this.#interpreter;
     const name = this.#nameOf(node, frame);
     let ended: TaskEnd | undefined;
+    const { register: registered } = node.keys;
+    await this.#attempt(name, () => {
+      if (registered === undefined || registered === null || isVarName(registered)) return;
+      const text = `Invalid variable name in 'register' specified: '${String(registered)}'`;
+      throw new VolleyError("PLAYBOOK_INVALID", text);
+    });
     this.#host.planned(this.#waiting + 1);
     const { ref, result, leftOut } = await this.#host.perform({
       role: frame.role?.node.name ?? interpreter.play.name,
@@ -430,8 +440,10 @@ export class PlayRun {
   async #meta(node: TaskNode, frame: Frame): Promise<void> {
     const action = String(node.args._raw_params ?? "noop");
     const templar = this.#interpreter.templar(frame);
-    const holds = await this.#attempt(`meta ${action}`, () =>
-      conditionsOf(frame).every((each) => templar.condition(each)),
+    const holds = await this.#attempt(
+      `meta ${action}`,
+      () => conditionsOf(frame).every((each) => templar.condition(each)),
+      false,
     );
     if (!holds) return;
     switch (action) {
@@ -475,6 +487,10 @@ export class PlayRun {
     }
     this.#handlers.rewind();
   }
+}
+
+function isVarName(value: unknown): boolean {
+  return typeof value === "string" && /^[A-Za-z_]\w*$/.test(value);
 }
 
 const INCLUDE_MODULES = new Set(["include", "include_tasks", "include_role", "import_tasks", "import_role"]);

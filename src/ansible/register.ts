@@ -13,6 +13,8 @@ export interface PassEnd {
   readonly diff?: readonly Diff[];
   /** True when check mode cannot know what would happen. */
   readonly unknown?: boolean;
+  /** True where output shows the result only on request, whatever the module. */
+  readonly isQuiet?: boolean;
   readonly noLog?: boolean;
   readonly ignored?: boolean;
   readonly label?: string;
@@ -67,7 +69,7 @@ export function resultOf(register: Register, passes: readonly PassEnd[], isLoop:
   const text = messageOfRegister(failed?.register ?? register);
   return {
     state,
-    data: register,
+    data: dataOf(register, passes, isLoop),
     ...(diff.length === 0 ? {} : { diff }),
     ...(state === "failed"
       ? {
@@ -85,6 +87,15 @@ export function resultOf(register: Register, passes: readonly PassEnd[], isLoop:
   };
 }
 
+/** The data of a result: the register, with what only output wants to know. */
+function dataOf(register: Register, passes: readonly PassEnd[], isLoop: boolean): Register {
+  if (!passes.some(({ isQuiet }) => isQuiet === true)) return register;
+  const mark = (each: Register): Register => ({ ...each, _ansible_verbose_always: false });
+  return isLoop
+    ? { ...register, results: passes.map((pass) => (pass.isQuiet ? mark(pass.register) : pass.register)) }
+    : mark(register);
+}
+
 function itemOf({ register, label, unknown, noLog }: PassEnd): ItemResult {
   const state = stateOfRegister(register);
   const text = noLog === true ? undefined : messageOfRegister(register);
@@ -100,6 +111,8 @@ function itemOf({ register, label, unknown, noLog }: PassEnd): ItemResult {
 /** The line that tells people of a result. */
 export function messageOfRegister(register: Register): string | undefined {
   const { msg, skip_reason: reason, stderr, assertion } = register;
+  const broken = [register.changed_when_result, register.failed_when_result];
+  for (const fault of broken) if (typeof fault === "string") return fault;
   if (typeof msg === "string" && typeof assertion === "string" && register.failed === true)
     return `${msg}: ${assertion}`;
   if (typeof msg === "string" && msg !== "") return msg;

@@ -216,6 +216,7 @@ async function runPass(run: TaskRun, own: Vars): Promise<PassEnd> {
         register,
         ...(ended.diff === undefined ? {} : { diff: ended.diff }),
         ...(ended.unknown === true ? { unknown: true } : {}),
+        ...(ended.isQuiet === true ? { isQuiet: true } : {}),
         ...noLog,
         ...(register.failed === true ? ignored() : {}),
       };
@@ -239,18 +240,25 @@ function judgeVars(node: TaskNode, register: Register, facts: Vars | undefined):
   return { ...facts, ...(typeof name === "string" ? { [name]: register } : {}) };
 }
 
-/** Let `failed_when` and `changed_when` decide. */
+/** Let `changed_when` and `failed_when` decide. A rule that cannot be asked fails the task, whose result stays. */
 async function judge({ keys }: TaskNode, register: Register, templar: Templar): Promise<Register> {
   if (register.skipped === true) return register;
-  let judged = register;
-  const ask = (rules: readonly unknown[]): Promise<boolean> =>
-    whenAnswered(() => rules.every((rule) => templar.condition(rule)));
-  if (keys.changed_when !== undefined)
-    judged = { ...judged, changed: await ask(keys.changed_when as readonly unknown[]) };
-  if (keys.failed_when !== undefined) {
-    const failed = await ask(keys.failed_when as readonly unknown[]);
-    judged = { ...judged, failed, failed_when_result: failed };
-  }
+  const judged: Register = { ...register };
+  const ask = async (name: "changed" | "failed"): Promise<boolean> => {
+    const rules = keys[`${name}_when`] as readonly unknown[] | undefined;
+    if (rules === undefined) return true;
+    try {
+      judged[name] = await whenAnswered(() => rules.every((rule) => templar.condition(rule)));
+      if (name === "failed") judged.failed_when_result = judged.failed;
+      return true;
+    } catch (thrown) {
+      if (isVolleyError(thrown) && thrown.code === "CANCELLED") throw thrown;
+      judged.failed = true;
+      judged[`${name}_when_result`] = failure(thrown).msg;
+      return false;
+    }
+  };
+  if (await ask("changed")) await ask("failed");
   return judged;
 }
 

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 import type { RunOptions } from "../controller/prepare/options.ts";
 import type { Run } from "../controller/run.ts";
-import { VolleyError } from "../core/errors.ts";
+import { exitCodeFor, VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { createReporter, type ReporterKind } from "../reporter/kinds.ts";
 import type { Reporter, ReporterOptions } from "../reporter/reporter.ts";
+import { ansibleErrorText } from "./ansible-errors.ts";
 import {
   addBecomePasswordOptions,
   type BecomeFlags,
@@ -45,7 +46,16 @@ export function addRunCommand(program: Command): void {
       "\nExit codes: 0 all ok, 1 usage or set-up (nothing was run), 2 some host failed, 4 some host unreachable or lost, 70 never ended, 130 cancelled.\n",
     )
     .action(async (playbooks: readonly string[], flags: RunFlags) => {
-      process.exitCode = await runPlaybooks(playbooks, flags);
+      try {
+        process.exitCode = await runPlaybooks(playbooks, flags);
+      } catch (thrown) {
+        const text = playbooks.every((playbook) => outputFor(playbook, flags.output) === "ansible")
+          ? ansibleErrorText(thrown, playbooks)
+          : undefined;
+        if (text === undefined) throw thrown;
+        process.stderr.write(text);
+        process.exitCode = exitCodeFor(thrown);
+      }
     });
 }
 
@@ -79,9 +89,6 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
     reach.askPassphrase === undefined ? {} : { askPassphrase: rememberAnswers(reach.askPassphrase) };
   const isWatched = flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true);
   const output = flags.step === true ? plainForStep(flags.output) : flags.output;
-  const outputOf = (playbook: string): ReporterKind =>
-    // Scripts read what ansible-playbook prints.
-    output === "auto" && process.stdout.isTTY !== true && isAnsiblePlaybook(playbook) ? "ansible" : output;
   for (const playbook of playbooks) {
     const exitCode = await runPlaybook(
       playbook,
@@ -111,11 +118,18 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
         ...(flags.forceHandlers === undefined ? {} : { forceHandlers: flags.forceHandlers }),
         ...(limit === undefined ? {} : { limit }),
       },
-      outputOf(playbook),
+      outputFor(playbook, output),
     );
     if (exitCode !== 0) return exitCode;
   }
   return 0;
+}
+
+/** Scripts read what ansible-playbook prints. */
+function outputFor(playbook: string, output: ReporterKind): ReporterKind {
+  return output === "auto" && process.stdout.isTTY !== true && isAnsiblePlaybook(playbook)
+    ? "ansible"
+    : output;
 }
 
 /** An empty limit is none in Ansible, whose scripts leave a variable empty; elsewhere it is a mistake. */

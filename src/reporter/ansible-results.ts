@@ -112,11 +112,13 @@ function stateOf({ failed, skipped, changed }: Register): Result["state"] {
 const UNSHOWN = new Set(["failed", "skipped", "invocation", "diff", "exception", "warnings", "deprecations"]);
 /** More of them where debug shows its text alone. */
 const UNSHOWN_OF_DEBUG = new Set(["changed", "skip_reason", "item", "ansible_loop_var", "ansible_index_var"]);
+/** More of them where debug shows a var. */
+const UNSHOWN_OF_VAR = new Set(["changed", "skip_reason"]);
 /** Modules whose results are always shown. */
 const TALKATIVE = new Set(["debug", "assert"]);
 
 function shownOf(register: Register, action: string): Register {
-  const isDebug = action === "debug";
+  const isText = action === "debug" && register.msg !== undefined;
   const { ansible_loop_var: loop, ansible_index_var: index } = register;
   const isPassVar = (key: string): boolean => key === loop || key === index;
   return Object.fromEntries(
@@ -124,7 +126,8 @@ function shownOf(register: Register, action: string): Register {
       ([key]) =>
         !key.startsWith("_ansible_") &&
         !UNSHOWN.has(key) &&
-        !(isDebug && (UNSHOWN_OF_DEBUG.has(key) || isPassVar(key))),
+        !(action === "debug" && UNSHOWN_OF_VAR.has(key)) &&
+        !(isText && (UNSHOWN_OF_DEBUG.has(key) || isPassVar(key))),
     ),
   );
 }
@@ -145,11 +148,15 @@ export function resultText({ host, task, result }: TaskResult, style: ResultStyl
     text += `${paint(safeText(made), color, style.colors)}\n`;
   };
   // A debug fails before it says something.
-  const isTalkative = (state: Result["state"]): boolean =>
-    TALKATIVE.has(action) && state !== "skipped" && !(action === "debug" && state === "failed");
+  const isTalkative = (of: Register, state: Result["state"]): boolean =>
+    TALKATIVE.has(action) &&
+    state !== "skipped" &&
+    !(action === "debug" && state === "failed") &&
+    of._ansible_verbose_always !== false;
   const json = (of: Register, state: Result["state"]): string =>
-    sortedJson(shownOf(of, action), isTalkative(state) || style.verbosity > 2);
-  const isTold = (state: Result["state"]): boolean => style.verbosity > 0 || isTalkative(state);
+    sortedJson(shownOf(of, action), isTalkative(of, state) || style.verbosity > 2);
+  const isTold = (of: Register, state: Result["state"]): boolean =>
+    style.verbosity > 0 || isTalkative(of, state);
   const isShown = (state: Result["state"]): boolean =>
     state === "skipped" ? style.showsSkipped : state === "unchanged" ? style.showsOk : true;
   const diffs = (given: unknown): void => {
@@ -159,7 +166,7 @@ export function resultText({ host, task, result }: TaskResult, style: ResultStyl
     if (!isShown(state)) return;
     const { word, color } = WORDS[state];
     const item = label === undefined ? "" : ` => (item=${label})`;
-    const more = isTold(state) ? ` => ${json(of, state)}` : "";
+    const more = isTold(of, state) ? ` => ${json(of, state)}` : "";
     // Ansible ends the line of a skipped item with a blank.
     const end = more === "" && state === "skipped" && label !== undefined ? " " : "";
     say(color, `${word}: [${host}]${item}${more}${end}`);

@@ -155,6 +155,9 @@ export function createAnsibleReporter(options: AnsibleOutputOptions): Reporter {
     const text = resultText(ended, style);
     if (text !== "" || (event.action === "include_role" && style.showsOk)) showTask(current, result);
     writer.write(text);
+    // Scripts look for faults of the playbook itself by this word.
+    if (result.error?.code === "PLAYBOOK_INVALID" && result.ignored !== true)
+      errors.write(`${paint(safeText(`ERROR! ${result.error.message}`), "failed", colors)}\n`);
   };
   const hostEnd = ({ host, outcome, error }: EventOf<"host:end">): void => {
     const isAway = outcome === "unreachable" || outcome === "lost";

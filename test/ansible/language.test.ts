@@ -131,3 +131,34 @@ test("vars_prompt gives its defaults, and what has none must be given", async ()
   expect(end.code).toBe(2);
   expect(end.stdout).toContain("nobody is asked for b; give it with -e b=…");
 });
+
+test("rules that cannot be asked fail a task; an include of the old kind is an import where it can be", async () => {
+  const end = await carryOut("faults.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+  expect(end.stdout).toMatch(/ok=13 +changed=2 +unreachable=0 +failed=0 +skipped=1 +rescued=0 +ignored=2/);
+});
+
+const FAULTS = {
+  "- { hosts: all, include: x.yml }\n":
+    /^ERROR! 'include' is not a valid attribute for a Play\n\nat site\.yml:1:17\n\n.*\n {16}\^ here\n$/,
+  "- { hosts: all, tasks: [{ import_tasks: words.yml }] }\n":
+    /^ERROR! .*\n\nat words\.yml:1:1\n\nno tasks\n\^ here\n$/,
+  "- { hosts: all, tasks: [{ block: [{ command: 'true', notify: none }], rescue: [{ debug: }] }] }\n":
+    /^ERROR! The requested handler 'none' was not found in either the main handlers list nor in the listening handlers list\n$/,
+  "- { hosts: all, tasks: [{ block: [{ debug: , register: 2 }], always: [{ debug: }] }] }\n":
+    /^ERROR! Invalid variable name in 'register' specified: '2'\n$/,
+};
+for (const [play, told] of Object.entries(FAULTS))
+  test(`a fault of the playbook is told as scripts look for it, and nothing rescues it: ${play}`, async () => {
+    const directory = mkdtempSync(join(scratch(), "project-"));
+    writeFileSync(join(directory, "site.yml"), play);
+    writeFileSync(join(directory, "words.yml"), "no tasks\n");
+    const end = await volley(["run", "site.yml", "-i", "here,", "-c", "local"], {
+      cwd: directory,
+      env: { ANSIBLE_CONFIG: "" },
+    });
+    expect(end.stderr).toMatch(told);
+    expect(end.code).not.toBe(0);
+    expect(end.stdout).not.toContain("Hello world!");
+  });

@@ -120,15 +120,17 @@ test("without a password, and with a wrong one, one line says what cannot be rea
   });
   const none = await run(at);
   expect(none).toMatchObject({ code: 1, stdout: "" });
-  expect(none.stderr).toMatch(/^volley: site\.yml:4: .*no password was given.*--vault-password-file.*\n$/);
+  expect(none.stderr).toMatch(
+    /^ERROR! .*no password was given[\s\S]*at site\.yml:4\n[\s\S]*--vault-password-file.*\n$/,
+  );
   const wrong = await run(at, "--vault-password-file", "wrong");
   expect(wrong).toMatchObject({ code: 1, stdout: "" });
-  expect(wrong.stderr).toMatch(/^volley: site\.yml:4: .*no password that was given opens it.*\n$/);
+  expect(wrong.stderr).toMatch(/^ERROR! .*no password that was given opens it[\s\S]*at site\.yml:4\n/);
   at.write("site.yml", play(`  vars_files: [secret.yml]\n  tasks:\n${write("{{ db_password }}")}`));
   at.write("secret.yml", VAULT.whole);
   const file = await run(at);
   expect(file).toMatchObject({ code: 1, stdout: "" });
-  expect(file.stderr).toMatch(/^volley: secret\.yml: .*no password was given.*\n$/);
+  expect(file.stderr).toMatch(/^ERROR! .*no password was given[\s\S]*at secret\.yml\n/);
   expect(out(at)).toBeUndefined();
 });
 
@@ -194,5 +196,7 @@ test("an encrypted file of tasks is refused in one line", async () => {
   });
   const end = await run(at, ...OPEN);
   expect(end).toMatchObject({ code: 1, stdout: "" });
-  expect(end.stderr).toMatch(/^volley: more\.yml:1: .*encrypted with Ansible Vault: only files of vars.*\n$/);
+  expect(end.stderr).toMatch(
+    /^ERROR! .*encrypted with Ansible Vault: only files of vars.*\n\nat more\.yml:1\n/,
+  );
 });

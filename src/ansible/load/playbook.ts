@@ -215,7 +215,7 @@ class Loader {
       });
     if (keys.user !== undefined) keys.remote_user ??= keys.user;
     this.#collections = Array.isArray(keys.collections) ? keys.collections.map(String) : [];
-    const imports = this.#imports(undefined);
+    const imports = this.#imports(undefined, "imports");
     const list = (key: string): readonly Node[] =>
       readStatements(source, entries.get(key)?.node ?? null, imports);
     const roles = entries.get("roles")?.node ?? null;
@@ -291,8 +291,9 @@ class Loader {
     });
   }
 
-  #imports(role: FoundRole | undefined): Imports {
+  #imports(role: FoundRole | undefined, includesAre: Imports["includesAre"]): Imports {
     return {
+      includesAre,
       importTasks: (name, from, at) => {
         const file = this.#findTasks(name, from, role);
         if (file === undefined)
@@ -304,7 +305,7 @@ class Loader {
         const path = this.#collection.pathOf(file);
         if (this.#loading.has(path))
           throw new VolleyError("PLAYBOOK_INVALID", `${name} imports itself`, { location: at });
-        return { path, nodes: this.#readTasks(file, role) };
+        return { path, nodes: this.#readTasks(file, role, includesAre) };
       },
       findRole: (name) => {
         const found = findRole(name, this.#options, role, this.#collections);
@@ -326,25 +327,33 @@ class Loader {
     };
   }
 
-  #readTasks(file: string, role: FoundRole | undefined): readonly Node[] {
+  #readTasks(
+    file: string,
+    role: FoundRole | undefined,
+    includesAre: Imports["includesAre"],
+  ): readonly Node[] {
     const path = this.#collection.pathOf(file);
     this.#loading.add(path);
     try {
       const source = this.#source(file);
-      return readStatements(source, source.reader.root, this.#imports(role));
+      return readStatements(source, source.reader.root, this.#imports(role, includesAre));
     } finally {
       this.#loading.delete(path);
     }
   }
 
   /** Put a file of tasks into the tree; faults of it are told when it is reached. */
-  #takeTasks(file: string, role: FoundRole | undefined): void {
+  #takeTasks(
+    file: string,
+    role: FoundRole | undefined,
+    includesAre: Imports["includesAre"] = "dynamic",
+  ): void {
     const path = this.#collection.pathOf(file);
     if (Object.hasOwn(this.#tasks, path) || this.#loading.has(path)) return;
     this.#tasks[path] = { content: [] };
     this.#reading(file, () => {
       try {
-        this.#tasks[path] = { content: this.#readTasks(file, role) };
+        this.#tasks[path] = { content: this.#readTasks(file, role, includesAre) };
       } catch (thrown) {
         this.#tasks[path] = { error: describe(thrown) };
       }
@@ -453,7 +462,8 @@ class Loader {
       for (const path of this.#collection.listYaml(join(directory, kind))) this.#takeVars(path);
     for (const kind of ["tasks", "handlers"])
       for (const path of this.#collection.listYaml(join(directory, kind)))
-        if (YAML.test(path) || basename(path) === "main") this.#takeTasks(path, found);
+        if (YAML.test(path) || basename(path) === "main")
+          this.#takeTasks(path, found, /^main(?:\.\w+)?$/.test(basename(path)) ? "maybe" : "dynamic");
     const isInTree = (path: string): boolean =>
       TREE_DIRECTORIES.test(path) && (YAML.test(path) || /\/main$/.test(path));
     this.#collection.takeDirectory(directory, (path) => !UNUSED.test(path) && !isInTree(path));
@@ -495,7 +505,7 @@ class Loader {
 
   #readDependencies(source: SourceFile, node: YamlNode | null, role: FoundRole): readonly RoleUseNode[] {
     return (source.reader.items(node) ?? []).map((item) =>
-      this.#needed(readRoleUse(source, item, this.#imports(role))),
+      this.#needed(readRoleUse(source, item, this.#imports(role, "maybe"))),
     );
   }
 }

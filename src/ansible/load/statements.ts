@@ -23,6 +23,8 @@ export interface Imports {
     from: string,
     at: SourceLocation,
   ): { readonly path: string; readonly nodes: readonly Node[] };
+  /** Whether an `include` here is an import: `maybe` in a role, which a play or an `include_role` may bring in. */
+  readonly includesAre: "imports" | "maybe" | "dynamic";
   /** Find a role, and load it. */
   findRole(name: string, from: string, at: SourceLocation): Pick<RoleUseNode, "role" | "missing" | "name">;
   /** Note a file or directory that a statement names, so that it is at hand when the statement is reached. */
@@ -199,26 +201,27 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
   const normal = normalKeys(keys, location);
   const common = { at, ...(name === undefined ? {} : { name }), keys: normal };
   if (INCLUDES.has(module) && (module === "import_tasks" || module === "import_role")) {
-    for (const key of Object.keys(keys))
-      if (key === "loop" || key.startsWith("with_"))
-        fail(
-          `You cannot use loops on '${module}' statements. You should use '${module.replace("import", "include")}' instead.`,
-          location,
-        );
+    if (loops(keys))
+      fail(
+        `You cannot use loops on '${module}' statements. You should use '${module.replace("import", "include")}' instead.`,
+        location,
+      );
   }
+  checkOptions(module, args, location);
   if (module === "import_tasks") {
     const file = args._raw_params ?? args.file;
     if (typeof file !== "string") return fail("No file specified for import_tasks", location);
     if (file.includes("{{")) return { kind: "task", ...common, module, args };
-    const imported = imports.importTasks(file, path, location);
-    return {
-      kind: "block",
-      ...common,
-      block: imported.nodes,
-      rescue: [],
-      always: [],
-      imported: imported.path,
-    };
+    return importedBlock(imports.importTasks(file, path, location), common);
+  }
+  if (module === "include") {
+    const { task, file } = plainInclude({ kind: "task", ...common, module, args });
+    const isImport = imports.includesAre !== "dynamic" && !file.includes("{{") && !loops(keys);
+    if (isImport && (imports.includesAre === "imports" || canImport(imports, file, path, location)))
+      return importedBlock(imports.importTasks(file, path, location), task);
+    imports.mention(module, task.args, path);
+    imports.read(task);
+    return task;
   }
   if (module === "import_role") {
     const { name: role } = args;
@@ -247,6 +250,66 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
   } satisfies TaskNode;
   imports.read(task);
   return task;
+}
+
+/** The options of modules that bring in statements, besides free text. */
+const OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  include_tasks: ["apply", "file"],
+  import_tasks: ["file"],
+  include_role: [
+    ...["allow_duplicates", "apply", "defaults_from", "handlers_from", "name", "public", "role"],
+    ...["rolespec_validate", "tasks_from", "vars_from"],
+  ],
+  import_role: [
+    ...["allow_duplicates", "defaults_from", "handlers_from", "name", "role", "rolespec_validate"],
+    ...["tasks_from", "vars_from"],
+  ],
+};
+
+function checkOptions(module: string, args: Readonly<Record<string, unknown>>, location: SourceLocation) {
+  const known = OPTIONS[module];
+  const strange = Object.keys(args).filter((name) => name !== "_raw_params" && !known?.includes(name));
+  if (known !== undefined && strange.length > 0)
+    fail(`Invalid options for ${module}: ${strange.sort().join(",")}`, location);
+}
+
+function loops(keys: Readonly<Record<string, unknown>>): boolean {
+  return Object.keys(keys).some((key) => key === "loop" || key.startsWith("with_"));
+}
+
+function importedBlock(
+  { nodes, path }: ReturnType<Imports["importTasks"]>,
+  { at, name, keys }: Pick<BlockNode, "at" | "name" | "keys">,
+): BlockNode {
+  const named = name === undefined ? {} : { name };
+  return { kind: "block", at, ...named, keys, block: nodes, rescue: [], always: [], imported: path };
+}
+
+/** Bring an `include` into the form of `include_tasks`: its other arguments are vars. */
+function plainInclude(task: TaskNode): { readonly task: TaskNode; readonly file: string } {
+  const { _raw_params: raw, file = raw, apply, ...given } = task.args;
+  const { vars } = task.keys;
+  return {
+    file: String(file ?? ""),
+    task: {
+      ...task,
+      args: {
+        ...(file === undefined ? {} : { _raw_params: file }),
+        ...(apply === undefined ? {} : { apply }),
+      },
+      keys:
+        Object.keys(given).length === 0 ? task.keys : { ...task.keys, vars: { ...(vars ?? {}), ...given } },
+    },
+  };
+}
+
+function canImport(imports: Imports, file: string, from: string, location: SourceLocation): boolean {
+  try {
+    imports.importTasks(file, from, location);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function recordOf(value: unknown, location: SourceLocation): Record<string, unknown> {

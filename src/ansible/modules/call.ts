@@ -40,6 +40,8 @@ export interface ModuleEnd {
   readonly register: Register;
   readonly diff?: readonly Diff[];
   readonly unknown?: boolean;
+  /** True where a module that always shows its result is not to. */
+  readonly isQuiet?: boolean;
   /** Vars that the rules about this result see, besides the register. */
   readonly facts?: Vars;
 }

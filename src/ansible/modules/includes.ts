@@ -45,7 +45,14 @@ export function includeTasks({ args, interpreter, frame, own }: RenderedCall): M
   const name = raw ?? file;
   if (typeof name !== "string" || name === "")
     throw new VolleyError("PARAMS_INVALID", "No file specified for include_tasks");
-  const found = interpreter.includedTasks(name, frame);
+  let found: ReturnType<typeof interpreter.includedTasks>;
+  try {
+    found = interpreter.includedTasks(name, frame);
+  } catch (thrown) {
+    // Ansible tells it as `reason` alone; `msg` is for the screen.
+    const text = messageOf(thrown);
+    return { register: { failed: true, reason: text, msg: text } };
+  }
   return {
     register: {
       changed: false,

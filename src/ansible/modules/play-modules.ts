@@ -94,17 +94,11 @@ async function assert({ args, templar }: RenderedCall): Promise<ModuleEnd> {
     if (holds) continue;
     const text = failText ?? msg ?? "Assertion failed";
     return {
-      register: {
-        changed: false,
-        failed: true,
-        ...(isQuiet ? {} : { assertion: condition, evaluated_to: false }),
-        msg: text,
-      },
+      register: { changed: false, failed: true, assertion: condition, evaluated_to: false, msg: text },
+      isQuiet,
     };
   }
-  return unchangedWith(
-    isQuiet ? { msg: success ?? "All assertions passed" } : { msg: success ?? "All assertions passed" },
-  );
+  return { ...unchangedWith({ msg: success ?? "All assertions passed" }), isQuiet };
 }
 
 function fail({ args }: RenderedCall): ModuleEnd {
