@@ -1,7 +1,9 @@
+import * as fs from "node:fs";
 import { posix } from "node:path";
-import { type Asset, type AssetStore, PLAYBOOK_ROLE } from "../core/asset.ts";
+import { ASSET_MODE_BITS, type Asset, type AssetStore, PLAYBOOK_ROLE } from "../core/asset.ts";
 
-// Files that playbooks name: those of the bundle, found as Ansible finds them on its controller.
+// Files that playbooks name: on the controller those on its disk, elsewhere those of the bundle. They are found as Ansible
+// finds them on its controller.
 
 /** Return the name of a path of the tree in the bundle: a path that leaves the playbook's directory must not leave the bundle's tree. */
 export function assetName(path: string): string {
@@ -24,16 +26,44 @@ export interface PlaybookFiles {
   tree(path: string): readonly string[] | null;
 }
 
-/** Make the view of a playbook's files. */
-export function createPlaybookFiles(assets: AssetStore, base: string): PlaybookFiles {
+/** Make the view of a playbook's files. `isHere`: this process runs on the controller, whose disk has the files as they are now. */
+export function createPlaybookFiles(assets: AssetStore, base: string, isHere: boolean): PlaybookFiles {
+  const fullPath = (path: string): string => posix.resolve(base, path);
   return {
     base,
     treePath: (path, from = ".") =>
       path.startsWith("/") ? posix.relative(base, path) || "." : posix.normalize(posix.join(from, path)),
-    fullPath: (path) => posix.resolve(base, path),
-    file: (path) => assets.file(PLAYBOOK_ROLE, assetName(path)),
-    tree: (path) => assets.tree(PLAYBOOK_ROLE, assetName(path)),
+    fullPath,
+    ...(isHere
+      ? { file: (path) => fileOnDisk(path, fullPath(path)), tree: (path) => treeOnDisk(fullPath(path)) }
+      : {
+          file: (path) => assets.file(PLAYBOOK_ROLE, assetName(path)),
+          tree: (path) => assets.tree(PLAYBOOK_ROLE, assetName(path)),
+        }),
   };
+}
+
+function fileOnDisk(path: string, full: string): Asset | null {
+  const stats = fs.statSync(full, { throwIfNoEntry: false });
+  if (stats?.isFile() !== true) return null;
+  return {
+    path,
+    size: stats.size,
+    mode: stats.mode & ASSET_MODE_BITS,
+    read: () => fs.readFileSync(full),
+    stream: () => fs.createReadStream(full),
+  };
+}
+
+function treeOnDisk(directory: string): readonly string[] | null {
+  if (fs.statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
+  const below = (path: string): string[] =>
+    fs.readdirSync(posix.join(directory, path)).flatMap((name) => {
+      const at = posix.join(path, name);
+      const stats = fs.statSync(posix.join(directory, at), { throwIfNoEntry: false });
+      return stats?.isDirectory() ? below(at) : stats?.isFile() ? [at] : [];
+    });
+  return below("").sort();
 }
 
 /** The places to look in: the role's directory, the directory of the file of tasks, the playbook's. */

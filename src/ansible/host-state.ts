@@ -8,10 +8,10 @@ import { factVariables } from "../engine/context.ts";
 export class HostState {
   /** Facts under the names that modules give them: `ansible_os_family`, `services`. */
   readonly facts: Record<string, unknown> = {};
-  /** Registers, `set_fact` and vars of `include_vars`, by the time they were set: the later wins. */
+  /** Registers and vars of `set_fact`, by the time they were set: the later wins. */
   readonly learned: Record<string, unknown> = {};
-  /** The names in `learned` whose texts are templates: they came from `include_vars`. */
-  readonly templates = new Set<string>();
+  /** Vars of `include_vars`, whose texts are templates: `learned` wins over them, whenever it was set. */
+  readonly included: Record<string, unknown> = {};
   /** `set_fact` with `cacheable`. */
   readonly cached: Record<string, unknown> = {};
   isGathered = false;
@@ -38,13 +38,14 @@ export class HostState {
     this.isGathered = false;
   }
 
-  learn(values: Vars, areTemplates = false): void {
+  learn(values: Vars): void {
     this.#version++;
-    for (const [name, value] of Object.entries(values)) {
-      this.learned[name] = value;
-      if (areTemplates) this.templates.add(name);
-      else this.templates.delete(name);
-    }
+    Object.assign(this.learned, values);
+  }
+
+  include(values: Vars): void {
+    this.#version++;
+    Object.assign(this.included, values);
   }
 
   /** The facts as vars: all in `ansible_facts` without their prefix, and each by its own name. */

@@ -45,7 +45,8 @@ export class Interpreter {
     this.actions = actions;
     this.verbosity = 0;
     const { job } = host;
-    this.files = createPlaybookFiles(host.assets, job.session?.project ?? "/");
+    const isHere = host.world !== undefined || (job.isLocal === true && job.session !== undefined);
+    this.files = createPlaybookFiles(host.assets, job.session?.project ?? "/", isHere);
     this.state = stateOf(job);
     this.inventory = inventoryOf(job);
     host.world?.hosts.set(job.host, this.state);
@@ -270,11 +271,13 @@ export class Interpreter {
   /** Read `vars/main` or `defaults/main` of a role: a file or a directory of files. */
   #roleFile(role: string, kind: "vars" | "defaults", name: string | undefined): Vars {
     const base = name ?? "main";
-    const own = Object.keys(this.tree.vars).filter((path) => path.startsWith(`${role}/${kind}/`));
-    const named = ["", ".yml", ".yaml", ".json"].map((suffix) => `${role}/${kind}/${base}${suffix}`);
+    // The role may be the playbook's own directory.
+    const directory = posix.join(role, kind);
+    const own = Object.keys(this.tree.vars).filter((path) => path.startsWith(`${directory}/`));
+    const named = ["", ".yml", ".yaml", ".json"].map((suffix) => posix.join(directory, base + suffix));
     const ordered = base === "main" ? [...named.slice(1), named[0]!] : named;
     const file = ordered.find((path) => own.includes(path));
-    const below = own.filter((path) => path.startsWith(`${role}/${kind}/${base}/`)).sort();
+    const below = own.filter((path) => path.startsWith(`${posix.join(directory, base)}/`)).sort();
     const paths = below.length > 0 && file === undefined ? below : file === undefined ? [] : [file];
     if (paths.length === 0 && name !== undefined)
       throw new VolleyError("PLAYBOOK_INVALID", `Could not find specified file in role: ${kind}/${name}`);

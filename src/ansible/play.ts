@@ -387,10 +387,10 @@ export class PlayRun {
     ) as Register;
     const { state } = this.#interpreter;
     if (typeof keys.register === "string") state.learn({ [keys.register]: register });
-    const isVars = module === "set_fact" || module === "include_vars";
     for (const each of Array.isArray(register.results) ? register.results : [register]) {
       if (!isRecord(each) || !isRecord(each.ansible_facts)) continue;
-      if (isVars) state.learn(each.ansible_facts, module === "include_vars");
+      if (module === "set_fact") state.learn(each.ansible_facts);
+      else if (module === "include_vars") state.include(each.ansible_facts);
       else state.addFacts(each.ansible_facts);
     }
     return { result, register, passes: [{ register }] };

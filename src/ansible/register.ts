@@ -18,6 +18,8 @@ export interface PassEnd {
   readonly noLog?: boolean;
   readonly ignored?: boolean;
   readonly label?: string;
+  /** True when `loop_control` says the label. */
+  readonly isLabelled?: boolean;
 }
 
 /** Turn the result of an action into a register. */
@@ -96,11 +98,12 @@ function dataOf(register: Register, passes: readonly PassEnd[], isLoop: boolean)
     : mark(register);
 }
 
-function itemOf({ register, label, unknown, noLog }: PassEnd): ItemResult {
+function itemOf({ register, label, isLabelled, unknown, noLog }: PassEnd): ItemResult {
   const state = stateOfRegister(register);
   const text = noLog === true ? undefined : messageOfRegister(register);
   return {
     label: noLog === true ? "(hidden)" : (label ?? ""),
+    ...(isLabelled === true && noLog !== true ? { isLabelled } : {}),
     state,
     ...(state === "failed" ? { error: { code: "ACTION_FAILED", message: text ?? "it failed" } } : {}),
     ...(state !== "failed" && text !== undefined ? { message: text } : {}),

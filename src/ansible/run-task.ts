@@ -112,18 +112,15 @@ async function runLoop(
     const { ansible_loop: _extended, ...shown } = own;
     const register: Register = { ...pass.register, ...shown };
     results.push(register);
-    passes.push({ ...pass, register, label });
+    passes.push({ ...pass, register, label, isLabelled: loop.control.label !== undefined });
   }
   const some = (key: string): boolean => results.some((each) => each[key] === true);
-  const register: Register = { results, changed: some("changed") };
+  const skipped = results.every((each) => each.skipped === true);
+  const register: Register = { results, changed: some("changed"), skipped };
   if (some("failed")) {
     register.failed = true;
     register.msg = "One or more items failed";
-  } else if (results.every((each) => each.skipped === true)) {
-    register.skipped = true;
-    register.msg = "All items skipped";
-  } else register.msg = "All items completed";
-  register.failed ??= false;
+  } else register.msg = skipped ? "All items skipped" : "All items completed";
   return { register, passes };
 }
 

@@ -35,10 +35,6 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
   const { state } = play;
   const role = frame?.role;
   const frames = frame === undefined ? [] : framesOf(frame);
-  const learned: Record<string, unknown> = {};
-  const included: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(state.learned))
-    (state.templates.has(name) ? included : learned)[name] = value;
   const layers = [
     data(play.initial),
     ...play.roles.map(({ defaults }) => templates(defaults)),
@@ -51,8 +47,8 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
     ...play.roles.flatMap((each) => [templates(each.vars), templates(each.given)]),
     ...(role === undefined ? [] : varsOfRole(role).map((vars) => templates(vars))),
     ...frames.map(({ vars }) => templates(vars)),
-    templates(included),
-    data(learned),
+    templates(state.included),
+    data(state.learned),
     ...(role === undefined ? [] : paramsOf(role).map((vars) => templates(vars))),
     ...frames.map(({ params = {} }) => templates(params)),
     templates(play.extra),

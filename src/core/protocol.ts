@@ -21,6 +21,8 @@ export const SHARE_PREFIX = '{"type":"share"';
 export interface Job {
   readonly protocol: number;
   readonly host: string;
+  /** True for a host that is the controller's machine itself, reached without a connection. */
+  readonly isLocal?: boolean;
   readonly groups: readonly string[];
   /** The host's own vars, merged. */
   readonly vars: Vars;

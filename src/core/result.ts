@@ -28,6 +28,8 @@ export interface Diff {
 /** The result of one item of a loop. */
 export interface ItemResult {
   readonly label: string;
+  /** True when the playbook says the label; others are made of the item. */
+  readonly isLabelled?: boolean;
   readonly state: State;
   readonly message?: string;
   readonly data?: unknown;

@@ -76,7 +76,8 @@ function passesOf(result: Result): readonly Pass[] | undefined {
   const { data, items, hidden } = result;
   if (hidden === true) return items?.map(passOfItem);
   if (items === undefined) return undefined;
-  if (isRecord(data) && Array.isArray(data.results)) return data.results.filter(isRecord).map(passOfRegister);
+  if (isRecord(data) && Array.isArray(data.results))
+    return data.results.filter(isRecord).map((register, index) => passOfRegister(register, items[index]));
   // A loop whose items could not be worked out has none.
   return isRecord(data) && typeof data.changed === "boolean" ? undefined : items.map(passOfItem);
 }
@@ -96,10 +97,10 @@ function passOfItem({ label, state, data, error, message }: ItemResult): Pass {
   };
 }
 
-function passOfRegister(register: Register): Pass {
-  const { _ansible_item_label: label, ansible_loop_var: name } = register;
+function passOfRegister(register: Register, { label, isLabelled }: Partial<ItemResult> = {}): Pass {
+  const { ansible_loop_var: name } = register;
   const item = typeof name === "string" ? register[name] : register.item;
-  return { state: stateOf(register), register, label: itemText(label ?? item) };
+  return { state: stateOf(register), register, label: itemText(isLabelled === true ? label : item) };
 }
 
 function stateOf({ failed, skipped, changed }: Register): Result["state"] {

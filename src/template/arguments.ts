@@ -54,7 +54,9 @@ function nativeValue(found: unknown, verbatim: boolean): unknown {
   const said = readPythonLiteral(found, {
     collection: (kind, items) => (kind === "tuple" ? tuple(...items) : undefined),
   });
-  return said === undefined ? found : toValue(said);
+  if (said === undefined) return found;
+  // A text in quotes stays one, and in them.
+  return typeof said === "string" ? found[0]! + said + found[0]! : toValue(said);
 }
 
 /** Options of `renderArguments`. */

@@ -322,7 +322,7 @@ function lookup(args: readonly unknown[], keywords: Keywords, state: CallState, 
     found = iterate(state.lookup(str(name))(terms, options, state));
   } catch (error) {
     if (errors === "strict" || beginsAnew(error)) throw error;
-    return truth(wantlist) ? [] : "";
+    return truth(wantlist) ? [] : null;
   }
   if (truth(wantlist)) return found;
   if (found.length === 1) return found[0];

@@ -74,6 +74,17 @@ test("vars by their precedence, files of vars, kinds of values, groups and what 
   expect(end.code).toBe(0);
 });
 
+test("files of the controller as they are by now, relative paths, sources of vars, labels", async () => {
+  const end = await carryOut("here.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+  expect(end.stdout).toContain("ok: [here] => (item=labelled two) => {");
+});
+
+test("a role whose directory is the playbook's has its vars", async () => {
+  expect(await carryOut("roles/itself/play.yml")).toMatchObject({ code: 0 });
+});
+
 const BY_TAG = [
   "applied",
   "block",

@@ -198,7 +198,7 @@ function readVars({ args, interpreter, frame, templar }: RenderedCall): ModuleEn
   const facts = isMerged
     ? Object.fromEntries(Object.entries(given).map(([key, value]) => [key, merge(templar.vars[key], value)]))
     : given;
-  interpreter.state.learn(facts, true);
+  interpreter.state.include(facts);
   return {
     register: { changed: false, failed: false, ansible_facts: facts, ansible_included_var_files: read },
     facts: {},

@@ -9,20 +9,36 @@ const PATHS = {
 
 type Call = (...args: readonly unknown[]) => Promise<unknown>;
 
-const placed = new WeakMap<System, System>();
+const placed = new WeakMap<System, Map<string, System>>();
 
-/** Take relative paths from the working directory, as Ansible's modules do: on hosts the home of the user who logs in. */
-export function fromWorkingDirectory(system: System): System {
-  const known = placed.get(system) ?? place(system);
+/**
+ * Take relative paths from the working directory, as Ansible's modules do: on hosts the home of the user who logs in.
+ * With `directory` that one is the working directory, of processes too, where the user may go there.
+ */
+export function fromWorkingDirectory(system: System, directory?: string): System {
+  const known = placed.get(system) ?? new Map<string, System>();
   placed.set(system, known);
-  return known;
+  const made = known.get(directory ?? "") ?? place(system, directory);
+  known.set(directory ?? "", made);
+  return made;
 }
 
-function place(system: System): System {
+function place(system: System, directory: string | undefined): System {
+  let found: Promise<string> | undefined;
+  const mayGo = async (): Promise<boolean> =>
+    directory !== undefined && (await system.stat(`${directory}/.`).catch(() => null)) !== null;
+  const workingDirectory = (): Promise<string> => {
+    found ??= mayGo().then((may) => (may ? directory! : system.workingDirectory()));
+    return found;
+  };
   const at = async (path: string): Promise<string> =>
     path.startsWith("/") || path.startsWith("~/")
       ? path
-      : `${(await system.workingDirectory()).replace(/\/$/, "")}/${path}`;
+      : `${(await workingDirectory()).replace(/\/$/, "")}/${path}`;
+  const placeOf = async (cwd: string | undefined): Promise<{ readonly cwd?: string }> => {
+    if (cwd !== undefined) return { cwd: await at(cwd) };
+    return directory === undefined ? {} : { cwd: await workingDirectory() };
+  };
   const calls: Record<string, Call> = {};
   for (const [name, count] of Object.entries(PATHS)) {
     const call = Reflect.get(system, name) as Call;
@@ -32,6 +48,7 @@ function place(system: System): System {
     };
   }
   return Object.assign(Object.create(system) as System, calls, {
+    workingDirectory,
     symlink: async (target: string, path: string) => system.symlink(target, await at(path)),
     writeFile: async (path: string, content: Content, options?: Parameters<System["writeFile"]>[2]) =>
       system.writeFile(
@@ -43,7 +60,7 @@ function place(system: System): System {
       (["run", "query"] as const).map((name) => [
         name,
         async (argv: readonly string[], { cwd, ...rest }: NonNullable<Parameters<System["run"]>[1]> = {}) =>
-          system[name](argv, { ...rest, ...(cwd === undefined ? {} : { cwd: await at(cwd) }) }),
+          system[name](argv, { ...rest, ...(await placeOf(cwd)) }),
       ]),
     ),
   });

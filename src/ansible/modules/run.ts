@@ -121,7 +121,10 @@ async function placeOf(call: ModuleCall): Promise<Place> {
   const other = given === undefined ? "" : templar.text(given);
   const isHere = other === "" || other === job.host || PLACELESS.has(node.module);
   const there: Place = isHere ? { system: hostSystem(call) } : await elsewhere(other, world);
-  const place = { ...there, system: fromWorkingDirectory(there.system) };
+  // On the controller itself modules begin in the playbook's directory.
+  const isOnController = isHere ? job.isLocal === true : CONTROLLER.has(other);
+  const directory = isOnController ? interpreter.files.base : undefined;
+  const place = { ...there, system: fromWorkingDirectory(there.system, directory) };
   const hasOwn = Object.keys(environment).length > 0;
   return hasOwn ? { ...place, system: withEnvironment(place.system, environment) } : place;
 }

@@ -342,6 +342,7 @@ export function makeJob(
   return {
     protocol: PROTOCOL_VERSION,
     host: host.name,
+    ...(host.connection.connection === "local" ? { isLocal: true } : {}),
     groups: host.groups,
     ...varsOf(host, extraVars),
     ...(asksForGroups ? { inventoryGroups: groups } : {}),
