@@ -70,6 +70,7 @@ function treeOnDisk(directory: string): readonly string[] | null {
 export interface SearchRoots {
   readonly role: string | undefined;
   readonly file: string;
+  readonly base: string;
 }
 
 /** Return the paths of the tree that a name may mean, in Ansible's order; `kind` is `files`, `templates`, `vars` or `tasks`. */
@@ -77,11 +78,11 @@ export function candidates(
   files: PlaybookFiles,
   name: string,
   kind: string,
-  { role, file }: SearchRoots,
+  { role, file, base }: SearchRoots,
 ): readonly string[] {
   if (name.startsWith("/")) return [files.treePath(name)];
   const here = posix.dirname(file);
-  const roots = [...(role === undefined ? [] : [role]), here, "."];
+  const roots = [...(role === undefined ? [] : [role]), here, base];
   const found: string[] = [];
   for (const root of roots) {
     found.push(posix.join(root, kind, name), posix.join(root, name));

@@ -1,4 +1,4 @@
-import type { Vars } from "../core/values/vars.ts";
+import { OMIT, type Vars } from "../core/values/vars.ts";
 import type { Keys, RoleNode, RoleUseNode } from "./ir.ts";
 
 // The statements around a task: keywords are inherited from them.
@@ -56,6 +56,20 @@ export function inherited(frame: Frame, key: string): unknown {
   for (let at: Frame | undefined = frame; at !== undefined; at = at.parent) {
     const value = at.keys[key];
     if (value !== undefined && value !== null) return value;
+    if (OWN.has(key)) return undefined;
+  }
+  return undefined;
+}
+
+/**
+ * Return a keyword's value, rendered: of the nearest statement that sets it to anything but `omit`, which leaves it to
+ * the statements around.
+ */
+export function settled(frame: Frame, key: string, render: (written: unknown) => unknown): unknown {
+  for (let at: Frame | undefined = frame; at !== undefined; at = at.parent) {
+    const written = at.keys[key];
+    const value = written === undefined || written === null ? OMIT : render(written);
+    if (value !== OMIT) return value;
     if (OWN.has(key)) return undefined;
   }
   return undefined;

@@ -11,11 +11,15 @@ import { PlayRun } from "./play.ts";
 import { fillTree, fillVaulted } from "./vaulted.ts";
 
 /**
- * Make the playbook of a tree, which the loader wrote with {@link encodeWhole}. `volley` is the module whose actions the
+ * Make the playbook of a tree, which the loader wrote with {@link encodeWhole}, with what it found out later in `more`. `volley` is the module whose actions the
  * tasks' modules stand for.
  */
-export function ansiblePlaybook(written: unknown, volley: Readonly<Record<string, unknown>>): Playbook {
-  const tree = decodeWhole(written) as PlaybookTree;
+export function ansiblePlaybook(
+  written: unknown,
+  volley: Readonly<Record<string, unknown>>,
+  more: Pick<PlaybookTree, "asksForPython"> = {},
+): Playbook {
+  const tree = { ...(decodeWhole(written) as PlaybookTree), ...more };
   return { plays: tree.plays.map((play) => definePlay(tree, play, volley)) };
 }
 

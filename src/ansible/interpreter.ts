@@ -60,7 +60,7 @@ export class Interpreter {
       get group_names() {
         return self.inventory.groupsOf(job.host);
       },
-      playbook_dir: this.files.base,
+      playbook_dir: this.directory,
       inventory_dir: this.files.base,
       inventory_file: null,
       ansible_inventory_sources: [],
@@ -138,6 +138,7 @@ export class Interpreter {
       magic: this.#magic,
       state: this.state,
       roles: this.roles,
+      project: this.files.base,
     };
   }
 
@@ -153,10 +154,15 @@ export class Interpreter {
   }
 
   #makeTemplar(frame: Frame | undefined): Templar {
-    const { role, file } = this.rootsOf(frame);
-    const path = [...(role === undefined ? [] : [role]), posix.dirname(file), "."];
+    const { role, file, base } = this.rootsOf(frame);
+    const path = [...(role === undefined ? [] : [role]), posix.dirname(file), base];
     const places = { ansible_search_path: [...new Set(path)].map((each) => this.files.fullPath(each)) };
     return createTemplar(this.templatesFor(frame), layersOf(this.playVars, frame, places));
+  }
+
+  /** The controller's path of the playbook's directory. */
+  get directory(): string {
+    return this.files.fullPath(this.play.base);
   }
 
   /** The home of the user that the play runs as. */
@@ -172,7 +178,7 @@ export class Interpreter {
 
   /** Return the places where a task looks for files. */
   rootsOf(frame: Frame | undefined): SearchRoots {
-    return { role: frame?.role?.node.path, file: frame?.file ?? this.play.file };
+    return { role: frame?.role?.node.path, file: frame?.file ?? this.play.file, base: this.play.base };
   }
 
   /** Return the templates of a task: they find the files and templates that the task would find. */
@@ -249,7 +255,8 @@ export class Interpreter {
 
   /** Make a role ready for use: its vars and defaults read, its dependencies made. */
   instance(use: RoleUseNode, parents: readonly RoleInstance[] = []): RoleInstance {
-    const key = use.role ?? this.tree.roleNames[use.name];
+    const { roleNames } = this.tree;
+    const key = use.role ?? roleNames[`${this.play.base}:${use.name}`] ?? roleNames[use.name];
     const node = key === undefined ? undefined : this.tree.roles[key];
     if (node === undefined)
       throw new VolleyError("PLAYBOOK_INVALID", use.missing ?? `the role '${use.name}' was not found`);

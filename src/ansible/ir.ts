@@ -14,7 +14,7 @@ export interface PlaybookTree {
   readonly tasks: Readonly<Record<string, FileNode<readonly Node[]>>>;
   /** Files of vars, by path. */
   readonly vars: Readonly<Record<string, FileNode<Vars>>>;
-  /** Names of roles that includes may name, with their directories. */
+  /** Names of roles that includes may name, with their directories; under `BASE:NAME`, too, for plays of that base. */
   readonly roleNames: Readonly<Record<string, string>>;
   /** The modules of one's own, by name, with their path and kind. */
   readonly library: Readonly<Record<string, LibraryNode>>;
@@ -22,6 +22,8 @@ export interface PlaybookTree {
   readonly settings: TreeSettings;
   /** Set where something is encrypted with Ansible Vault: the files of vars that are so as a whole, by path, with their index in the Job. */
   readonly vaulted?: { readonly files: Readonly<Record<string, number>> };
+  /** True when something asks for more of the host's Python than its place: the host then has to run it. */
+  readonly asksForPython?: boolean;
   /** Why only a controller can carry it out; absent: hosts can by themselves. */
   readonly needsController?: string;
 }
@@ -59,6 +61,8 @@ export interface PlayNode {
   readonly handlers: readonly Node[];
   /** The path of the file the play stands in. */
   readonly file: string;
+  /** The path of the playbook's directory, of one that was imported its own: roles and files are looked for there. */
+  readonly base: string;
 }
 
 /** Keywords as they are written; conditions and tags are lists. */

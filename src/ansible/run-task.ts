@@ -4,7 +4,7 @@ import type { Vars } from "../core/values/vars.ts";
 import type { ProgramResult } from "../engine/program.ts";
 import { whenAnswered } from "../engine/render.ts";
 import { isOfUndefined } from "../template/index.ts";
-import { allOf, conditionsOf, type Frame, inherited } from "./frame.ts";
+import { allOf, conditionsOf, type Frame, settled } from "./frame.ts";
 import type { TaskNode } from "./ir.ts";
 import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
 import type { ModuleCall, TaskRun } from "./modules/call.ts";
@@ -41,7 +41,7 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
     passes = [
       {
         register,
-        ignored: safely(() => interpreter.templar(frame).bool(inherited(frame, "ignore_errors") ?? false)),
+        ignored: safely(() => ignoresErrors(interpreter.templar(frame), frame)),
       },
     ];
   }
@@ -49,6 +49,10 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
   if (typeof name === "string") interpreter.state.learn({ [name]: register });
   const noLog = passes.some((pass) => pass.noLog === true);
   return { result: resultOf(register, passes, isLoop), register, passes, ...(noLog ? { noLog } : {}) };
+}
+
+function ignoresErrors(templar: Templar, frame: Frame): boolean {
+  return templar.bool(settled(frame, "ignore_errors", templar.value) ?? false);
 }
 
 function safely(ask: () => boolean): boolean {
@@ -144,9 +148,8 @@ function safelyLabel(loop: Loop, index: number, templar: () => Templar): string 
 async function runPass(run: TaskRun, own: Vars): Promise<PassEnd> {
   const { interpreter, frame, node } = run;
   let templar = interpreter.templar(frame, own);
-  const read = (key: string): unknown => inherited(frame, key);
   const flag = (key: string): boolean | undefined => {
-    const value = read(key);
+    const value = settled(frame, key, templar.value);
     return value === undefined ? undefined : templar.bool(value);
   };
   const ignored = (): { readonly ignored?: boolean } =>

@@ -20,6 +20,8 @@ export interface PlayVars {
   readonly state: HostState;
   /** The roles of the play, dependencies included, in order; those of public includes behind them. */
   readonly roles: readonly RoleInstance[];
+  /** The controller's path that those of roles begin at. */
+  readonly project: string;
 }
 
 function templates(vars: Vars, file?: string): VarLayer {
@@ -54,7 +56,7 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
     templates(play.extra),
     data(own),
     data(play.magic),
-    ...(role === undefined ? [] : [data(roleMagic(role, play.magic))]),
+    ...(role === undefined ? [] : [data(roleMagic(role, play.project))]),
   ];
   return layers.filter(({ vars }) => Object.keys(vars).length > 0);
 }
@@ -85,17 +87,15 @@ export function allDependencies(role: RoleInstance): readonly RoleInstance[] {
   return role.dependencies.flatMap((each) => [...allDependencies(each), each]);
 }
 
-function roleMagic(role: RoleInstance, { playbook_dir: base }: Vars): Vars {
+function roleMagic(role: RoleInstance, base: string): Vars {
   const { name, path, collection } = role.node;
   return {
     role_name: name,
     ansible_role_name: name,
-    role_path: posix.resolve(String(base), path),
+    role_path: posix.resolve(base, path),
     ...(collection === undefined ? {} : { ansible_collection_name: collection }),
     ansible_parent_role_names: role.parents.map(({ node }) => node.name).reverse(),
-    ansible_parent_role_paths: role.parents
-      .map(({ node }) => posix.resolve(String(base), node.path))
-      .reverse(),
+    ansible_parent_role_paths: role.parents.map(({ node }) => posix.resolve(base, node.path)).reverse(),
     ansible_dependent_role_names: allDependencies(role).map(({ node }) => node.name),
   };
 }

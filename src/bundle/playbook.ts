@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { createRequire, SourceMap } from "node:module";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
@@ -7,6 +8,8 @@ import type { AnsibleSettings } from "../ansible/config/settings.ts";
 import * as ansible from "../ansible/index.ts";
 import { isVolleyError, messageOf, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isPlaybook, type Playbook } from "../core/playbook.ts";
+import { writeJson } from "../core/values/value.ts";
+import type { Vars } from "../core/values/vars.ts";
 import type { VaultedText } from "../core/values/vaulted.ts";
 import { locateStrays } from "../system/strays.ts";
 import type { ActionNames } from "./actions.ts";
@@ -61,14 +64,18 @@ export interface LoadedPlaybook {
   readonly inputs: Fingerprint;
 }
 
-/** Compile a playbook, unless its files are unchanged since the last time, and evaluate it. `volley` is the module it imports. */
+/**
+ * Compile a playbook, unless its files are unchanged since the last time, and evaluate it. `volley` is the module it
+ * imports; names of what a playbook in YAML imports may be made of the vars in `extra`.
+ */
 export async function loadPlaybook(
   project: Project,
   volley: unknown,
   settings?: AnsibleSettings,
+  extra?: Vars,
 ): Promise<LoadedPlaybook> {
   const { file, directory } = project;
-  const state = await compiledState(project, openSlot(file), settings);
+  const state = await compiledState(project, openSlot(file), settings, extra);
   const value = evaluate(state, file, volley);
   if (!isPlaybook(value)) {
     throw new VolleyError("PLAYBOOK_INVALID", `${relative(directory, file)} exports no playbook`, {
@@ -83,7 +90,7 @@ const STATE_FILE = "compiled.json";
 interface CompiledState extends Omit<Compiled, "inputs"> {
   readonly volley: string;
   readonly inputs: Fingerprint;
-  /** Settings of Ansible that it was compiled with, as JSON. */
+  /** Settings of Ansible and extra vars that it was compiled with: a hash, because vars may be secrets. */
   readonly settings?: string;
 }
 
@@ -91,14 +98,20 @@ async function compiledState(
   { file, directory }: Project,
   slot: CacheSlot,
   given: AnsibleSettings | undefined,
+  extra: Vars = {},
 ): Promise<CompiledState> {
   const settings = isYaml(file) ? (given ?? (await ansibleSettings())) : undefined;
-  const written = settings === undefined ? undefined : JSON.stringify(settings);
+  const written =
+    settings === undefined
+      ? undefined
+      : createHash("sha256")
+          .update(writeJson([settings, extra]))
+          .digest("hex");
   const cached = slot.readJson<CompiledState>(STATE_FILE);
   const isCurrent = cached?.volley === volleyVersion() && cached.settings === written;
   if (cached !== undefined && isCurrent && isFresh(cached.inputs)) return cached;
   const { inputs, ...compiled } =
-    settings === undefined ? await compile(file, directory) : await compileTree(file, settings);
+    settings === undefined ? await compile(file, directory) : await compileTree(file, settings, extra);
   const state: CompiledState = {
     volley: volleyVersion(),
     inputs: fingerprint(inputs),
@@ -132,9 +145,9 @@ function isYaml(file: string): boolean {
 }
 
 /** Load a playbook in Ansible's YAML. Fails with `PLAYBOOK_INVALID`, with file and line. */
-async function compileTree(file: string, settings: AnsibleSettings): Promise<Compiled> {
+async function compileTree(file: string, settings: AnsibleSettings, extra: Vars): Promise<Compiled> {
   const { compilePlaybook } = await import("../ansible/load/compile.ts");
-  return compilePlaybook(file, settings);
+  return compilePlaybook(file, settings, extra);
 }
 
 async function ansibleSettings(): Promise<AnsibleSettings> {

@@ -81,6 +81,12 @@ test("files of the controller as they are by now, relative paths, sources of var
   expect(end.stdout).toContain("ok: [here] => (item=labelled two) => {");
 });
 
+test("an imported playbook has roles, files and modules of its own; extra vars may name what is imported", async () => {
+  const end = await carryOut("imports.yml", "-e", "playbook_name=named tasks_name=part");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+});
+
 test("a role whose directory is the playbook's has its vars", async () => {
   expect(await carryOut("roles/itself/play.yml")).toMatchObject({ code: 0 });
 });

@@ -11,20 +11,28 @@ export const YAML = /\.(?:ya?ml|json)$/;
 /** A larger file among the templates is data. */
 const MAX_TEMPLATE_BYTES = 1 << 20;
 
+/** Texts that ask for the version of the host's Python. */
+export const ASKS_FOR_PYTHON = /ansible_python\b|ansible_python_version|ansible_facts\W{1,4}python/;
+
 /** The files that go along with a playbook, and all that was looked at to find them. */
 export class Collection {
-  /** The playbook's directory. */
+  /** The directory of the playbook that the run was given. */
   readonly base: string;
+  /** The directory of the playbook that is read: of one that was imported its own. */
+  playbook: string;
   /** Files for the hosts: path relative to the playbook's directory, and absolute path. */
   readonly files = new Map<string, string>();
   /** Absolute paths of what was read or looked for. */
   readonly inputs = new Set<string>();
   readonly library: Record<string, LibraryNode> = {};
+  /** True when a template asks for the version of the host's Python. */
+  asksForPython = false;
   /** Why only a controller can carry the playbook out, as far as that is known. */
   need: string | undefined;
 
   constructor(base: string) {
     this.base = base;
+    this.playbook = base;
   }
 
   /** The path of a file in the tree. */
@@ -46,8 +54,8 @@ export class Collection {
       ...(role === undefined
         ? []
         : [...kinds.map((kind) => join(role.directory, kind, name)), join(role.directory, name)]),
-      ...kinds.map((kind) => join(this.base, kind, name)),
-      join(this.base, name),
+      ...kinds.map((kind) => join(this.playbook, kind, name)),
+      join(this.playbook, name),
     ];
   }
 
@@ -59,12 +67,10 @@ export class Collection {
     kinds: readonly string[],
   ): readonly string[] {
     const plain = name.replace(/\{\{\s*(role_path|playbook_dir)\s*\}\}/g, (_, word: string) =>
-      word === "role_path" && role !== undefined ? role.directory : this.base,
+      word === "role_path" && role !== undefined ? role.directory : this.playbook,
     );
-    const parts = plain.split(/\{\{.*?\}\}/s);
-    const pattern = new RegExp(
-      `^${parts.map((part) => part.replace(/[.*+?^$()|[\]\\]/g, "\\$&")).join(".*")}$`,
-    );
+    const pattern = templatePattern(plain);
+    const isAny = pattern.source === "^.*$";
     const found: string[] = [];
     for (const place of new Set(this.candidates("x", from, role, kinds).map((each) => dirname(each)))) {
       for (const path of listFiles(
@@ -72,8 +78,7 @@ export class Collection {
         (each) => !/(?:^|\/)\./.test(each) && each.split("/").length <= 3,
       )) {
         const full = join(place, path);
-        if (YAML.test(path) && (pattern.test(path) || pattern.test(full) || parts.join("") === ""))
-          found.push(full);
+        if (YAML.test(path) && (pattern.test(path) || pattern.test(full) || isAny)) found.push(full);
       }
     }
     return found;
@@ -86,7 +91,10 @@ export class Collection {
     this.files.set(path, file);
     // A template, too, may ask for what only the controller has.
     const isTemplate = /(?:^|\/)templates\/|\.j2$/.test(path) && statSync(file).size < MAX_TEMPLATE_BYTES;
-    if (isTemplate) this.need ??= needOfValue(readFileSync(file, "utf8"), path);
+    if (!isTemplate) return;
+    const text = readFileSync(file, "utf8");
+    this.need ??= needOfValue(text, path);
+    this.asksForPython ||= ASKS_FOR_PYTHON.test(text);
   }
 
   takeDirectory(directory: string, isWanted: (path: string) => boolean = () => true): void {
@@ -120,6 +128,12 @@ export class Collection {
       this.inputs.add(place);
     return files;
   }
+}
+
+/** Return the pattern of what a text with templates may become. */
+export function templatePattern(text: string): RegExp {
+  const parts = text.split(/\{\{.*?\}\}/s);
+  return new RegExp(`^${parts.map((part) => part.replace(/[.*+?^$()|[\]\\]/g, "\\$&")).join(".*")}$`);
 }
 
 /** How a module of one's own is run, by the start of its file: Ansible's Python is what Volley does not bring. */

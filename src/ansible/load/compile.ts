@@ -1,11 +1,13 @@
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import type { Vars } from "../../core/values/vars.ts";
 import type { VaultedText } from "../../core/values/vaulted.ts";
 import { encodeWhole } from "../../vars/whole-value.ts";
 import { type AnsibleSettings, readAnsibleSettings } from "../config/settings.ts";
 import { assetName } from "../files.ts";
 import type { TreeSettings } from "../ir.ts";
 import { isModuleName } from "../module-names.ts";
+import { ASKS_FOR_PYTHON } from "./collection.ts";
 import { loadTree } from "./playbook.ts";
 import type { SearchPaths } from "./roles.ts";
 
@@ -24,23 +26,27 @@ export interface CompiledTree {
 const NO_MAP = JSON.stringify({ version: 3, sources: [], names: [], mappings: "" });
 
 /**
- * Load a playbook in Ansible's YAML, and write it as a module. Default settings: those of the working directory. Fails
- * with `PLAYBOOK_INVALID`.
+ * Load a playbook in Ansible's YAML, and write it as a module. Default settings: those of the working directory. Names of
+ * what is imported may be made of the vars in `extra`. Fails with `PLAYBOOK_INVALID`.
  */
 export function compilePlaybook(
   file: string,
   settings: AnsibleSettings = readAnsibleSettings({ cwd: process.cwd() }),
+  extra: Vars = {},
 ): CompiledTree {
   const directory = dirname(file);
-  const { tree, files, inputs, modules, vaulted } = loadTree(file, {
+  const { tree, files, inputs, modules, vaulted, asksForPython } = loadTree(file, {
     playbookDirectory: directory,
     ...roleDirectories(directory, settings),
     library: settings.library?.value ?? [],
     settings: treeSettings(settings),
+    extra,
     isModule: isModuleName,
   });
+  const written = JSON.stringify(encodeWhole(tree));
+  const more = asksForPython || ASKS_FOR_PYTHON.test(written) ? ",{asksForPython:true}" : "";
   return {
-    code: `"use strict";exports.default=require("volley/ansible").ansiblePlaybook(JSON.parse(${JSON.stringify(JSON.stringify(encodeWhole(tree)))}),require("volley"));`,
+    code: `"use strict";exports.default=require("volley/ansible").ansiblePlaybook(JSON.parse(${JSON.stringify(written)}),require("volley")${more});`,
     // A module that a template names may be any.
     actions: modules.some((name) => name.includes("{{")) ? "all" : modules,
     map: NO_MAP,

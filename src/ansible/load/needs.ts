@@ -28,7 +28,33 @@ export function needOfTask({ module, args, keys, at }: TaskNode): string | undef
   if (MODULES.has(module)) return `${at}: ${module} works with files or hosts of the controller's`;
   const loop = Object.keys(keys).find((key) => LOOP.test(key));
   if (loop !== undefined) return `${at}: ${loop} is looked up on the controller`;
-  return needOfValue([args, keys], at);
+  return needOfValue([args, keys], at) ?? needOfFirstFound(args, keys, at);
+}
+
+/** A path outside of the playbook, as a whole text or in a list of paths; and in an expression. */
+const OUTSIDE = /^\s*[/~]|[,:;]\s*[/~]/;
+const OUTSIDE_IN_EXPRESSION = /["'][/~]/;
+
+/** Return why `first_found` has to look on the controller: the bundle holds only what lies in the playbook and its roles. */
+function needOfFirstFound(args: unknown, keys: TaskNode["keys"], at: string): string | undefined {
+  const isFinder = (text: string): boolean => text.includes("first_found");
+  const texts = [...textsIn(args), ...textsIn(keys)];
+  const looped = Object.keys(keys).filter((key) => /^with_(?:ansible\.builtin\.)?first_found$/.test(key));
+  if (looped.length === 0 && !texts.some(isFinder)) return undefined;
+  const paths = [...looped.map((key) => keys[key]), keys.vars].flatMap(textsIn);
+  return paths.some((text) => OUTSIDE.test(text)) ||
+    texts.some((text) => isFinder(text) && OUTSIDE_IN_EXPRESSION.test(text))
+    ? `${at}: first_found looks for files outside of the playbook`
+    : undefined;
+}
+
+/** Return the texts in a value, at any depth. */
+export function textsIn(value: unknown): readonly string[] {
+  if (typeof value === "string") return [value];
+  if (Array.isArray(value)) return value.flatMap(textsIn);
+  return isDict(value)
+    ? (value instanceof Map ? [...value.values()] : Object.values(value)).flatMap(textsIn)
+    : [];
 }
 
 /** Return why values can be rendered only by a controller; undefined: a host can do it by itself. */

@@ -1,13 +1,25 @@
+import { readdirSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { messageOf, type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { isDict } from "../../core/values/value.ts";
+import type { Vars } from "../../core/values/vars.ts";
 import { Vaulted, type VaultedText } from "../../core/values/vaulted.ts";
+import { fillReferences } from "../../vars/scope.ts";
 import { isVault } from "../../vars/vault-format.ts";
 import type { YamlNode } from "../../yaml/document.ts";
-import type { FileNode, Node, PlaybookTree, PlayNode, RoleNode, RoleUseNode, TreeSettings } from "../ir.ts";
+import type {
+  FileNode,
+  Keys,
+  Node,
+  PlaybookTree,
+  PlayNode,
+  RoleNode,
+  RoleUseNode,
+  TreeSettings,
+} from "../ir.ts";
 import { PLAY_KEYWORDS, shortModuleName } from "../keywords.ts";
-import { Collection, YAML } from "./collection.ts";
-import { needOfTask, needOfValue } from "./needs.ts";
+import { Collection, templatePattern, YAML } from "./collection.ts";
+import { needOfTask, needOfValue, textsIn } from "./needs.ts";
 import {
   type Entry,
   isDirectory,
@@ -27,6 +39,8 @@ import { type Imports, normalKeys, readRoleUse, readStatements, varsOf } from ".
 /** The surroundings of a playbook. */
 export interface LoadOptions extends SearchPaths {
   readonly settings: TreeSettings;
+  /** Extra vars: names of what is imported may be made of them. */
+  readonly extra?: Vars;
   /** Directories of modules of one's own, beside `library` of the playbook and of roles. */
   readonly library: readonly string[];
   readonly isModule: (name: string) => boolean;
@@ -43,6 +57,8 @@ export interface LoadedTree {
   readonly modules: readonly string[];
   /** Texts encrypted with Ansible Vault. */
   readonly vaulted: readonly VaultedText[];
+  /** True when a template asks for the version of the host's Python. */
+  readonly asksForPython: boolean;
 }
 
 /** Load a playbook and all it may reach. Fails with `PLAYBOOK_INVALID`, with file, line and column. */
@@ -75,13 +91,14 @@ const BEHIND: Readonly<Record<string, readonly string[]>> = {
 class Loader {
   readonly #file: string;
   readonly #options: LoadOptions;
-  readonly #base: string;
   readonly #roles = new Map<string, RoleNode>();
   readonly #roleNames: Record<string, string> = {};
   readonly #tasks: Record<string, FileNode<readonly Node[]>> = {};
   readonly #vars: Record<string, FileNode<Record<string, unknown>>> = {};
   readonly #collection: Collection;
   readonly #loading = new Set<string>();
+  /** The vars of the imports and of the play that is read, the inner ones last. */
+  #known: readonly Vars[] = [];
   /** The collections of the play that is read. */
   #collections: readonly string[] = [];
   readonly #modules = new Set<string>();
@@ -97,8 +114,7 @@ class Loader {
   constructor(file: string, options: LoadOptions) {
     this.#file = file;
     this.#options = options;
-    this.#base = options.playbookDirectory;
-    this.#collection = new Collection(this.#base);
+    this.#collection = new Collection(options.playbookDirectory);
   }
 
   load(): LoadedTree {
@@ -107,15 +123,16 @@ class Loader {
       throw new VolleyError("PLAYBOOK_INVALID", "the playbook has no plays", {
         location: { file: basename(this.#file) },
       });
-    for (const directory of [join(this.#base, "library"), ...this.#options.library])
-      this.#collection.takeLibrary(directory);
-    for (const kind of ["files", "templates"]) this.#collection.takeDirectory(join(this.#base, kind));
+    for (const directory of this.#options.library) this.#collection.takeLibrary(directory);
     return this.#loaded(plays);
   }
 
   loadRole(): LoadedTree {
     this.#isAlone = true;
-    this.#loadRole({ directory: this.#base, name: basename(this.#base) }, basename(this.#base));
+    this.#loadRole(
+      { directory: this.#collection.base, name: basename(this.#collection.base) },
+      basename(this.#collection.base),
+    );
     return this.#loaded([]);
   }
 
@@ -136,6 +153,7 @@ class Loader {
       files: this.#collection.files,
       inputs: [...this.#collection.inputs],
       modules: [...this.#modules].sort(),
+      asksForPython: this.#collection.asksForPython,
       vaulted: this.#vaulted,
     };
   }
@@ -168,7 +186,40 @@ class Loader {
     }
   }
 
-  #readPlaybook(file: string): readonly PlayNode[] {
+  /** Read the plays of a playbook, with what lies beside it; `vars` are those of its import. */
+  #readPlaybook(file: string, vars: Vars = {}): readonly PlayNode[] {
+    const before = this.#collection.playbook;
+    const known = this.#known;
+    const directory = dirname(file);
+    this.#collection.playbook = directory;
+    this.#known = [vars, ...known];
+    try {
+      this.#collection.takeLibrary(join(directory, "library"));
+      for (const kind of ["files", "templates"]) this.#collection.takeDirectory(join(directory, kind));
+      return this.#readPlays(file);
+    } finally {
+      this.#collection.playbook = before;
+      this.#known = known;
+    }
+  }
+
+  /** Fill the vars of a name that has to be known before the run; undefined where it cannot be. */
+  #fill(name: string, own: Vars): string | undefined {
+    if (!name.includes("{{")) return name;
+    const sources = [own, ...this.#known, this.#options.extra ?? {}];
+    const look = (each: string): unknown => sources.findLast((vars) => Object.hasOwn(vars, each))?.[each];
+    try {
+      return String(
+        fillReferences(name, look, (problem) => {
+          throw new VolleyError("PLAYBOOK_INVALID", problem);
+        }),
+      );
+    } catch {
+      return undefined;
+    }
+  }
+
+  #readPlays(file: string): readonly PlayNode[] {
     const source = this.#source(file);
     const items = source.reader.items(source.reader.root);
     if (items === null)
@@ -179,7 +230,7 @@ class Loader {
   }
 
   #readPlay(source: SourceFile, item: YamlNode | null): readonly PlayNode[] {
-    const { reader, path } = source;
+    const { reader } = source;
     const mapping = mappingOf(source, item);
     const location = reader.locate(item);
     if (mapping === undefined)
@@ -215,6 +266,26 @@ class Loader {
       });
     if (keys.user !== undefined) keys.remote_user ??= keys.user;
     this.#collections = Array.isArray(keys.collections) ? keys.collections.map(String) : [];
+    const vars = { ...varsOf(value("vars"), location), ...defaultsOf(keys.vars_prompt) };
+    const around = this.#known;
+    // The vars of imports win over those of plays.
+    this.#known = [vars, ...around];
+    try {
+      return [this.#readParts(source, mapping, pattern, keys, vars)];
+    } finally {
+      this.#known = around;
+    }
+  }
+
+  #readParts(
+    source: SourceFile,
+    { entries, location }: Mapping,
+    pattern: string,
+    keys: Keys,
+    vars: Vars,
+  ): PlayNode {
+    const { reader, path } = source;
+    const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
     const imports = this.#imports(undefined, "imports");
     const list = (key: string): readonly Node[] =>
       readStatements(source, entries.get(key)?.node ?? null, imports);
@@ -226,47 +297,56 @@ class Loader {
     for (const name of [keys.vars_files].flat(2))
       if (typeof name === "string") this.#mentionVars(name, path, undefined);
     const name = value("name");
-    this.#collection.need ??= needOfValue([keys, value("vars")], placeText(location));
-    return [
-      {
-        at: placeText(location),
-        name: name === null ? pattern : String(name),
-        hosts: pattern,
-        keys: normalKeys(keys, location),
-        vars: { ...varsOf(value("vars"), location), ...defaultsOf(keys.vars_prompt) },
-        roles:
-          roles === null
-            ? []
-            : (reader.items(roles) ?? []).map((each) => this.#needed(readRoleUse(source, each, imports))),
-        preTasks: list("pre_tasks"),
-        tasks: list("tasks"),
-        postTasks: list("post_tasks"),
-        handlers: list("handlers"),
-        file: path,
-      },
-    ];
+    this.#collection.need ??= needOfValue([keys, vars], placeText(location));
+    return {
+      at: placeText(location),
+      name: name === null ? pattern : String(name),
+      hosts: pattern,
+      keys: normalKeys(keys, location),
+      vars,
+      roles:
+        roles === null
+          ? []
+          : (reader.items(roles) ?? []).map((each) => this.#needed(readRoleUse(source, each, imports))),
+      preTasks: list("pre_tasks"),
+      tasks: list("tasks"),
+      postTasks: list("post_tasks"),
+      handlers: list("handlers"),
+      file: path,
+      base: this.#collection.pathOf(this.#collection.playbook),
+    };
   }
 
   /** Read the plays of another playbook, with the conditions, tags and vars of the import. */
   #importPlaybook(source: SourceFile, { entries, location }: Mapping, imported: Entry): readonly PlayNode[] {
     const { reader, path } = source;
     const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
-    const name = reader.value(imported.node);
-    if (typeof name !== "string")
+    const vars = varsOf(value("vars"), location);
+    const written = reader.value(imported.node);
+    if (typeof written !== "string")
       throw new VolleyError("PLAYBOOK_INVALID", "import_playbook needs the name of a file", { location });
-    const file = resolve(this.#base, dirname(path), name.split(/\s+/)[0]!);
+    const name = this.#fill(written, vars);
+    if (name === undefined)
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `the name of the playbook ${written} cannot be known before the run`,
+        {
+          location: imported.location,
+          hint: "make it of vars of the import, and of extra vars",
+        },
+      );
+    const file = resolve(this.#collection.base, dirname(path), name.split(/\s+/)[0]!);
     if (!isFile(file))
       throw new VolleyError("PLAYBOOK_INVALID", `there is no playbook ${name}`, {
         location: imported.location,
         hint: `looked for ${file}`,
       });
     const when = value("when");
-    const vars = varsOf(value("vars"), location);
     const keys = normalKeys(
       Object.fromEntries(["when", "tags"].filter((key) => entries.has(key)).map((key) => [key, value(key)])),
       location,
     );
-    return this.#readPlaybook(file).map((play) => ({
+    return this.#readPlaybook(file, vars).map((play) => ({
       ...play,
       vars: { ...play.vars, ...vars },
       keys: {
@@ -308,16 +388,20 @@ class Loader {
         return { path, nodes: this.#readTasks(file, role, includesAre) };
       },
       findRole: (name) => {
-        const found = findRole(name, this.#options, role, this.#collections);
+        const { playbook } = this.#collection;
+        const places = { ...this.#options, playbookDirectory: playbook };
+        const found = findRole(name, places, role, this.#collections);
         if (found === undefined)
           return {
             name,
-            missing: `the role '${name}' was not found in ${[join(this.#base, "roles"), ...this.#options.roles, this.#base].join(":")}`,
+            missing: `the role '${name}' was not found in ${[join(playbook, "roles"), ...this.#options.roles, playbook].join(":")}`,
           };
         // Of other roles, one that is loaded alone has the names.
-        if (this.#isAlone && found.directory !== this.#base) return { name };
+        if (this.#isAlone && found.directory !== this.#collection.base) return { name };
         return { name: found.name, role: this.#loadRole(found, name) };
       },
+      fill: (name, own) => this.#fill(name, own),
+      fitRoles: (name) => this.#takeFittingRoles(name, role),
       mention: (module, args, from) => this.#mention(module, args, from, role),
       read: (task) => {
         this.#collection.need ??= needOfTask(task);
@@ -325,6 +409,34 @@ class Loader {
       isModule: (name) =>
         this.#options.isModule(shortModuleName(name)) || Object.hasOwn(this.#collection.library, name),
     };
+  }
+
+  /** Take the roles that a name with templates may mean: only the host can tell which. */
+  #takeFittingRoles(name: string, role: FoundRole | undefined): void {
+    // Of other roles, one that is loaded alone has the names.
+    if (this.#isAlone) return;
+    const pattern = templatePattern(name);
+    const own = join(this.#collection.playbook, "roles");
+    const beside = role === undefined ? [] : [dirname(role.directory)];
+    // Nothing but a template fits all: those in other places are too many.
+    const places = pattern.source === "^.*$" ? [own] : [own, ...beside, ...this.#options.roles];
+    for (const place of new Set(places.filter(isDirectory))) {
+      this.#collection.inputs.add(place);
+      for (const each of readdirSync(place)
+        .filter((entry) => pattern.test(entry))
+        .sort()) {
+        const found = findRole(
+          each,
+          { ...this.#options, playbookDirectory: this.#collection.playbook },
+          role,
+        );
+        try {
+          if (found !== undefined) this.#reading(found.directory, () => this.#loadRole(found, each));
+        } catch {
+          // A role that cannot be read is missed by the task that asks for it.
+        }
+      }
+    }
   }
 
   #readTasks(
@@ -403,7 +515,7 @@ class Loader {
       if (typeof name === "string") this.#mentionVars(name, from, role);
       return;
     }
-    for (const text of textsOf(args)) {
+    for (const text of textsIn(args)) {
       if (text.length > 300 || /[\n{}|*]/.test(text) || text.trim() === "") continue;
       const word = module === "script" ? text.split(/\s+/)[0]! : text;
       if (isAbsolute(word)) continue;
@@ -441,7 +553,9 @@ class Loader {
   #loadRole(found: FoundRole, name: string): string {
     const { directory } = found;
     const key = this.#collection.pathOf(directory);
-    this.#roleNames[name] = key;
+    // Playbooks that are imported may have roles of the same name.
+    this.#roleNames[`${this.#collection.pathOf(this.#collection.playbook)}:${name}`] = key;
+    this.#roleNames[name] ??= key;
     if (this.#roles.has(key)) return key;
     this.#collection.inputs.add(directory);
     const meta = this.#readMeta(found);
@@ -520,14 +634,6 @@ function defaultsOf(prompts: unknown): Readonly<Record<string, unknown>> {
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> {
   return isDict(value) && !(value instanceof Map) ? value : {};
-}
-
-function textsOf(value: unknown): readonly string[] {
-  if (typeof value === "string") return [value];
-  if (Array.isArray(value)) return value.flatMap(textsOf);
-  return isDict(value)
-    ? (value instanceof Map ? [...value.values()] : Object.values(value)).flatMap(textsOf)
-    : [];
 }
 
 function describe(thrown: unknown): string {

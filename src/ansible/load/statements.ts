@@ -1,5 +1,6 @@
 import { didYouMean, type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { Data, isDict } from "../../core/values/value.ts";
+import type { Vars } from "../../core/values/vars.ts";
 import type { YamlNode } from "../../yaml/document.ts";
 import type { BlockNode, Keys, Node, RoleFrom, RoleUseNode, TaskNode } from "../ir.ts";
 import {
@@ -27,6 +28,10 @@ export interface Imports {
   readonly includesAre: "imports" | "maybe" | "dynamic";
   /** Find a role, and load it. */
   findRole(name: string, from: string, at: SourceLocation): Pick<RoleUseNode, "role" | "missing" | "name">;
+  /** Fill the vars of a name that has to be known before the run; undefined where it cannot be. `own` are the vars of the task. */
+  fill(name: string, own: Vars): string | undefined;
+  /** Load the roles that a name with templates may mean. */
+  fitRoles(name: string): void;
   /** Note a file or directory that a statement names, so that it is at hand when the statement is reached. */
   mention(module: string, args: Readonly<Record<string, unknown>>, from: string): void;
   /** Note a task that was read. */
@@ -200,6 +205,7 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
   const at = placeText(location);
   const normal = normalKeys(keys, location);
   const common = { at, ...(name === undefined ? {} : { name }), keys: normal };
+  const own = (normal.vars ?? {}) as Vars;
   if (INCLUDES.has(module) && (module === "import_tasks" || module === "import_role")) {
     if (loops(keys))
       fail(
@@ -211,8 +217,12 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
   if (module === "import_tasks") {
     const file = args._raw_params ?? args.file;
     if (typeof file !== "string") return fail("No file specified for import_tasks", location);
-    if (file.includes("{{")) return { kind: "task", ...common, module, args };
-    return importedBlock(imports.importTasks(file, path, location), common);
+    const known = imports.fill(file, own);
+    if (known === undefined) {
+      imports.mention(module, args, path);
+      return { kind: "task", ...common, module, args };
+    }
+    return importedBlock(imports.importTasks(known, path, location), common);
   }
   if (module === "include") {
     const { task, file } = plainInclude({ kind: "task", ...common, module, args });
@@ -227,18 +237,23 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
     const { name: role } = args;
     if (typeof role !== "string" && typeof args.role !== "string")
       return fail("'name' is a required field for import_role.", location);
-    const wanted = String(role ?? args.role);
-    if (!wanted.includes("{{")) {
-      const use = roleUse(wanted, args, normal, path, location, imports);
+    const wanted = imports.fill(String(role ?? args.role), own);
+    if (wanted !== undefined) {
+      const filled = Object.entries(args).map(([key, value]) => [
+        key,
+        key.endsWith("_from") && typeof value === "string" ? (imports.fill(value, own) ?? value) : value,
+      ]);
+      const use = roleUse(wanted, Object.fromEntries(filled), normal, path, location, imports);
       return { kind: "role", at, use };
     }
   }
-  if (module === "include_role") {
-    const role = args.name ?? args.role;
+  const role = args.name ?? args.role;
+  if ((module === "include_role" || module === "import_role") && typeof role === "string") {
     const items = [keys.loop, keys.with_items].flat(2).filter((item) => typeof item === "string");
     // Of a name with templates the literal items of the loop are known.
-    for (const name of typeof role !== "string" ? [] : role.includes("{{") ? items : [role])
-      if (typeof name === "string" && !name.includes("{{")) imports.findRole(name, path, location);
+    const names = role.includes("{{") ? items.filter((item) => !item.includes("{{")) : [role];
+    for (const each of names) imports.findRole(each, path, location);
+    if (names.length === 0) imports.fitRoles(role);
   }
   imports.mention(module, args, path);
   const task = {

@@ -4,7 +4,6 @@ import { VolleyError } from "../../core/errors.ts";
 import { isDict, writeJson } from "../../core/values/value.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { isOfUndefined } from "../../template/index.ts";
-import { setupFacts } from "../host-state.ts";
 import { plainMessage } from "../templar.ts";
 import { validateArgumentSpec } from "./argument-spec.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
@@ -12,6 +11,7 @@ import { addHost, fetch, groupBy } from "./groups.ts";
 import { includeRole, includeTasks, includeVars } from "./includes.ts";
 import { asyncStatus } from "./jobs.ts";
 import { raw, script } from "./programs.ts";
+import { setup } from "./setup.ts";
 
 type PlayModule = (call: RenderedCall) => Promise<ModuleEnd> | ModuleEnd;
 
@@ -111,32 +111,6 @@ function setStats({ args }: RenderedCall): ModuleEnd {
   return unchangedWith({
     ansible_stats: { data, per_host: readBool(perHost) === true, aggregate: readBool(aggregate) !== false },
   });
-}
-
-function setup({ args, interpreter }: RenderedCall): ModuleEnd {
-  const { filter = [] } = args;
-  const patterns = (Array.isArray(filter) ? filter : String(filter).split(","))
-    .map(String)
-    .filter((each) => each !== "" && each !== "*");
-  const all = setupFacts(interpreter.host.facts);
-  const facts =
-    patterns.length === 0
-      ? all
-      : Object.fromEntries(
-          Object.entries(all).filter(([name]) =>
-            patterns.some((pattern) => {
-              const wanted = new RegExp(
-                `^${pattern
-                  .replace(/[.+^${}()|\\]/g, "\\$&")
-                  .replaceAll("*", ".*")
-                  .replaceAll("?", ".")}$`,
-              );
-              return wanted.test(name) || wanted.test(name.replace(/^ansible_/, ""));
-            }),
-          ),
-        );
-  interpreter.state.isGathered = true;
-  return unchangedWith({ ansible_facts: facts });
 }
 
 function ping({ args }: RenderedCall): ModuleEnd {

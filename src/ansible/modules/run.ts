@@ -9,7 +9,7 @@ import { OMIT } from "../../core/values/vars.ts";
 import { withTimeLimit } from "../../engine/limits.ts";
 import { type Performed, performAction } from "../../engine/perform.ts";
 import { whenAnswered } from "../../engine/render.ts";
-import { allOf, inherited } from "../frame.ts";
+import { allOf, settled } from "../frame.ts";
 import { COMMANDS, CONTROLLER, FREE_FORM, PLACELESS, shortModuleName } from "../keywords.ts";
 import { registerOf } from "../register.ts";
 import { textOf } from "../templar.ts";
@@ -28,7 +28,7 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
   const place = await placeOf(call);
   const seconds = Number(templar.value(node.keys.async ?? 0));
   const isDetached = seconds > 0 && Number(templar.value(node.keys.poll ?? 15)) === 0 && !call.check;
-  const timeout = inherited(frame, "timeout");
+  const timeout = settled(frame, "timeout", templar.value);
   const limit = timeout === undefined ? undefined : Number(templar.value(timeout));
   const ended = await withTimeLimit(
     limit === 0 ? undefined : limit,
@@ -117,13 +117,13 @@ interface Place {
 async function placeOf(call: ModuleCall): Promise<Place> {
   const { interpreter, node, frame, templar, environment } = call;
   const { job, world } = interpreter.host;
-  const given = inherited(frame, "delegate_to");
+  const given = settled(frame, "delegate_to", templar.value);
   const other = given === undefined ? "" : templar.text(given);
   const isHere = other === "" || other === job.host || PLACELESS.has(node.module);
   const there: Place = isHere ? { system: hostSystem(call) } : await elsewhere(other, world);
   // On the controller itself modules begin in the playbook's directory.
   const isOnController = isHere ? job.isLocal === true : CONTROLLER.has(other);
-  const directory = isOnController ? interpreter.files.base : undefined;
+  const directory = isOnController ? interpreter.directory : undefined;
   const place = { ...there, system: fromWorkingDirectory(there.system, directory) };
   const hasOwn = Object.keys(environment).length > 0;
   return hasOwn ? { ...place, system: withEnvironment(place.system, environment) } : place;
@@ -146,9 +146,9 @@ async function elsewhere(other: string, world: ProgramWorld | undefined): Promis
 function hostSystem({ interpreter, frame, templar }: ModuleCall): System {
   // Vars of connections win over keywords.
   const { ansible_become: byVar, ansible_become_user: userByVar } = templar.vars;
-  const wanted = byVar ?? inherited(frame, "become");
+  const wanted = byVar ?? settled(frame, "become", templar.value);
   const become = wanted === undefined ? undefined : templar.bool(wanted);
-  const user = userByVar ?? inherited(frame, "become_user");
+  const user = userByVar ?? settled(frame, "become_user", templar.value);
   return interpreter.host.systemOf(
     become === true ? (user === undefined || templar.text(user) === "" ? true : templar.text(user)) : become,
   );
@@ -185,7 +185,7 @@ async function perform(
 ): Promise<ModuleEnd> {
   const made = makeAction(call, name, args);
   const performed = await performAction(made, place.system, contextOf(call, place, signal));
-  const diff = inherited(call.frame, "diff");
+  const diff = settled(call.frame, "diff", call.templar.value);
   return endOf(
     performed,
     name,

@@ -4,7 +4,7 @@ import type { SecretStore } from "../../vars/secrets/store.ts";
 import type { RunOptions } from "./options.ts";
 import { type HostPlan, readHostPlan } from "./plan.ts";
 import { foreseeTasks } from "./preflight.ts";
-import { type PreparedPlaybook, preparePlaybook } from "./read.ts";
+import { type PreparedPlaybook, plainExtraVars, preparePlaybook } from "./read.ts";
 
 /** The parts of a run that decide what it would do. */
 export interface OutlineOptions extends Required<Pick<RunOptions, "inventory" | "tags" | "skipTags">> {
@@ -39,7 +39,9 @@ export interface PlaybookOutline {
  * are those that its roles declare for a play's first host before they await anything. Fails as the start of a run.
  */
 export async function outlinePlaybook(options: OutlineOptions): Promise<PlaybookOutline> {
-  const prepared = await preparePlaybook(options.playbook, options.cwd, options.ansible);
+  const { playbook, cwd, secrets } = options;
+  const known = await plainExtraVars(options.extraVars, { cwd, secrets });
+  const prepared = await preparePlaybook(playbook, cwd, options.ansible, known);
   const { plays, groups, inventory, extraVars } = await readHostPlan(prepared, options);
   const listed: PlayOutline[] = [];
   for (const { play, hosts } of plays) {

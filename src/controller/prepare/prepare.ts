@@ -24,7 +24,7 @@ import {
 } from "./plan.ts";
 import { preflight } from "./preflight.ts";
 import { hostBecome } from "./reach.ts";
-import { type PreparedPlaybook, preparePlaybook } from "./read.ts";
+import { type PreparedPlaybook, plainExtraVars, preparePlaybook } from "./read.ts";
 import { openTransports, type Transports } from "./transports.ts";
 import { type OpenedVault, openVaulted } from "./vaulted.ts";
 import { createWorld } from "./world.ts";
@@ -116,13 +116,14 @@ export async function prepare(
   const cwd = options.cwd ?? process.cwd();
   const limits = limitsOf(options);
   const file = options.playbook instanceof URL ? fileURLToPath(options.playbook) : options.playbook;
-  const prepared = await preparePlaybook(file, cwd, options.ansible);
   const secrets = createSecretStore({
     ...options.secrets,
     cwd,
     signal: clean,
     ...(askPassphrase === undefined ? {} : { ask: askPassphrase }),
   });
+  const known = await plainExtraVars(options.extraVars, { cwd, secrets });
+  const prepared = await preparePlaybook(file, cwd, options.ansible, known);
   const { playbook, vaulted } = await openVaulted(prepared, secrets);
   const { inventory, extraVars, connection } = options;
   const source = { inventory, limit, cwd, secrets, extraVars, connection };

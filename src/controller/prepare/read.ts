@@ -8,9 +8,10 @@ import type { Host, Inventory } from "../../core/inventory.ts";
 import type { Playbook } from "../../core/playbook.ts";
 import type { ProgramWorld } from "../../core/program.ts";
 import { locateSecrets } from "../../core/secret.ts";
+import type { Vars } from "../../core/values/vars.ts";
 import type { VaultedText } from "../../core/values/vaulted.ts";
 import * as volley from "../../index.ts";
-import { addExtraVars, type ExtraVars } from "../../inventory/extra-vars.ts";
+import { addExtraVars, type ExtraVars, readExtraVars } from "../../inventory/extra-vars.ts";
 import { loadInventory } from "../../inventory/load.ts";
 import { limitHosts, type SelectOptions, selectHosts } from "../../inventory/select.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
@@ -38,16 +39,18 @@ export interface PreparedPlaybook {
 }
 
 /**
- * Compile and evaluate a playbook; one in Ansible's YAML with these settings, by default those of the working directory. Fails with `PLAYBOOK_MISSING`, `BUILD_FAILED`, `BUNDLE_FORBIDDEN` or
+ * Compile and evaluate a playbook; one in Ansible's YAML with these settings, by default those of the working
+ * directory, and with these extra vars. Fails with `PLAYBOOK_MISSING`, `BUILD_FAILED`, `BUNDLE_FORBIDDEN` or
  * `PLAYBOOK_INVALID`.
  */
 export async function preparePlaybook(
   file: string,
   cwd: string,
   settings?: AnsibleSettings,
+  extra?: Vars,
 ): Promise<PreparedPlaybook> {
   const project = findProject(file, cwd);
-  const loaded = await loadPlaybook(project, volley, settings);
+  const loaded = await loadPlaybook(project, volley, settings, extra);
   const { map, directories, files, vaulted } = loaded.compiled;
   return {
     name: project.file.slice(project.directory.length + 1),
@@ -65,6 +68,19 @@ export async function preparePlaybook(
       return location === undefined ? (error.code === "INTERNAL" ? error : rest) : { ...rest, location };
     },
   };
+}
+
+/** Return the extra vars that names of imports may be made of, as {@link preparePlaybook} takes them. */
+export async function plainExtraVars(
+  given: Vars | readonly string[] | undefined,
+  options: { readonly cwd: string; readonly secrets: SecretStore },
+): Promise<Vars> {
+  if (given === undefined) return {};
+  const { entries } = await readExtraVars(given, options);
+  const plain = [...entries].filter(
+    ([, { value }]) => typeof value === "string" || typeof value === "number",
+  );
+  return Object.fromEntries(plain.map(([name, { value }]) => [name, value]));
 }
 
 /** Compile and evaluate a TypeScript inventory; returns its default export. */
