@@ -20,6 +20,7 @@ export class Handlers {
   readonly #roles = new Set<string>();
   /** Handlers before this one wait for the next round. */
   #position = 0;
+  #rounds = 0;
 
   constructor(interpreter: Interpreter) {
     this.#interpreter = interpreter;
@@ -102,11 +103,18 @@ export class Handlers {
         if (this.#notified.delete(handler)) return handler;
       }
       this.#position = 0;
+      this.#rounds++;
     }
     return undefined;
   }
 
+  /** The place of the handler taken last among all that a flush may run. */
+  get place(): number {
+    return this.#rounds * this.#handlers.length + this.#position;
+  }
+
   rewind(): void {
     this.#position = 0;
+    this.#rounds = 0;
   }
 }

@@ -1,8 +1,10 @@
 import type { Facts } from "../core/facts.ts";
+import type { ProgramWorld } from "../core/program.ts";
 import type { Job } from "../core/protocol.ts";
 import { isDict } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
 import { factVariables } from "../engine/context.ts";
+import type { ProgramHost } from "../engine/program.ts";
 
 /** The knowledge of a host that a run gathers; plays hand it on. */
 export class HostState {
@@ -67,10 +69,20 @@ export class HostState {
 const states = new WeakMap<Job, HostState>();
 
 /** Return what the host of a job has learned so far. */
-export function stateOf(job: Job): HostState {
+export function stateOf({ job, world }: Pick<ProgramHost, "job" | "world">): HostState {
+  if (world !== undefined) return stateIn(world, job.host);
   const known = states.get(job) ?? new HostState();
   states.set(job, known);
   return known;
+}
+
+/** Return what a host has learned in a run that is carried out by the controller. */
+export function stateIn(world: ProgramWorld | undefined, host: string): HostState {
+  const known = world?.hosts.get(host);
+  if (known instanceof HostState) return known;
+  const made = new HostState();
+  world?.hosts.set(host, made);
+  return made;
 }
 
 /** The facts that `setup` gives, by name. */

@@ -51,7 +51,8 @@ function definePlay(
         return moduleFaults(tree, createModules(volley));
       },
       roles: play.roles.map(({ name }) => name),
-      ...(tree.needsController === undefined ? {} : { needsController: tree.needsController }),
+      ...(tree.needs.controller === undefined ? {} : { needsController: tree.needs.controller }),
+      ...(tree.needs.others === undefined ? {} : { needsOthers: tree.needs.others }),
       estimate: countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]),
       run: async (host: ProgramHost) => {
         const [filled, own] = [fillTree(tree, host.job), fillVaulted(play, host.job.vaulted)];

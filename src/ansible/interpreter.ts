@@ -9,12 +9,13 @@ import type { TemplateLoader, Templates } from "../template/index.ts";
 import { listedScope } from "../vars/scope.ts";
 import { candidates, createPlaybookFiles, type PlaybookFiles, type SearchRoots } from "./files.ts";
 import type { Frame, RoleInstance } from "./frame.ts";
-import { HostState, stateOf } from "./host-state.ts";
+import { type HostState, stateIn, stateOf } from "./host-state.ts";
 import { inventoryOf, type RunInventory } from "./inventory.ts";
 import type { Node, PlaybookTree, PlayNode, RoleUseNode } from "./ir.ts";
 import { CONTROLLER } from "./keywords.ts";
 import { findHere, lookUpHere } from "./lookups.ts";
 import type { Modules } from "./modules/registry.ts";
+import { Steps } from "./steps.ts";
 import { createTemplar, type Templar } from "./templar.ts";
 import { layersOf, magicVars, type PlayVars } from "./vars.ts";
 
@@ -28,6 +29,7 @@ export class Interpreter {
   readonly files: PlaybookFiles;
   readonly state: HostState;
   readonly inventory: RunInventory;
+  readonly steps: Steps;
   /** The roles of the play whose defaults and vars all tasks see. */
   readonly roles: RoleInstance[] = [];
   readonly #magic: Vars;
@@ -47,9 +49,9 @@ export class Interpreter {
     const { job } = host;
     const isHere = host.world !== undefined || (job.isLocal === true && job.session !== undefined);
     this.files = createPlaybookFiles(host.assets, job.session?.project ?? "/", isHere);
-    this.state = stateOf(job);
-    this.inventory = inventoryOf(job);
-    host.world?.hosts.set(job.host, this.state);
+    this.inventory = inventoryOf(host);
+    this.state = stateOf(host);
+    this.steps = new Steps(host);
     const self = this;
     this.#magic = magicVars({
       inventory_hostname: job.host,
@@ -65,10 +67,18 @@ export class Interpreter {
       inventory_file: null,
       ansible_inventory_sources: [],
       ansible_play_name: play.name,
-      play_hosts: [job.host],
-      ansible_play_hosts: [job.host],
-      ansible_play_hosts_all: [job.host],
-      ansible_play_batch: [job.host],
+      get play_hosts() {
+        return self.steps.hosts("play");
+      },
+      get ansible_play_hosts() {
+        return self.steps.hosts("play");
+      },
+      get ansible_play_hosts_all() {
+        return self.steps.hosts("all");
+      },
+      get ansible_play_batch() {
+        return self.steps.hosts("batch");
+      },
       ansible_play_role_names: play.roles.map(({ name }) => name),
       role_names: play.roles.map(({ name }) => name),
       ansible_check_mode: job.options.check,
@@ -108,8 +118,7 @@ export class Interpreter {
 
   /** The vars of another host: the inventory's, and what the host has learned where that is known here. */
   #varsOfOther(name: string): Vars {
-    const known = this.host.world?.hosts.get(name);
-    const state = known instanceof HostState ? known : new HostState();
+    const state = this.stateOf(name);
     const vars: PlayVars = {
       ...this.playVars,
       inventory: this.inventory.varsOf(name),
@@ -125,6 +134,11 @@ export class Interpreter {
       roles: [],
     };
     return createTemplar(this.templatesFor(undefined), layersOf(vars, undefined)).vars;
+  }
+
+  /** What a host has learned, as far as that is known here. */
+  stateOf(name: string): HostState {
+    return name === this.host.job.host ? this.state : stateIn(this.host.world, name);
   }
 
   get playVars(): PlayVars {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Job } from "../core/protocol.ts";
 import type { Vars } from "../core/values/vars.ts";
+import type { ProgramHost } from "../engine/program.ts";
 
 /** The inventory as a run sees it: that of the Job, with the additions of add_host and group_by. */
 export class RunInventory {
@@ -63,11 +64,13 @@ export class RunInventory {
   }
 }
 
-const inventories = new WeakMap<Job, RunInventory>();
+/** The inventories of runs: hosts by themselves have one each, those of a controller's run share one. */
+const inventories = new WeakMap<object, RunInventory>();
 
 /** Return the inventory of a job's run: it stays from play to play. */
-export function inventoryOf(job: Job): RunInventory {
-  const known = inventories.get(job) ?? new RunInventory(job);
-  inventories.set(job, known);
+export function inventoryOf({ job, world }: Pick<ProgramHost, "job" | "world">): RunInventory {
+  const owner = world?.hosts ?? job;
+  const known = inventories.get(owner) ?? new RunInventory(job);
+  inventories.set(owner, known);
   return known;
 }

@@ -24,8 +24,16 @@ export interface PlaybookTree {
   readonly vaulted?: { readonly files: Readonly<Record<string, number>> };
   /** True when something asks for more of the host's Python than its place: the host then has to run it. */
   readonly asksForPython?: boolean;
-  /** Why only a controller can carry it out; absent: hosts can by themselves. */
-  readonly needsController?: string;
+  /** Why hosts cannot carry it out by themselves. */
+  readonly needs: Needs;
+}
+
+/** Why only a controller can carry a playbook out; nothing: hosts can by themselves. */
+export interface Needs {
+  /** It asks for files, programs, lookups or machines that only the controller has. */
+  readonly controller?: string | undefined;
+  /** Its hosts go through it together, or ask for each other: that matters where there are several. */
+  readonly others?: string | undefined;
 }
 
 /** Settings of Ansible that change how a playbook is carried out. */
@@ -35,6 +43,7 @@ export interface TreeSettings {
   /** `implicit`, `explicit` or `smart`. */
   readonly gathering?: string;
   readonly errorOnUndefined?: boolean;
+  readonly strategy?: string;
 }
 
 /** A file of the tree; a file that cannot be read fails only when a task reaches it. */

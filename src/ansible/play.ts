@@ -12,10 +12,12 @@ import { Handlers } from "./handlers.ts";
 import { frameOfIncluded } from "./included-frame.ts";
 import type { Interpreter } from "./interpreter.ts";
 import type { BlockNode, Node, RoleStatementNode, TaskNode } from "./ir.ts";
+import { factsOwner } from "./modules/delegation.ts";
 import { includedBy } from "./modules/includes.ts";
 import { countTasks } from "./outline.ts";
 import type { Register } from "./register.ts";
 import { runTask, type TaskEnd } from "./run-task.ts";
+import type { Steps } from "./steps.ts";
 import { allDependencies } from "./vars.ts";
 
 /** Thrown when a task of the host failed: blocks around it may rescue it. */
@@ -25,12 +27,20 @@ class TaskFailure extends Error {
   readonly task: Vars;
   /** True for a fault of the playbook itself: nothing rescues it. */
   readonly isFinal: boolean;
-  constructor(register: Register, ref: TaskRef | undefined, task: Vars, isFinal = false) {
+  /** True where the failure ends the run for all hosts, unless it is rescued. */
+  readonly isFatal: boolean;
+  constructor(
+    register: Register,
+    ref: TaskRef | undefined,
+    task: Vars,
+    { isFinal = false, isFatal = false }: { readonly isFinal?: boolean; readonly isFatal?: boolean } = {},
+  ) {
     super(typeof register.msg === "string" ? register.msg : "the task failed");
     this.register = register;
     this.ref = ref;
     this.task = task;
     this.isFinal = isFinal;
+    this.isFatal = isFatal;
   }
 }
 
@@ -49,6 +59,7 @@ export class PlayRun {
   readonly #host: ProgramHost;
   readonly #root: Frame;
   readonly #handlers: Handlers;
+  readonly #steps: Steps;
   /** Roles that have run, by all that makes two uses of them the same. */
   readonly #done = new Set<string>();
   #waiting: number;
@@ -59,6 +70,7 @@ export class PlayRun {
     const { play } = interpreter;
     this.#root = { parent: undefined, keys: play.keys, vars: {}, role: undefined, file: play.file };
     this.#handlers = new Handlers(interpreter);
+    this.#steps = interpreter.steps;
     this.#waiting = countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]);
   }
 
@@ -70,6 +82,7 @@ export class PlayRun {
     } catch (thrown) {
       if (thrown instanceof TaskFailure) {
         failed = true;
+        if (thrown.isFatal) this.#steps.fail();
         if (!thrown.isFinal && this.#forcesHandlers) await this.#flushAfterFailure();
       } else if (thrown instanceof RunCancelled) cancelled = true;
       else if (!(thrown instanceof PlayEnded)) throw thrown;
@@ -112,15 +125,30 @@ export class PlayRun {
     this.#handlers.add(play.handlers, this.#root);
     for (const role of uses) this.#waiting += this.#countRole(role);
     await this.#attempt("vars_prompt", () => interpreter.checkPrompts());
-    await this.#gather();
-    await this.#attempt("vars_files", () => interpreter.readVarsFiles());
-    await this.#statements(play.preTasks, this.#root);
-    await this.#flush();
-    for (const role of uses) await this.#role(role, this.#root, true);
-    await this.#statements(play.tasks, this.#root);
-    await this.#flush();
-    await this.#statements(play.postTasks, this.#root);
-    await this.#flush();
+    if (!(await this.#attempt("strategy", () => this.#isLinear()))) this.#steps.goFree();
+    await this.#inOrder([
+      () => this.#gather(),
+      () => this.#attempt("vars_files", () => interpreter.readVarsFiles()),
+      () => this.#statements(play.preTasks, this.#root),
+      () => this.#flush(),
+      () => this.#inOrder(uses.map((role) => () => this.#role(role, this.#root, true))),
+      () => this.#statements(play.tasks, this.#root),
+      () => this.#flush(),
+      () => this.#statements(play.postTasks, this.#root),
+      () => this.#flush(),
+    ]);
+  }
+
+  /** Do pieces of work one after the other, each at its own place. */
+  async #inOrder(pieces: readonly (() => Promise<void>)[]): Promise<void> {
+    for (const [nth, piece] of pieces.entries()) await this.#steps.within(nth, piece);
+  }
+
+  #isLinear(): boolean {
+    const { play, tree } = this.#interpreter;
+    const given = play.keys.strategy ?? tree.settings.strategy ?? "linear";
+    const name = this.#interpreter.templar(this.#root).text(given);
+    return /(?:^|\.)(?:linear|debug)$/.test(name);
   }
 
   #countRole(role: RoleInstance): number {
@@ -152,7 +180,7 @@ export class PlayRun {
           },
         }),
       });
-      throw new TaskFailure(register, ref, { name }, isFinal);
+      throw new TaskFailure(register, ref, { name }, { isFinal });
     }
   }
 
@@ -181,7 +209,7 @@ export class PlayRun {
   }
 
   async #statements(nodes: readonly Node[], parent: Frame): Promise<void> {
-    for (const node of nodes) await this.#statement(node, parent);
+    await this.#inOrder(nodes.map((node) => () => this.#statement(node, parent)));
   }
 
   async #statement(node: Node, parent: Frame): Promise<void> {
@@ -216,17 +244,22 @@ export class PlayRun {
     this.#done.add(key);
     const { vars: _given, ...keys } = role.use.keys;
     const frame: Frame = { parent, keys, vars: {}, role, file: `${role.node.path}/tasks/main.yml` };
-    for (const dependency of role.dependencies) await this.#role(dependency, frame, true);
+    await this.#steps.within(0, () => this.#dependencies(role, frame));
     const tasks = await this.#attempt(`role ${role.node.name}`, () =>
       this.#interpreter.roleTasks(role, "tasks"),
     );
     if (tasks === undefined) return;
     try {
-      await this.#validate(role, { ...frame, file: tasks.path });
-      await this.#statements(tasks.nodes, { ...frame, file: tasks.path });
+      const own = { ...frame, file: tasks.path };
+      await this.#steps.within(1, () => this.#validate(role, own));
+      await this.#steps.within(2, () => this.#statements(tasks.nodes, own));
     } catch (thrown) {
       if (!(thrown instanceof RoleEnded)) throw thrown;
     }
+  }
+
+  #dependencies({ dependencies }: RoleInstance, frame: Frame): Promise<void> {
+    return this.#inOrder(dependencies.map((each) => () => this.#role(each, frame, true)));
   }
 
   /** Check a role's vars by its argument_specs, as a task of its own. */
@@ -261,7 +294,7 @@ export class PlayRun {
     if (node.rescue.length === 0 && node.always.length === 0) return this.#statements(node.block, frame);
     let failure: unknown;
     try {
-      await this.#statements(node.block, frame);
+      await this.#steps.within(0, () => this.#statements(node.block, frame));
     } catch (thrown) {
       failure = thrown;
     }
@@ -271,7 +304,7 @@ export class PlayRun {
     } else if (failure === undefined) this.#skip(node.rescue);
     if (!(failure instanceof PlayEnded)) {
       try {
-        await this.#statements(node.always, frame);
+        await this.#steps.within(2, () => this.#statements(node.always, frame));
       } catch (thrown) {
         failure ??= thrown;
       }
@@ -289,7 +322,7 @@ export class PlayRun {
     // The rescue has begun: should that fail in turn, that is another failure.
     if (ref !== undefined) this.#host.rescue(ref);
     try {
-      await this.#statements(statements, frame);
+      await this.#steps.within(1, () => this.#statements(statements, frame));
       return undefined;
     } catch (thrown) {
       return thrown;
@@ -339,6 +372,8 @@ export class PlayRun {
       const text = `Invalid variable name in 'register' specified: '${String(registered)}'`;
       throw new VolleyError("PLAYBOOK_INVALID", text);
     });
+    await this.#arrive();
+    const most = await this.#attempt(name, () => this.#throttleOf(frame));
     this.#host.planned(this.#waiting + 1);
     const { ref, result, leftOut } = await this.#host.perform({
       role: frame.role?.node.name ?? interpreter.play.name,
@@ -347,18 +382,19 @@ export class PlayRun {
       ...(isHandler ? { handler: true } : {}),
       ...(this.#runsOnce(node, frame) ? { runOnce: true } : {}),
       run: async (turn) => {
-        ended = await runTask({ interpreter, node, frame, turn });
+        ended = await this.#steps.turn(most, () => runTask({ interpreter, node, frame, turn }));
         return ended;
       },
     });
     // A task that nobody wanted leaves no register.
     if (leftOut === true) return { result, register: { changed: false, skipped: true }, passes: [] };
-    const end = ended ?? this.#recall(node, result);
+    const end = ended ?? this.#recall(node, frame, result);
     if (this.#isCancelled) throw new RunCancelled();
     const { register } = end;
     if (result.state === "failed" && result.ignored !== true) {
       // Of a loop, items that changed something notify all the same.
-      throw new TaskFailure(register, ref, { name, action: node.module, args: node.args });
+      const isFatal = await this.#attempt(name, () => this.#isFatal(frame));
+      throw new TaskFailure(register, ref, { name, action: node.module, args: node.args }, { isFatal });
     }
     if (
       register.changed === true ||
@@ -369,9 +405,29 @@ export class PlayRun {
     return end;
   }
 
+  /** Come to a task: wait for the others of the batch, and learn whether they go on. */
+  async #arrive(): Promise<void> {
+    await this.#steps.arrive();
+    if (this.#isCancelled) throw new RunCancelled();
+    if (this.#steps.isOver) throw new PlayEnded();
+  }
+
+  /** The number of hosts that may be at a task at a time; undefined: as many as the run allows. */
+  #throttleOf(frame: Frame): number | undefined {
+    const given = inherited(frame, "throttle");
+    const most = given === undefined ? 0 : Number(this.#interpreter.templar(frame).value(given));
+    return most >= 1 ? most : undefined;
+  }
+
+  #isFatal(frame: Frame): boolean {
+    const given = inherited(frame, "any_errors_fatal");
+    return given !== undefined && this.#interpreter.templar(frame).bool(given);
+  }
+
   /** True for a task that one host of the batch does for all. An include hands it on to its tasks. */
   #runsOnce({ module }: TaskNode, frame: Frame): boolean {
-    const given = inherited(frame, "run_once");
+    // A host is added once, whoever says so.
+    const given = module === "add_host" ? true : inherited(frame, "run_once");
     if (given === undefined || INCLUDE_MODULES.has(module)) return false;
     try {
       return this.#interpreter.templar(frame).bool(given);
@@ -381,17 +437,19 @@ export class PlayRun {
   }
 
   /** Take a result that an earlier run recorded: registers and facts as if the task had been done. */
-  #recall({ keys, module }: TaskNode, result: Result): TaskEnd {
+  #recall({ keys, module }: TaskNode, frame: Frame, result: Result): TaskEnd {
     const register = (
       isRecord(result.data) ? result.data : { changed: result.state === "changed" }
     ) as Register;
     const { state } = this.#interpreter;
     if (typeof keys.register === "string") state.learn({ [keys.register]: register });
+    const templar = this.#interpreter.templar(frame);
+    const owner = factsOwner({ interpreter: this.#interpreter, frame, templar });
     for (const each of Array.isArray(register.results) ? register.results : [register]) {
       if (!isRecord(each) || !isRecord(each.ansible_facts)) continue;
-      if (module === "set_fact") state.learn(each.ansible_facts);
+      if (module === "set_fact") owner.learn(each.ansible_facts);
       else if (module === "include_vars") state.include(each.ansible_facts);
-      else state.addFacts(each.ansible_facts);
+      else owner.addFacts(each.ansible_facts);
     }
     return { result, register, passes: [{ register }] };
   }
@@ -415,30 +473,39 @@ export class PlayRun {
   /** Carry out what the passes of an include brought in. */
   async #included(frame: Frame, { register, passes }: TaskEnd): Promise<void> {
     const results = Array.isArray(register.results) ? (register.results as Register[]) : [register];
-    for (const [index, each] of results.entries()) {
-      const what = includedBy(each) ?? includedBy(passes[index]?.register ?? {});
-      if (what === undefined || each.skipped === true || each.failed === true) continue;
-      const inner = frameOfIncluded(what, frame);
-      this.#waiting += countTasks(what.nodes);
-      this.#host.planned(this.#waiting);
-      if (what.role === undefined) {
-        await this.#statements(what.nodes, inner);
-        continue;
-      }
-      if (what.isPublic === true) this.#interpreter.roles.push(what.role);
-      this.#handlers.addRole(what.role, inner);
-      try {
-        for (const dependency of what.role.dependencies) await this.#role(dependency, inner, true);
-        await this.#validate(what.role, inner);
-        await this.#statements(what.nodes, inner);
-      } catch (thrown) {
-        if (!(thrown instanceof RoleEnded)) throw thrown;
-      }
+    await this.#inOrder(
+      results.map((each, index) => () => this.#includedBy(each, passes[index]?.register, frame)),
+    );
+  }
+
+  /** Carry out what one pass brought in. */
+  async #includedBy(each: Register, ofPass: Register | undefined, frame: Frame): Promise<void> {
+    const what = includedBy(each) ?? includedBy(ofPass ?? {});
+    if (what === undefined || each.skipped === true || each.failed === true) return;
+    const inner = frameOfIncluded(what, frame);
+    this.#waiting += countTasks(what.nodes);
+    this.#host.planned(this.#waiting);
+    const { role } = what;
+    if (role === undefined) return this.#statements(what.nodes, inner);
+    if (what.isPublic === true) this.#interpreter.roles.push(role);
+    this.#handlers.addRole(role, inner);
+    try {
+      await this.#steps.within(0, () => this.#dependencies(role, inner));
+      await this.#steps.within(1, () => this.#validate(role, inner));
+      await this.#steps.within(2, () => this.#statements(what.nodes, inner));
+    } catch (thrown) {
+      if (!(thrown instanceof RoleEnded)) throw thrown;
     }
   }
 
   async #meta(node: TaskNode, frame: Frame): Promise<void> {
     const action = String(node.args._raw_params ?? "noop");
+    const endsAll = action === "end_play" || action === "end_batch";
+    if (endsAll) {
+      await this.#arrive();
+      // As in Ansible one host decides for all.
+      if (!this.#steps.isFirst) return;
+    }
     const templar = this.#interpreter.templar(frame);
     const holds = await this.#attempt(
       `meta ${action}`,
@@ -458,8 +525,10 @@ export class PlayRun {
         this.#interpreter.state.clearFacts();
         return;
       case "end_play":
-      case "end_host":
       case "end_batch":
+        this.#steps.end(action === "end_play");
+        throw new PlayEnded();
+      case "end_host":
         throw new PlayEnded();
       case "end_role":
         throw new RoleEnded();
@@ -474,18 +543,17 @@ export class PlayRun {
   async #flush(): Promise<void> {
     for (let next = this.#handlers.take(); next !== undefined; next = this.#handlers.take()) {
       if (this.#isCancelled) throw new RunCancelled();
-      const { vars = {}, ...keys } = next.node.keys;
-      const frame: Frame = {
-        parent: next.frame,
-        keys,
-        vars: vars as Vars,
-        role: next.frame.role,
-        file: next.frame.file,
-      };
-      const ended = await this.#perform(next.node, frame, true);
-      if (INCLUDE_MODULES.has(next.node.module)) await this.#included(frame, ended);
+      const { node, frame } = next;
+      await this.#steps.within(this.#handlers.place, () => this.#handle(node, frame));
     }
     this.#handlers.rewind();
+  }
+
+  async #handle(node: TaskNode, parent: Frame): Promise<void> {
+    const { vars = {}, ...keys } = node.keys;
+    const frame: Frame = { parent, keys, vars: vars as Vars, role: parent.role, file: parent.file };
+    const ended = await this.#perform(node, frame, true);
+    if (INCLUDE_MODULES.has(node.module)) await this.#included(frame, ended);
   }
 }
 

@@ -1,8 +1,8 @@
 import type { Facts } from "./facts.ts";
 import type { ControllerLookups } from "./lookup.ts";
 import type { System } from "./system.ts";
-
 import { matchesGlob, setGlobPieces } from "./unix/shell.ts";
+import type { Vars } from "./values/vars.ts";
 
 /** A task as it is listed before a run. */
 export interface TaskOutline {
@@ -32,6 +32,8 @@ export interface PlayProgram {
   readonly faults?: readonly string[];
   /** The reason why only a controller can carry it out: it asks for files, hosts or lookups of the controller. */
   readonly needsController?: string;
+  /** The reason why only a controller can carry it out on several hosts: they go through it together, or ask for each other. */
+  readonly needsOthers?: string;
   /** The number of its tasks, as far as it is known before it runs. */
   readonly estimate: number;
   /** Carry the play out; the engine gives `host`, a `ProgramHost` of `engine/program.ts`. */
@@ -42,9 +44,47 @@ export interface PlayProgram {
 export interface ProgramWorld {
   /** Performs lookups on the controller's machine. */
   readonly lookups: ControllerLookups;
-  /** The controller's machine, for tasks that are delegated to it. */
-  local(): System;
-  localFacts(): Promise<Facts>;
+  /**
+   * Return the machine that tasks are delegated to: the controller's own, a host of the inventory, or one that these
+   * vars describe. Its connection is opened once, and stays for the run. Fails as connecting does.
+   */
+  machine(name: string, vars: Vars): Promise<Machine>;
   /** What the hosts of a run have learned, by name: all plays of the run share it. */
   readonly hosts: Map<string, unknown>;
+  /** Lets the hosts of a batch go through a play together; absent before the first batch begins. */
+  readonly lockstep?: Lockstep;
+}
+
+/** A machine that tasks of other hosts are delegated to. */
+export interface Machine {
+  systemOf(become: boolean | string | undefined): System;
+  readonly facts: Facts;
+}
+
+/** The place of a host in a play. */
+export interface Step {
+  /** The play's index. */
+  readonly play: number;
+  readonly host: string;
+  /** The numbers of the statements on the way to the task, outermost first: the earlier task has the smaller one. */
+  readonly place: readonly number[];
+}
+
+/** Lets the hosts of a batch go through a play together, task by task, as Ansible's strategy `linear` does. */
+export interface Lockstep {
+  /** Wait until no other host of the batch has a task to do that comes before this one, or until the signal is aborted. */
+  arrive(step: Step, signal: AbortSignal): Promise<void>;
+  /** Do a task, with at most so many hosts of the batch at it, and no more hosts at work than the run allows. */
+  turn<T>(step: Step, most: number | undefined, work: () => Promise<T>): Promise<T>;
+  /** All hosts that the play is for, without those that have failed; with them where `all` is set. */
+  hostsOf(play: number, all?: boolean): readonly string[];
+  /** The hosts of a host's batch that have not failed. */
+  batchOf(step: Pick<Step, "play" | "host">): readonly string[];
+  /** True for the first host of the batch among those that came to this place together. */
+  isFirst(step: Step): boolean;
+  /** The failure of this host ends the run for all others. */
+  fail(step: Pick<Step, "play" | "host">): void;
+  /** End the play for all hosts of the batch, or of all batches; those that come to a next task hear of it by {@link isOver}. */
+  end(step: Pick<Step, "play" | "host">, forAll: boolean): void;
+  isOver(step: Pick<Step, "play" | "host">): boolean;
 }

@@ -17,6 +17,8 @@ import { lineWord, type Shells } from "./shell.ts";
 /** Options of {@link takeDirectLock}. */
 export interface DirectLockOptions extends LockOptions {
   readonly signal: AbortSignal;
+  /** True where hosts of one run that are the same account go on beside each other: they wait for each other anyway. */
+  readonly isShared?: boolean;
 }
 
 type Answer = "taken" | "ended" | "late" | "cancelled";
@@ -93,7 +95,8 @@ export async function takeDirectLock(shells: Shells, options: DirectLockOptions)
 /**
  * The shell's part. Its standard input says `lend`, `turn` and which process group to signal; at its end the lock is given back. The waiting script repeats the holder's name, and so notices the end of its reader.
  */
-function lockScript({ run, host, controller }: DirectLockOptions): string {
+function lockScript({ run, host, controller, isShared = false }: DirectLockOptions): string {
+  const mark = isShared ? "" : ',\\"turn\\":true';
   const begin = (fields: Partial<Holder>): string => quote(lineStart(fields));
   return `umask 077; mkdir -p "$HOME/.cache/volley" && cd "$HOME/.cache/volley" || exit 96
 boot= m= by= keep=
@@ -125,7 +128,7 @@ printf '%s}\\n' "$me" >$o || exit 96
 if ln $o $f-breaker 2>/dev/null; then
 look
 w=
-case $1 in turn) w="$me,\\"turn\\":true}";; lend) w="$me}" by=;; *) by=;; esac
+case $1 in turn) w="$me${mark}}";; lend) w="$me}" by=;; *) by=;; esac
 if [ "$by" ]; then :
 elif [ "$keep$w" ]; then { printf %s "$keep"; [ -z "$w" ] || printf '%s\\n' "$w"; } >$o.new && mv -f $o.new $f || { rm -f $o $o.new $f-breaker; exit 96; }
 else rm -f $f; fi

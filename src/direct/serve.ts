@@ -14,7 +14,7 @@ import type { Playbook } from "../core/playbook.ts";
 import type { ProgramWorld } from "../core/program.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
 import type { System } from "../core/system.ts";
-import { type Become, DEFAULT_BECOME_USER } from "../core/unix/users.ts";
+import type { Become } from "../core/unix/users.ts";
 import type { Leftovers } from "../engine/effects.ts";
 import { byeForError, runJob } from "../engine/engine.ts";
 import { tellRunsApart } from "../engine/handle.ts";
@@ -23,16 +23,9 @@ import { createHostLook, createRenderer } from "../engine/render.ts";
 import { createTemplates } from "../template/index.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import { askForFacts, type FactRecords, gatherDirectFacts, passwdOf } from "./facts.ts";
+import { type DirectHost, openHost } from "./host.ts";
 import { takeDirectLock } from "./lock.ts";
-import { type Channels, createChannels } from "./sessions.ts";
-import {
-  becomeAccess,
-  createDirectUsers,
-  loginAccess,
-  type OpenedSystem,
-  openSystem,
-  type UserAccess,
-} from "./users.ts";
+import { createDirectUsers } from "./users.ts";
 
 /** The Job whose code is running: one process works on many hosts, and a stray error fails only its own. */
 const jobNow = new AsyncLocalStorage<Job>();
@@ -56,15 +49,6 @@ interface DirectOptions {
   readonly bundleId: string;
   /** Ends opening. A run that has begun is ended by commands of the protocol. */
   readonly signal: AbortSignal;
-}
-
-/** A host that is ready to be worked on. */
-interface DirectHost {
-  readonly opened: OpenedSystem;
-  readonly channels: Channels;
-  /** Resolves with the number of sessions that the server grants at a time, once it has refused one. */
-  readonly whenLimited: Promise<number>;
-  access(become: Become): UserAccess;
 }
 
 /**
@@ -96,28 +80,6 @@ export async function startDirect(connection: Connection, options: DirectOptions
     return how;
   });
   return { stdin, stdout, stderr, exit };
-}
-
-async function openHost(
-  connection: Connection,
-  { endpoint, become, signal }: DirectOptions,
-): Promise<DirectHost> {
-  const login = loginAccess(connection, signal);
-  const as = { endpoint, signal };
-  const own = become === null ? login : becomeAccess(login, become, as);
-  let tellLimit!: (sessions: number) => void;
-  const whenLimited = new Promise<number>((resolve) => {
-    tellLimit = resolve;
-  });
-  const channels = createChannels(endpoint.host, tellLimit);
-  const isRoot = (become?.user ?? endpoint.user) === DEFAULT_BECOME_USER;
-  return {
-    opened: await openSystem(own, channels),
-    channels,
-    whenLimited,
-    // Root may become anybody; elsewhere the login user has the rights.
-    access: (other) => becomeAccess(isRoot ? own : login, other, as),
-  };
 }
 
 /** The connection, as a source of events. */
@@ -181,6 +143,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
             controller: session.controller,
             waitMs: session.lockWaitMs,
             signal: wire.cancel,
+            isShared: options.playbook.world?.lockstep !== undefined,
             onWait: (text) => {
               waited = true;
               emit({ type: "log", level: "warn", text });

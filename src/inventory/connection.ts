@@ -1,9 +1,10 @@
 import { isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import type { ConnectionSettings, Host } from "../core/inventory.ts";
+import type { ConnectionSettings, Host, Inventory } from "../core/inventory.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
 import { Data, numeric, writeJson } from "../core/values/value.ts";
+import type { Vars } from "../core/values/vars.ts";
 import { fillReferences, own } from "../vars/scope.ts";
 import { BOOLEAN_WORDS } from "../yaml/scalar.ts";
 import { type Entry, invalid, locationOf } from "./draft.ts";
@@ -164,6 +165,20 @@ export function readConnection(input: ConnectionInput): ConnectionSettings {
     become: readBecome(input),
     becomeMethod: text(input, read(input, "ansible_become_method")),
   };
+}
+
+/** Describe a host that no source of the inventory names, by vars over those of `all`. Fails as {@link readConnection} does. */
+export function describeHost(
+  name: string,
+  vars: Vars,
+  { groups }: Pick<Inventory, "groups">,
+  directory: string,
+): Host {
+  const all = { ...groups.get("all")?.vars, ...vars };
+  const source = { file: "add_host", scope: `host ${name}` };
+  const entries = new Map(Object.entries(all).map(([key, value]) => [key, { value, source, directory }]));
+  const connection = readConnection({ host: name, vars: entries, playbookDirectory: directory });
+  return { ...bareHost(name, "ssh"), connection, vars: all };
 }
 
 /** Make a host of which nothing is known but its name and its groups. */

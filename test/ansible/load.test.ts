@@ -199,7 +199,7 @@ test("roles come with their dependencies, files, vars and modules, but not with 
 });
 
 test("what only a controller has is noted", () => {
-  const need = (text: string): string | undefined => load(tasks(text)).tree.needsController;
+  const need = (text: string): string | undefined => load(tasks(text)).tree.needs.controller;
   expect(need("- command: a")).toBeUndefined();
   expect(need("- debug: msg={{ hostvars[inventory_hostname].a }}")).toBeUndefined();
   expect(need("- debug: msg={{ hostvars['b'].a }}")).toContain("site.yml:3:7");
@@ -210,7 +210,7 @@ test("what only a controller has is noted", () => {
 test("templates and vars, too, may need the controller", () => {
   const site = "- hosts: all\n  roles: [r]\n";
   const need = (text: string, files: Readonly<Record<string, string>> = {}): string | undefined =>
-    load(text, files).tree.needsController;
+    load(text, files).tree.needs.controller;
   const role = (name: string, text: string) => ({ "roles/r/tasks/main.yml": "[]", [name]: text });
   expect(need(site, role("roles/r/templates/t.j2", "{{ a }}"))).toBeUndefined();
   expect(need(site, role("roles/r/templates/t.j2", "{{ hostvars[h].a }}"))).toContain(

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { LibraryNode } from "../ir.ts";
-import { needOfValue } from "./needs.ts";
+import { NeedNotes } from "./needs.ts";
 import { isDirectory } from "./read.ts";
 import { type FoundRole, listFiles } from "./roles.ts";
 
@@ -28,7 +28,7 @@ export class Collection {
   /** True when a template asks for the version of the host's Python. */
   asksForPython = false;
   /** Why only a controller can carry the playbook out, as far as that is known. */
-  need: string | undefined;
+  readonly needs = new NeedNotes();
 
   constructor(base: string) {
     this.base = base;
@@ -93,7 +93,7 @@ export class Collection {
     const isTemplate = /(?:^|\/)templates\/|\.j2$/.test(path) && statSync(file).size < MAX_TEMPLATE_BYTES;
     if (!isTemplate) return;
     const text = readFileSync(file, "utf8");
-    this.need ??= needOfValue(text, path);
+    this.needs.value(text, path);
     this.asksForPython ||= ASKS_FOR_PYTHON.test(text);
   }
 

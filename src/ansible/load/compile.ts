@@ -85,11 +85,13 @@ function treeSettings({
   forceHandlers,
   gathering,
   errorOnUndefinedVars: errorOnUndefined,
+  strategy,
 }: AnsibleSettings): TreeSettings {
   return {
     ...(native === undefined ? {} : { native: native.value }),
     ...(forceHandlers === undefined ? {} : { forceHandlers: forceHandlers.value }),
     ...(gathering === undefined ? {} : { gathering: gathering.value }),
     ...(errorOnUndefined === undefined ? {} : { errorOnUndefined: errorOnUndefined.value }),
+    ...(strategy === undefined ? {} : { strategy: strategy.value }),
   };
 }

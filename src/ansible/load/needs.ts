@@ -1,8 +1,8 @@
 import { isDict } from "../../core/values/value.ts";
-import type { TaskNode } from "../ir.ts";
+import type { Keys, Needs, TaskNode } from "../ir.ts";
 import { PLACELESS } from "../keywords.ts";
 
-// Needs that only a controller meets: files, hosts and programs of its own.
+// Needs that only a controller meets: its files and programs, other hosts, and hosts that go through a play together.
 
 /** Modules that work with the controller's files or with other hosts. */
 const MODULES: ReadonlySet<string> = new Set(["add_host", "fetch", "synchronize"]);
@@ -15,20 +15,58 @@ const LOOP = new RegExp(`^with_(?:ansible\\.builtin\\.)?(${LOOKUPS})$`);
 /** The vars of other hosts: not those of the host itself. */
 const HOSTVARS = /\bhostvars\b(?!\s*\[\s*inventory_hostname\s*\])/;
 
-/** Return why a task can be carried out only by a controller; undefined: a host can do it by itself. */
-export function needOfTask({ module, args, keys, at }: TaskNode): string | undefined {
-  const { delegate_to: place } = keys;
-  if (
-    place !== undefined &&
-    place !== null &&
-    !PLACELESS.has(module) &&
-    !/^\{\{\s*inventory_hostname\s*\}\}$/.test(String(place))
-  )
-    return `${at}: it is delegated to ${String(place)}`;
-  if (MODULES.has(module)) return `${at}: ${module} works with files or hosts of the controller's`;
-  const loop = Object.keys(keys).find((key) => LOOP.test(key));
-  if (loop !== undefined) return `${at}: ${loop} is looked up on the controller`;
-  return needOfValue([args, keys], at) ?? needOfFirstFound(args, keys, at);
+/** The vars that name the hosts of a play: a host by itself knows of none but itself. */
+const PLAY_HOSTS = /\b(?:ansible_play_hosts(?:_all)?|ansible_play_batch|play_hosts)\b/;
+
+/** Notes why only a controller can carry a playbook out, as it is read: the first reason of each kind. */
+export class NeedNotes implements Needs {
+  controller: string | undefined;
+  others: string | undefined;
+
+  /** Note what a task asks for. */
+  task({ module, args, keys, at }: TaskNode): void {
+    this.keys(keys, at, module);
+    if (MODULES.has(module))
+      this.controller ??= `${at}: ${module} works with files or hosts of the controller's`;
+    const loop = Object.keys(keys).find((key) => LOOP.test(key));
+    if (loop !== undefined) this.controller ??= `${at}: ${loop} is looked up on the controller`;
+    const endsAll = module === "meta" && /^end_(?:play|batch)$/.test(String(args._raw_params));
+    if (endsAll && keys.when !== undefined) this.others ??= `${at}: one host may end the play for the others`;
+    this.value(args, at);
+    this.controller ??= needOfFirstFound(args, keys, at);
+  }
+
+  /** Note what the keywords of a play, block or task ask for. */
+  keys(keys: Keys, at: string, module = ""): void {
+    const { delegate_to: place, any_errors_fatal: isFatal, throttle } = keys;
+    const isHere = PLACELESS.has(module) || /^\{\{\s*inventory_hostname\s*\}\}$/.test(String(place));
+    const givesFacts = keys.delegate_facts !== undefined;
+    if (place !== undefined && place !== null && (!isHere || givesFacts))
+      this.controller ??= `${at}: it is delegated to ${String(place)}`;
+    if (isFatal !== undefined && isFatal !== false)
+      this.others ??= `${at}: any error there ends the run for all hosts`;
+    if (throttle !== undefined) this.others ??= `${at}: throttle limits the hosts that are at a task`;
+    this.value(keys, at);
+  }
+
+  /** Note what templates in values ask for. */
+  value(value: unknown, at: string): void {
+    for (const text of textsIn(value)) {
+      if (HOSTVARS.test(text)) this.controller ??= `${at}: hostvars are those of other hosts`;
+      const found = LOOKUP.exec(text)?.[1];
+      if (found !== undefined) this.controller ??= `${at}: the lookup ${found} reads on the controller`;
+      if (PLAY_HOSTS.test(text)) this.others ??= `${at}: the hosts of the play are known to the controller`;
+    }
+  }
+
+  /** The needs alone. */
+  get all(): Needs {
+    const { controller, others } = this;
+    return {
+      ...(controller === undefined ? {} : { controller }),
+      ...(others === undefined ? {} : { others }),
+    };
+  }
 }
 
 /** A path outside of the playbook, as a whole text or in a list of paths; and in an expression. */
@@ -36,7 +74,7 @@ const OUTSIDE = /^\s*[/~]|[,:;]\s*[/~]/;
 const OUTSIDE_IN_EXPRESSION = /["'][/~]/;
 
 /** Return why `first_found` has to look on the controller: the bundle holds only what lies in the playbook and its roles. */
-function needOfFirstFound(args: unknown, keys: TaskNode["keys"], at: string): string | undefined {
+function needOfFirstFound(args: unknown, keys: Keys, at: string): string | undefined {
   const isFinder = (text: string): boolean => text.includes("first_found");
   const texts = [...textsIn(args), ...textsIn(keys)];
   const looped = Object.keys(keys).filter((key) => /^with_(?:ansible\.builtin\.)?first_found$/.test(key));
@@ -55,25 +93,4 @@ export function textsIn(value: unknown): readonly string[] {
   return isDict(value)
     ? (value instanceof Map ? [...value.values()] : Object.values(value)).flatMap(textsIn)
     : [];
-}
-
-/** Return why values can be rendered only by a controller; undefined: a host can do it by itself. */
-export function needOfValue(value: unknown, at: string): string | undefined {
-  if (typeof value === "string") {
-    if (HOSTVARS.test(value)) return `${at}: hostvars are those of other hosts`;
-    const found = LOOKUP.exec(value)?.[1];
-    return found === undefined ? undefined : `${at}: the lookup ${found} reads on the controller`;
-  }
-  const inner = Array.isArray(value)
-    ? value
-    : isDict(value)
-      ? value instanceof Map
-        ? [...value.values()]
-        : Object.values(value)
-      : [];
-  for (const each of inner) {
-    const need = needOfValue(each, at);
-    if (need !== undefined) return need;
-  }
-  return undefined;
 }

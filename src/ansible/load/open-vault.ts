@@ -2,8 +2,9 @@ import { messageOf, type SourceLocation } from "../../core/errors.ts";
 import { Data } from "../../core/values/value.ts";
 import { Vaulted, type VaultedText, type VaultedValue } from "../../core/values/vaulted.ts";
 import { isTemplate } from "../../vars/scope.ts";
+import type { Needs } from "../ir.ts";
 import { fillVaulted } from "../vaulted.ts";
-import { needOfValue } from "./needs.ts";
+import { NeedNotes } from "./needs.ts";
 import { placeText, readVars } from "./read.ts";
 
 /** Decrypts texts of Ansible Vault. */
@@ -16,8 +17,8 @@ export interface VaultOpener {
 export interface OpenedTexts {
   /** In the order of the texts. */
   readonly values: readonly VaultedValue[];
-  /** The reason why only a controller can render them; absent: hosts can. */
-  readonly needsController?: string;
+  /** Why only a controller can render them. */
+  readonly needs: Needs;
 }
 
 /**
@@ -26,11 +27,11 @@ export interface OpenedTexts {
  */
 export async function openTexts(texts: readonly VaultedText[], opener: VaultOpener): Promise<OpenedTexts> {
   const values: VaultedValue[] = [];
-  let needsController: string | undefined;
+  const needs = new NeedNotes();
   for (const text of texts) {
     try {
       const value = text.kind === "file" ? await openFile(text, opener) : await openValue(text, opener);
-      needsController ??= needOfValue(value, text.file);
+      needs.value(value, text.file);
       values.push({ value });
     } catch (thrown) {
       if (!text.isLate) throw thrown;
@@ -39,7 +40,7 @@ export async function openTexts(texts: readonly VaultedText[], opener: VaultOpen
       values.push({ error: `${at}: ${messageOf(thrown)}` });
     }
   }
-  return { values, ...(needsController === undefined ? {} : { needsController }) };
+  return { values, needs: needs.all };
 }
 
 async function openValue({ text, file, line }: VaultedText, opener: VaultOpener): Promise<string | Data> {

@@ -19,7 +19,7 @@ import type {
 } from "../ir.ts";
 import { PLAY_KEYWORDS, shortModuleName } from "../keywords.ts";
 import { Collection, templatePattern, YAML } from "./collection.ts";
-import { needOfTask, needOfValue, textsIn } from "./needs.ts";
+import { textsIn } from "./needs.ts";
 import {
   type Entry,
   isDirectory,
@@ -148,7 +148,7 @@ class Loader {
         library: this.#collection.library,
         settings: this.#options.settings,
         ...(this.#vaulted.length === 0 ? {} : { vaulted: { files: this.#vaultedFiles } }),
-        ...(this.#collection.need === undefined ? {} : { needsController: this.#collection.need }),
+        needs: this.#collection.needs.all,
       },
       files: this.#collection.files,
       inputs: [...this.#collection.inputs],
@@ -297,7 +297,8 @@ class Loader {
     for (const name of [keys.vars_files].flat(2))
       if (typeof name === "string") this.#mentionVars(name, path, undefined);
     const name = value("name");
-    this.#collection.need ??= needOfValue([keys, vars], placeText(location));
+    this.#collection.needs.keys(keys, placeText(location));
+    this.#collection.needs.value(vars, placeText(location));
     return {
       at: placeText(location),
       name: name === null ? pattern : String(name),
@@ -363,7 +364,8 @@ class Loader {
 
   /** A role that a play or a role's meta names must be there. */
   #needed(use: RoleUseNode): RoleUseNode {
-    this.#collection.need ??= needOfValue([use.params, use.keys], use.at);
+    this.#collection.needs.keys(use.keys, use.at);
+    this.#collection.needs.value(use.params, use.at);
     if (use.missing === undefined || this.#isAlone) return use;
     const [file = "", line, column] = use.at.split(":");
     throw new VolleyError("PLAYBOOK_INVALID", use.missing, {
@@ -403,9 +405,7 @@ class Loader {
       fill: (name, own) => this.#fill(name, own),
       fitRoles: (name) => this.#takeFittingRoles(name, role),
       mention: (module, args, from) => this.#mention(module, args, from, role),
-      read: (task) => {
-        this.#collection.need ??= needOfTask(task);
-      },
+      needs: this.#collection.needs,
       isModule: (name) =>
         this.#options.isModule(shortModuleName(name)) || Object.hasOwn(this.#collection.library, name),
     };
@@ -485,7 +485,7 @@ class Loader {
           return;
         }
         const content = readVars(text, path, this.#seal);
-        this.#collection.need ??= needOfValue(content, path);
+        this.#collection.needs.value(content, path);
         this.#vars[path] = { content };
       } catch (thrown) {
         this.#vars[path] = { error: describe(thrown) };

@@ -11,6 +11,7 @@ import {
   shortModuleName,
   TASK_KEYWORDS,
 } from "../keywords.ts";
+import type { NeedNotes } from "./needs.ts";
 import { type Mapping, mappingOf, placeText, type SourceFile } from "./read.ts";
 import { readArguments, splitWords, unquote } from "./words.ts";
 
@@ -34,8 +35,8 @@ export interface Imports {
   fitRoles(name: string): void;
   /** Note a file or directory that a statement names, so that it is at hand when the statement is reached. */
   mention(module: string, args: Readonly<Record<string, unknown>>, from: string): void;
-  /** Note a task that was read. */
-  read(task: TaskNode): void;
+  /** Takes what tasks and blocks need of a controller. */
+  readonly needs: NeedNotes;
   /** Return whether a module is known; several unknown keys of a task are told apart by that. */
   isModule(name: string): boolean;
 }
@@ -77,11 +78,13 @@ function readBlock(source: SourceFile, { entries, location }: Mapping, imports: 
   const list = (key: string): readonly Node[] =>
     readStatements(source, entries.get(key)?.node ?? null, imports);
   const name = textOf(source, entries.get("name")?.node);
+  const [at, normal] = [placeText(location), normalKeys(keys, location)];
+  imports.needs.keys(normal, at);
   return {
     kind: "block",
-    at: placeText(location),
+    at,
     ...(name === undefined ? {} : { name }),
-    keys: normalKeys(keys, location),
+    keys: normal,
     block: list("block"),
     rescue: list("rescue"),
     always: list("always"),
@@ -222,6 +225,7 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
       imports.mention(module, args, path);
       return { kind: "task", ...common, module, args };
     }
+    imports.needs.keys(normal, at);
     return importedBlock(imports.importTasks(known, path, location), common);
   }
   if (module === "include") {
@@ -230,7 +234,7 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
     if (isImport && (imports.includesAre === "imports" || canImport(imports, file, path, location)))
       return importedBlock(imports.importTasks(file, path, location), task);
     imports.mention(module, task.args, path);
-    imports.read(task);
+    imports.needs.task(task);
     return task;
   }
   if (module === "import_role") {
@@ -244,6 +248,7 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
         key.endsWith("_from") && typeof value === "string" ? (imports.fill(value, own) ?? value) : value,
       ]);
       const use = roleUse(wanted, Object.fromEntries(filled), normal, path, location, imports);
+      imports.needs.keys(normal, at);
       return { kind: "role", at, use };
     }
   }
@@ -263,7 +268,7 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
     args,
     ...(argsFrom === undefined ? {} : { argsFrom }),
   } satisfies TaskNode;
-  imports.read(task);
+  imports.needs.task(task);
   return task;
 }
 

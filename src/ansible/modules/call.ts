@@ -1,3 +1,4 @@
+import type { Facts } from "../../core/facts.ts";
 import type { Diff } from "../../core/result.ts";
 import type { System } from "../../core/system.ts";
 import type { Vars } from "../../core/values/vars.ts";
@@ -29,6 +30,8 @@ export interface ModuleCall extends TaskRun {
 export interface RenderedCall extends ModuleCall {
   readonly args: Readonly<Record<string, unknown>>;
   readonly system: System;
+  /** The facts of the machine that the task works on. */
+  readonly facts: Facts;
   /** Aborted when the task's time is up, or the run is ended at once. */
   readonly signal: AbortSignal;
   /** Perform an action of Volley's by name with Ansible's arguments. */

@@ -63,7 +63,7 @@ export async function fetch({ args, interpreter, system, check }: RenderedCall):
     throw new VolleyError("PARAMS_INVALID", "src and dest are required");
   const { world } = interpreter.host;
   if (world === undefined) throw new VolleyError("DELEGATE_REFUSED", "fetch needs a controller to copy to");
-  const controller = world.local();
+  const controller = (await world.machine("localhost", {})).systemOf(undefined);
   const stat = await system.stat(src);
   if (stat === null || stat.type === "directory") {
     const msg =

@@ -7,6 +7,7 @@ import { isOfUndefined } from "../../template/index.ts";
 import { plainMessage } from "../templar.ts";
 import { validateArgumentSpec } from "./argument-spec.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
+import { factsOwner } from "./delegation.ts";
 import { addHost, fetch, groupBy } from "./groups.ts";
 import { includeRole, includeTasks, includeVars } from "./includes.ts";
 import { asyncStatus } from "./jobs.ts";
@@ -53,7 +54,8 @@ function debug({ args, templar, interpreter }: RenderedCall): ModuleEnd {
   return unchangedWith({ [name]: value });
 }
 
-function setFact({ args, interpreter }: RenderedCall): ModuleEnd {
+function setFact(call: RenderedCall): ModuleEnd {
+  const { args, interpreter } = call;
   const { cacheable = false, _raw_params: raw, ...given } = args;
   void raw;
   const facts: Record<string, unknown> = {};
@@ -73,7 +75,7 @@ function setFact({ args, interpreter }: RenderedCall): ModuleEnd {
       "PARAMS_INVALID",
       "No key/value pairs provided, at least one is required for this action to succeed",
     );
-  interpreter.state.learn(facts);
+  factsOwner(call).learn(facts);
   if (readBool(cacheable) === true) Object.assign(interpreter.state.cached, facts);
   return {
     ...unchangedWith({

@@ -1,24 +1,21 @@
 import type { ActionCall, ActionContext } from "../../core/action.ts";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import type { Facts } from "../../core/facts.ts";
-import type { ProgramWorld } from "../../core/program.ts";
 import type { Diff } from "../../core/result.ts";
-import type { System } from "../../core/system.ts";
 import { isDict } from "../../core/values/value.ts";
 import { OMIT } from "../../core/values/vars.ts";
 import { withTimeLimit } from "../../engine/limits.ts";
 import { type Performed, performAction } from "../../engine/perform.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { allOf, settled } from "../frame.ts";
-import { COMMANDS, CONTROLLER, FREE_FORM, PLACELESS, shortModuleName } from "../keywords.ts";
+import { COMMANDS, FREE_FORM, shortModuleName } from "../keywords.ts";
 import { registerOf } from "../register.ts";
 import { textOf } from "../templar.ts";
 import { filesOf } from "./assets.ts";
 import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
+import { factsOwner, type Place, placeOf } from "./delegation.ts";
 import { startJob } from "./jobs.ts";
 import { runLibraryModule } from "./library.ts";
 import { PLAY_MODULES } from "./play-modules.ts";
-import { fromWorkingDirectory } from "./relative-paths.ts";
 
 /** Call a module: one of the play's own, or an action. Throws what makes the task fail. */
 export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
@@ -39,6 +36,7 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
         ...call,
         args,
         system,
+        facts: place.facts ?? interpreter.host.facts,
         signal,
         perform: (name, given) => perform(call, name, given, { ...place, system }, signal),
       };
@@ -56,7 +54,7 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
     throw new VolleyError("TIMEOUT", ended.error?.message ?? "the task took too long");
   const end = ended.data as ModuleEnd;
   const { ansible_facts: facts } = end.register;
-  if (facts !== undefined && end.facts === undefined) interpreter.state.addFacts(facts);
+  if (facts !== undefined && end.facts === undefined) factsOwner(call).addFacts(facts);
   return end;
 }
 
@@ -105,63 +103,6 @@ function argumentsOf({ node, frame, templar }: ModuleCall): Record<string, unkno
 const RAW_ARGUMENTS: Readonly<Record<string, ReadonlySet<string>>> = {
   assert: new Set(["that"]),
 };
-
-/** The machine that a task works on. */
-interface Place {
-  readonly system: System;
-  /** Set for another machine than the host. */
-  readonly facts?: Facts;
-}
-
-/** Return the machine as the task acts on it: the host, or the one it is delegated to, as its user, and with its environment. */
-async function placeOf(call: ModuleCall): Promise<Place> {
-  const { interpreter, node, frame, templar, environment } = call;
-  const { job, world } = interpreter.host;
-  const given = settled(frame, "delegate_to", templar.value);
-  const other = given === undefined ? "" : templar.text(given);
-  const isHere = other === "" || other === job.host || PLACELESS.has(node.module);
-  const there: Place = isHere ? { system: hostSystem(call) } : await elsewhere(other, world);
-  // On the controller itself modules begin in the playbook's directory.
-  const isOnController = isHere ? job.isLocal === true : CONTROLLER.has(other);
-  const directory = isOnController ? interpreter.directory : undefined;
-  const place = { ...there, system: fromWorkingDirectory(there.system, directory) };
-  const hasOwn = Object.keys(environment).length > 0;
-  return hasOwn ? { ...place, system: withEnvironment(place.system, environment) } : place;
-}
-
-async function elsewhere(other: string, world: ProgramWorld | undefined): Promise<Place> {
-  if (world === undefined)
-    throw new VolleyError(
-      "DELEGATE_REFUSED",
-      `this is delegated to ${other}, and no controller is there to do it`,
-    );
-  if (!CONTROLLER.has(other))
-    throw new VolleyError(
-      "DELEGATE_REFUSED",
-      `this is delegated to ${other}: tasks can be delegated to localhost only`,
-    );
-  return { system: world.local(), facts: await world.localFacts() };
-}
-
-function hostSystem({ interpreter, frame, templar }: ModuleCall): System {
-  // Vars of connections win over keywords.
-  const { ansible_become: byVar, ansible_become_user: userByVar } = templar.vars;
-  const wanted = byVar ?? settled(frame, "become", templar.value);
-  const become = wanted === undefined ? undefined : templar.bool(wanted);
-  const user = userByVar ?? settled(frame, "become_user", templar.value);
-  return interpreter.host.systemOf(
-    become === true ? (user === undefined || templar.text(user) === "" ? true : templar.text(user)) : become,
-  );
-}
-
-function withEnvironment(system: System, environment: Readonly<Record<string, string>>): System {
-  return Object.assign(Object.create(system) as System, {
-    run: (argv: readonly string[], options: Parameters<System["run"]>[1] = {}) =>
-      system.run(argv, { ...options, env: { ...environment, ...options.env } }),
-    query: (argv: readonly string[], options: Parameters<System["query"]>[1] = {}) =>
-      system.query(argv, { ...options, env: { ...environment, ...options.env } }),
-  });
-}
 
 function contextOf(call: ModuleCall, { facts }: Place, signal: AbortSignal): ActionContext {
   const { interpreter, node, frame, turn, templar, check, noLog } = call;

@@ -3,12 +3,12 @@ import { setupFacts } from "../host-state.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 
 /** `setup` and `gather_facts`: the facts, or those whose names fit `filter`. */
-export async function setup({ args, interpreter, system }: RenderedCall): Promise<ModuleEnd> {
+export async function setup({ args, interpreter, facts: found, system }: RenderedCall): Promise<ModuleEnd> {
   const { filter = [] } = args;
   const patterns = (Array.isArray(filter) ? filter : String(filter).split(","))
     .map(String)
     .filter((each) => each !== "" && each !== "*");
-  const gathered = setupFacts(interpreter.host.facts);
+  const gathered = setupFacts(found);
   const all = interpreter.tree.asksForPython === true ? await withPython(gathered, system) : gathered;
   const facts =
     patterns.length === 0

@@ -27,7 +27,7 @@ import { hostBecome } from "./reach.ts";
 import { type PreparedPlaybook, plainExtraVars, preparePlaybook } from "./read.ts";
 import { openTransports, type Transports } from "./transports.ts";
 import { type OpenedVault, openVaulted } from "./vaulted.ts";
-import { createWorld } from "./world.ts";
+import type { OpenWorld } from "./world.ts";
 
 /** The decisions for a run, made before any host is touched, for schedule, sessions and recorder. Frozen. */
 export interface Plan {
@@ -133,13 +133,18 @@ export async function prepare(
     await preflight({ ...selected, assets: playbook.assets, check }).catch((thrown: unknown) => {
       throw playbook.locate(thrown);
     });
-    // A play that needs the controller's files, programs or lookups is carried out from here.
-    const isLed = selected.plays.some(
-      ({ play, hosts }) => hosts.length > 0 && play.program?.needsController !== undefined,
-    );
+    const isLed = selected.plays.some(mustBeLed);
     const via = options.via ?? DEFAULTS.via;
     const method = isLed && via === "auto" ? "direct" : via;
-    const world = isLed ? await createWorld(playbook.directory, secrets, now) : undefined;
+    const world = isLed
+      ? (await import("./world.ts")).createWorld({
+          directory: playbook.directory,
+          inventory: selected.inventory,
+          secrets,
+          options,
+          signal: now,
+        })
+      : undefined;
     const bundle = await playbook.bundle({ vars: [...varsOfJobs(selected), ...(vaulted?.values ?? [])] });
     const buildMs = performance.now() - startedAt;
     const { startAtTask } = options;
@@ -182,12 +187,31 @@ export async function prepare(
       record,
       attached,
     };
-    return { plan: Object.freeze(plan), transports };
+    return { plan: Object.freeze(plan), transports: closingBoth(transports, world) };
   } catch (thrown) {
     transports?.close();
     const mask = createMask(selected.hosts.flatMap(secretsOf));
     throw mask === null ? thrown : maskError(mask, thrown);
   }
+}
+
+/** Return transports whose end is the world's end, too. */
+function closingBoth(transports: Transports, world: OpenWorld | undefined): Transports {
+  if (world === undefined) return transports;
+  const close = (): void => {
+    transports.close();
+    world.close();
+  };
+  return { ...transports, close };
+}
+
+/**
+ * Return whether a play is carried out from here, because it asks for files, programs or lookups of this machine, or
+ * because its hosts ask for each other.
+ */
+function mustBeLed({ play: { program }, hosts }: PlayHosts): boolean {
+  if (hosts.length === 0 || program === undefined) return false;
+  return program.needsController !== undefined || (hosts.length > 1 && program.needsOthers !== undefined);
 }
 
 function limitsOf(options: RunOptions): Limits {
@@ -268,7 +292,12 @@ function planJobs(
     const { endpoint, transport } = transports.of(host);
     const plays = selected.plays.filter(({ hosts }) => hosts.includes(host));
     const become = hostBecome(host, endpoint.user, plays, options);
-    const job = makeJob(host, selected, { options: jobOptions, asksForGroups, isLed, vaulted });
+    const job = makeJob(host, selected, {
+      options: jobOptions,
+      asksForGroups: asksForGroups || isLed,
+      isLed,
+      vaulted,
+    });
     const secrets = [...new Set([...(job.secrets ?? []), ...become.secrets])];
     return Object.freeze({
       name: host.name,

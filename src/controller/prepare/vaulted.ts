@@ -1,4 +1,6 @@
+import type { Needs } from "../../ansible/ir.ts";
 import type { Playbook } from "../../core/playbook.ts";
+import type { PlayProgram } from "../../core/program.ts";
 import { mapLeaves } from "../../core/values/value.ts";
 import type { VaultedValue } from "../../core/values/vaulted.ts";
 import { type SecretStore, textsOf } from "../../vars/secrets/store.ts";
@@ -21,7 +23,7 @@ export async function openVaulted(
 ): Promise<{ readonly playbook: PreparedPlaybook; readonly vaulted: OpenedVault | undefined }> {
   if (prepared.vaulted === undefined) return { playbook: prepared, vaulted: undefined };
   const { openTexts } = await import("../../ansible/load/open-vault.ts");
-  const { values, needsController } = await openTexts(prepared.vaulted, store);
+  const { values, needs } = await openTexts(prepared.vaulted, store);
   const secrets = new Set<string>();
   for (const opened of values)
     if ("value" in opened)
@@ -32,27 +34,24 @@ export async function openVaulted(
       });
   return {
     playbook:
-      needsController === undefined
+      needs.controller === undefined && needs.others === undefined
         ? prepared
-        : { ...prepared, playbook: ledFromHere(prepared.playbook, needsController) },
+        : { ...prepared, playbook: withNeeds(prepared.playbook, needs) },
     vaulted: { values, secrets: [...secrets] },
   };
 }
 
-function ledFromHere(playbook: Playbook, needsController: string): Playbook {
-  return {
-    ...playbook,
-    plays: playbook.plays.map((play) =>
-      play.program === undefined || play.program.needsController !== undefined
-        ? play
-        : {
-            ...play,
-            // The outline is a getter, and stays one.
-            program: Object.defineProperties({} as typeof play.program, {
-              ...Object.getOwnPropertyDescriptors(play.program),
-              needsController: { value: needsController, enumerable: true },
-            }),
-          },
-    ),
-  };
+/** Add what the encrypted values need to what the playbook itself does. */
+function withNeeds(playbook: Playbook, { controller, others }: Needs): Playbook {
+  const addTo = (program: PlayProgram): PlayProgram =>
+    // The outline is a getter, and stays one.
+    Object.defineProperties({} as PlayProgram, {
+      ...Object.getOwnPropertyDescriptors(program),
+      needsController: { value: program.needsController ?? controller, enumerable: true },
+      needsOthers: { value: program.needsOthers ?? others, enumerable: true },
+    });
+  const plays = playbook.plays.map((play) =>
+    play.program === undefined ? play : { ...play, program: addTo(play.program) },
+  );
+  return { ...playbook, plays };
 }

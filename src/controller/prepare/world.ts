@@ -1,21 +1,65 @@
-import type { Facts } from "../../core/facts.ts";
-import type { ProgramWorld } from "../../core/program.ts";
-import type { SecretStore } from "../../vars/secrets/store.ts";
+import { gatherFacts } from "../../agent/facts/gather.ts";
+import { thisMachine } from "../../agent/facts/sources.ts";
+import type { Host, Inventory } from "../../core/inventory.ts";
+import type { Machine, ProgramWorld } from "../../core/program.ts";
+import type { Vars } from "../../core/values/vars.ts";
+import { openMachine } from "../../direct/host.ts";
+import { describeHost, MACHINE_NAMES } from "../../inventory/connection.ts";
+import { createLocalSystem } from "../../system/local/local-system.ts";
+import { resolveVars, type SecretStore } from "../../vars/secrets/store.ts";
 import { createControllerLookups } from "../lookups/perform.ts";
+import type { RunOptions } from "./options.ts";
+import { hostBecome } from "./reach.ts";
+import { openTransports, type Transports } from "./transports.ts";
 
-/** Make what plays may use of this machine when they are carried out here: lookups, and the machine itself. */
-export async function createWorld(
-  directory: string,
-  secrets: SecretStore,
-  signal: AbortSignal,
-): Promise<ProgramWorld> {
-  const [{ createLocalSystem }, { gatherFacts }, { thisMachine }] = await Promise.all([
-    import("../../system/local/local-system.ts"),
-    import("../../agent/facts/gather.ts"),
-    import("../../agent/facts/sources.ts"),
-  ]);
-  const system = createLocalSystem();
-  let facts: Promise<Facts> | undefined;
+/** What a world is made of. */
+interface WorldOptions {
+  /** The playbook's directory. */
+  readonly directory: string;
+  readonly inventory: Inventory;
+  readonly secrets: SecretStore;
+  readonly options: RunOptions;
+  readonly signal: AbortSignal;
+}
+
+/** A world, with what it holds open. */
+export interface OpenWorld extends ProgramWorld {
+  close(): void;
+}
+
+/** Make what plays may use of this machine when they are carried out here: lookups, the machine itself, and others. */
+export function createWorld({ directory, inventory, secrets, options, signal }: WorldOptions): OpenWorld {
+  const machines = new Map<string, Promise<Machine>>();
+  const opened: Transports[] = [];
+  const local = async (): Promise<Machine> => {
+    const system = createLocalSystem();
+    return { systemOf: () => system, facts: await gatherFacts(system, process.env, thisMachine) };
+  };
+  const remote = async (host: Host): Promise<Machine> => {
+    const { vars } = await resolveVars(
+      host.vars,
+      { name: `host ${host.name}`, locate: () => undefined },
+      secrets,
+    );
+    const known = { ...host, vars };
+    // Nobody can be asked while hosts are at work.
+    const { askHostKeys: _ask, ...rest } = options;
+    const transports = await openTransports([known], rest, signal);
+    opened.push(transports);
+    const { endpoint, transport } = transports.of(known);
+    const connection = await transport.connect(endpoint, signal);
+    return openMachine(connection, {
+      endpoint,
+      job: hostBecome(known, endpoint.user, [], options).job,
+      signal,
+    });
+  };
+  const open = (name: string, vars: Vars): Promise<Machine> => {
+    const host = inventory.hosts.get(name);
+    if (host === undefined && MACHINE_NAMES.includes(name)) return local();
+    const found = host ?? describeHost(name, vars, inventory, directory);
+    return found.connection.connection === "local" ? local() : remote(found);
+  };
   return {
     lookups: createControllerLookups({
       env: process.env,
@@ -23,11 +67,16 @@ export async function createWorld(
       openVault: (text, file) => secrets.openVaultFile(text, file),
       signal,
     }),
-    local: () => system,
-    localFacts: () => {
-      facts ??= gatherFacts(system, process.env, thisMachine);
-      return facts;
+    machine: (name, vars) => {
+      const known = machines.get(name) ?? open(name, vars);
+      machines.set(name, known);
+      // The next task tries again: the machine may have been away.
+      known.catch(() => machines.delete(name));
+      return known;
     },
     hosts: new Map(),
+    close: () => {
+      for (const transports of opened) transports.close();
+    },
   };
 }

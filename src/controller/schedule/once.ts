@@ -12,6 +12,8 @@ export interface OnceRelay {
   batch(index: number, hosts: readonly HostSession[]): void;
   /** Take an event of a host, masked and bounded. */
   take(event: ReceivedEvent | ControllerEvent): void;
+  /** Look again at who does the tasks that hosts have asked about: some host waits elsewhere. */
+  review(): void;
 }
 
 /** A host that has reached the task. */
@@ -33,6 +35,8 @@ interface OnceOptions {
   wholeOf(host: string, task: number): string | undefined;
   /** Note that `to` gets a text of `from`; returns the secrets in the text, which are masked for `to` from now on. */
   share(text: string, from: string, to: string): readonly string[];
+  /** Return whether a host waits at a later task, so that it will not come to the one that others ask about. */
+  isElsewhere?(host: string): boolean;
 }
 
 /** A `runOnce` task of a batch. */
@@ -60,7 +64,12 @@ type EventOf<Type extends (ReceivedEvent | ControllerEvent)["type"]> = Extract<
  * Make the relay. The first host of a batch that is at work does the task; when that host ends before the task, the
  * next host does it. Once a host was elected, no other host is elected: the first may have done a part of the task.
  */
-export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): OnceRelay {
+export function createOnceRelay({
+  earlier = [],
+  wholeOf,
+  share,
+  isElsewhere = () => false,
+}: OnceOptions): OnceRelay {
   const batches = new Map<number, Batch[]>();
   /** Questions by host and the task's number on it. */
   const asked = new Map<string, Question>();
@@ -68,7 +77,9 @@ export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): 
   const settle = (question: Question): void => {
     const { batch, askers } = question;
     if (question.doer === undefined) {
-      const first = batch.hosts.find((host) => host.isAt(batch.index) && !batch.ended.has(host));
+      const first = batch.hosts.find(
+        (host) => host.isAt(batch.index) && !batch.ended.has(host) && !isElsewhere(host.host),
+      );
       const asker = first === undefined ? undefined : askers.get(first.host);
       if (asker === undefined) return;
       question.doer = asker;
@@ -160,6 +171,10 @@ export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): 
           for (const question of batch.questions.values()) settle(question);
         });
       }
+    },
+    review: () => {
+      for (const batch of [...batches.values()].flat())
+        for (const question of batch.questions.values()) settle(question);
     },
     take: (event) => {
       const question =

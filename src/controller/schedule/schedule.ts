@@ -22,11 +22,12 @@ import type { Sessions } from "./sessions.ts";
  */
 export async function schedule(
   { plays, limits, seed }: Pick<Plan, "plays" | "limits" | "seed">,
-  { byHost, once }: Sessions,
+  { byHost, once, lockstep }: Sessions,
   emit: (event: ControllerEvent) => void,
 ): Promise<void> {
   const sessions = [...byHost.values()];
-  const places = createPlaces(limits.concurrency);
+  // Hosts that wait for each other are all at work; the lockstep limits how many do a task at a time.
+  const places = createPlaces(lockstep === undefined ? limits.concurrency : Math.max(1, sessions.length));
   const parts = new Map(
     sessions.map(({ host }) => [host, { stretches: stretchesOf(plays, host), place: places.join() }]),
   );
@@ -41,6 +42,11 @@ export async function schedule(
   ): readonly Promise<void>[] => {
     const failures = limitFailures({ play, batch: number, size: batch.length });
     once.batch(index, batch);
+    lockstep?.batch(
+      index,
+      batch,
+      plays.find((each) => each.index === index)!.hosts.map(({ name }) => name),
+    );
     return batch.map(async (session) => {
       const { stretches, place } = parts.get(session.host)!;
       const stretch = stretches.find(({ plays: [first] }) => first?.index === index);
@@ -56,7 +62,7 @@ export async function schedule(
         }
       }
       if (!(await session.playEnd(index)) || isOver) return;
-      const reason = failures.add(session.host);
+      const reason = failures.add(session.host, lockstep?.isFatal(index, session.host));
       if (reason === undefined) return;
       isOver = true;
       emit({ type: "play:stop", index, play: play.name, reason });
@@ -72,7 +78,8 @@ export async function schedule(
       .map(({ name }) => byHost.get(name)!)
       .filter((session) => !session.hasEndedBefore(index));
     const batches = splitBatches(ordered, play.serial);
-    const throttle = play.throttle === undefined ? undefined : pLimit(play.throttle);
+    const throttle =
+      play.throttle === undefined || lockstep !== undefined ? undefined : pLimit(play.throttle);
     let ended: readonly Promise<void>[] = [];
     for (const [position, batch] of batches.entries()) {
       await Promise.all(ended);
@@ -217,8 +224,8 @@ function createRandom(seed: string): () => number {
 
 /** Counts the failed hosts of a batch, until they are too many for the run to go on. */
 interface FailureLimit {
-  /** Count a failed host; returns why the run must end, once it must. */
-  add(host: string): SerializedError | undefined;
+  /** Count a failed host, whose failure may be fatal by itself; returns why the run must end, once it must. */
+  add(host: string, isFatal?: boolean): SerializedError | undefined;
 }
 
 /** A batch whose failures are counted. */
@@ -239,16 +246,16 @@ const MAX_NAMES = 5;
 export function limitFailures({ play, batch, size }: BatchOf): FailureLimit {
   const { serial, maxFailPercentage, anyErrorsFatal } = play;
   const failed: string[] = [];
-  const why = (): string | undefined => {
-    if (anyErrorsFatal === true) return "any error is fatal there";
+  const why = (isFatal: boolean): string | undefined => {
+    if (isFatal || anyErrorsFatal === true) return "any error is fatal there";
     if (maxFailPercentage !== undefined && failed.length * 100 > maxFailPercentage * size)
       return `more than ${maxFailPercentage} % of ${size} hosts`;
     return serial !== undefined && failed.length === size ? `all of batch ${batch}` : undefined;
   };
   return {
-    add: (host) => {
+    add: (host, isFatal = false) => {
       failed.push(host);
-      const reason = why();
+      const reason = why(isFatal);
       if (reason === undefined) return undefined;
       const more = failed.length - MAX_NAMES;
       const names = `${failed.slice(0, MAX_NAMES).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;

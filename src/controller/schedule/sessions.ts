@@ -8,6 +8,7 @@ import { openHostSession } from "../session/driver.ts";
 import type { HostSession } from "../session/session.ts";
 import { readEarlier } from "../session/told.ts";
 import { createDelegates } from "./delegate.ts";
+import { type BatchLockstep, createLockstep } from "./lockstep.ts";
 import { createOnceRelay, type OnceRelay, openOnceResults } from "./once.ts";
 import { createSteps } from "./steps.ts";
 
@@ -16,6 +17,8 @@ export interface Sessions {
   readonly byHost: ReadonlyMap<string, HostSession>;
   /** Sends the results of `runOnce` tasks to the other hosts of a batch. */
   readonly once: OnceRelay;
+  /** Lets the hosts go through plays together, where plays are carried out here. */
+  readonly lockstep: BatchLockstep | undefined;
   /** Remove the results kept for another controller: the run has ended. */
   forget(): void;
 }
@@ -29,7 +32,16 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
   const jobs = new Map(hosts.map(({ name, job }) => [name, job]));
   const byHost = new Map<string, HostSession>();
   const secrets = createSecretBook(hosts);
-  const once = createOnceRelay({ earlier: events, wholeOf: results.of, share: secrets.share });
+  const { world } = playbook;
+  const lockstep = world === undefined ? undefined : createLockstep(limits.concurrency, () => once.review());
+  const once = createOnceRelay({
+    earlier: events,
+    wholeOf: results.of,
+    share: secrets.share,
+    isElsewhere: (host) => lockstep?.isWaiting(host) === true,
+  });
+  const led =
+    world === undefined || lockstep === undefined ? playbook : { ...playbook, world: { ...world, lockstep } };
   const steps = createSteps({
     ask: plan.askStep,
     tell: (host, command) => byHost.get(host)?.tell(command),
@@ -75,12 +87,12 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
       returnTimeoutMs: limits.returnMs,
       mayLaunch: attached?.changed !== true,
       via: plan.method,
-      playbook,
+      playbook: led,
       earlier: earlier.get(name),
     });
     byHost.set(name, session);
   }
-  return { byHost, once, forget: results.remove };
+  return { byHost, once, lockstep, forget: results.remove };
 }
 
 /** The secrets that each host knows: those of its job, and those in results of other hosts. */

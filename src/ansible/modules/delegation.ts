@@ -1,0 +1,86 @@
+import { VolleyError } from "../../core/errors.ts";
+import type { Facts } from "../../core/facts.ts";
+import type { System } from "../../core/system.ts";
+import type { Vars } from "../../core/values/vars.ts";
+import { settled } from "../frame.ts";
+import type { HostState } from "../host-state.ts";
+import { CONTROLLER, PLACELESS } from "../keywords.ts";
+import type { ModuleCall } from "./call.ts";
+import { fromWorkingDirectory } from "./relative-paths.ts";
+
+// The machine that a task works on, and whose facts it finds.
+
+/** The parts of a call that say where it goes. */
+type Delegated = Pick<ModuleCall, "interpreter" | "frame" | "templar">;
+
+/** The machine that a task works on. */
+export interface Place {
+  readonly system: System;
+  /** Set for another machine than the host. */
+  readonly facts?: Facts;
+}
+
+/** Return the machine as the task acts on it: the host, or the one it is delegated to, as its user, and with its environment. */
+export async function placeOf(call: ModuleCall): Promise<Place> {
+  const { interpreter, node, environment } = call;
+  const { job } = interpreter.host;
+  const other = delegateOf(call);
+  const isHere = other === "" || other === job.host || PLACELESS.has(node.module);
+  const there: Place = isHere ? { system: hostSystem(call) } : await elsewhere(other, call);
+  // On the controller itself modules begin in the playbook's directory.
+  const isOnController = isHere ? job.isLocal === true : CONTROLLER.has(other);
+  const directory = isOnController ? interpreter.directory : undefined;
+  const place = { ...there, system: fromWorkingDirectory(there.system, directory) };
+  const hasOwn = Object.keys(environment).length > 0;
+  return hasOwn ? { ...place, system: withEnvironment(place.system, environment) } : place;
+}
+
+/** The name of the machine that a task is delegated to; empty for none. */
+function delegateOf({ frame, templar }: Delegated): string {
+  const given = settled(frame, "delegate_to", templar.value);
+  return given === undefined ? "" : templar.text(given);
+}
+
+async function elsewhere(other: string, call: ModuleCall): Promise<Place> {
+  const { world } = call.interpreter.host;
+  if (world === undefined)
+    throw new VolleyError(
+      "DELEGATE_REFUSED",
+      `this is delegated to ${other}, and no controller is there to do it`,
+    );
+  const vars = call.interpreter.inventory.varsOf(other);
+  const { systemOf, facts } = await world.machine(other, vars);
+  return { system: systemOf(becomeOf(call, vars)), facts };
+}
+
+function hostSystem(call: ModuleCall): System {
+  return call.interpreter.host.systemOf(becomeOf(call, call.templar.vars));
+}
+
+/** The user that a task becomes; vars of the connection win over keywords. */
+function becomeOf({ frame, templar }: ModuleCall, vars: Vars): boolean | string | undefined {
+  const { ansible_become: byVar, ansible_become_user: userByVar } = vars;
+  const wanted = byVar ?? settled(frame, "become", templar.value);
+  const become = wanted === undefined ? undefined : templar.bool(wanted);
+  const user = userByVar ?? settled(frame, "become_user", templar.value);
+  if (become !== true) return become;
+  return user === undefined || templar.text(user) === "" ? true : templar.text(user);
+}
+
+function withEnvironment(system: System, environment: Readonly<Record<string, string>>): System {
+  return Object.assign(Object.create(system) as System, {
+    run: (argv: readonly string[], options: Parameters<System["run"]>[1] = {}) =>
+      system.run(argv, { ...options, env: { ...environment, ...options.env } }),
+    query: (argv: readonly string[], options: Parameters<System["query"]>[1] = {}) =>
+      system.query(argv, { ...options, env: { ...environment, ...options.env } }),
+  });
+}
+
+/** The host whose facts a task's are: with `delegate_facts` those of the machine it is delegated to. */
+export function factsOwner(call: Delegated): HostState {
+  const { interpreter, frame, templar } = call;
+  const other = delegateOf(call);
+  const given = settled(frame, "delegate_facts", templar.value);
+  const isOthers = other !== "" && given !== undefined && templar.bool(given);
+  return isOthers ? interpreter.stateOf(other) : interpreter.state;
+}

@@ -1,0 +1,127 @@
+import pLimit, { type LimitFunction } from "p-limit";
+import type { Lockstep, Step } from "../../core/program.ts";
+import type { HostSession } from "../session/session.ts";
+
+/** A {@link Lockstep} with the controller's side. */
+export interface BatchLockstep extends Lockstep {
+  /** Begin a batch: these hosts go through the play with this index together. */
+  batch(play: number, hosts: readonly HostSession[], all: readonly string[]): void;
+  /** True when this host's failure ends the run for all others. */
+  isFatal(play: number, host: string): boolean;
+  /** True for a host that waits for others, so that it does not come to where they are. */
+  isWaiting(host: string): boolean;
+}
+
+interface Waiter {
+  readonly place: readonly number[];
+  go(): void;
+}
+
+interface Batch {
+  readonly hosts: readonly string[];
+  /** The place of each host that has not ended the play; none: it has not come to its first task. */
+  readonly places: Map<string, readonly number[]>;
+  readonly waiters: Map<string, Waiter>;
+  /** Limits of tasks, by place. */
+  readonly throttles: Map<string, LimitFunction>;
+  /** The first host of those that came to a place together, by place. */
+  readonly leaders: Map<string, string>;
+  readonly fatal: Set<string>;
+  isOver: boolean;
+}
+
+/** Make the lockstep of a run. `forks` hosts do tasks at a time; `onWait` is called when a host begins to wait for others. */
+export function createLockstep(forks: number, onWait: () => void): BatchLockstep {
+  const batches = new Map<string, Batch>();
+  const all = new Map<number, readonly string[]>();
+  const failed = new Set<string>();
+  /** Plays that have ended for all batches. */
+  const over = new Set<number>();
+  const limit = pLimit(forks);
+  const batchOf = ({ play, host }: Pick<Step, "play" | "host">): Batch | undefined =>
+    batches.get(keyOf(play, host));
+  const settle = ({ hosts, places, waiters, leaders }: Batch): void => {
+    const mayGo = ([host, { place }]: readonly [string, Waiter]): boolean =>
+      [...places].every(([other, at]) => other === host || compare(at, place) >= 0);
+    const going = [...waiters].filter(mayGo);
+    for (const name of hosts) {
+      const found = going.find(([host]) => host === name);
+      const key = JSON.stringify(found?.[1].place);
+      if (found !== undefined && !leaders.has(key)) leaders.set(key, name);
+    }
+    for (const [, { go }] of going) go();
+  };
+  return {
+    batch: (play, sessions, names) => {
+      const hosts = sessions.map(({ host }) => host);
+      const batch: Batch = {
+        hosts,
+        places: new Map(hosts.map((host) => [host, []])),
+        waiters: new Map(),
+        throttles: new Map(),
+        leaders: new Map(),
+        fatal: new Set(),
+        isOver: false,
+      };
+      all.set(play, names);
+      for (const session of sessions) {
+        batches.set(keyOf(play, session.host), batch);
+        void session.playEnd(play).then((hasFailed) => {
+          if (hasFailed) failed.add(session.host);
+          batch.places.delete(session.host);
+          settle(batch);
+        });
+      }
+    },
+    arrive: async ({ play, host, place }, signal) => {
+      const batch = batchOf({ play, host });
+      if (batch === undefined || signal.aborted) return;
+      batch.places.set(host, place);
+      const waiting = new Promise<void>((resolve) => {
+        const go = (): void => {
+          signal.removeEventListener("abort", go);
+          batch.waiters.delete(host);
+          resolve();
+        };
+        signal.addEventListener("abort", go);
+        batch.waiters.set(host, { place, go });
+      });
+      settle(batch);
+      if (batch.waiters.has(host)) onWait();
+      await waiting;
+    },
+    turn: async (step, most, work) => {
+      const batch = batchOf(step);
+      if (batch === undefined || most === undefined) return limit(work);
+      const key = JSON.stringify(step.place);
+      const throttle = batch.throttles.get(key) ?? pLimit(most);
+      batch.throttles.set(key, throttle);
+      return throttle(() => limit(work));
+    },
+    hostsOf: (play, whole = false) => (all.get(play) ?? []).filter((host) => whole || !failed.has(host)),
+    batchOf: (step) => (batchOf(step)?.hosts ?? [step.host]).filter((host) => !failed.has(host)),
+    isFirst: (step) => (batchOf(step)?.leaders.get(JSON.stringify(step.place)) ?? step.host) === step.host,
+    fail: (step) => void batchOf(step)?.fatal.add(step.host),
+    end: (step, forAll) => {
+      const batch = batchOf(step);
+      if (forAll) over.add(step.play);
+      else if (batch !== undefined) batch.isOver = true;
+    },
+    isOver: (step) => over.has(step.play) || batchOf(step)?.isOver === true,
+    isFatal: (play, host) => batchOf({ play, host })?.fatal.has(host) === true,
+    isWaiting: (host) => [...batches.values()].some(({ waiters }) => waiters.has(host)),
+  };
+}
+
+function keyOf(play: number, host: string): string {
+  return `${play} ${host}`;
+}
+
+/** Compare two places: below 0 where the first comes earlier. A statement comes before what it brings in. */
+function compare(one: readonly number[], other: readonly number[]): number {
+  for (let level = 0; level < Math.min(one.length, other.length); level++) {
+    const difference = one[level]! - other[level]!;
+    if (difference !== 0) return difference;
+  }
+  return one.length - other.length;
+}

@@ -1,0 +1,183 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
+import { makeProject, scratchDirectory } from "./lib/project.ts";
+
+// Playbooks whose hosts ask for each other. ansible-playbook 2.14 passes their asserts as well.
+
+const scratch = scratchDirectory();
+beforeAll(async () => void (await builtCli()), 120_000);
+
+const HOSTS = `all:
+  vars: {ansible_connection: local, ansible_python_interpreter: /usr/bin/python3}
+  children:
+    web: {hosts: {a: {n: 1}, b: {n: 2}, c: {n: 3}}}
+`;
+
+interface Tried extends CliEnd {
+  /** The lines that tasks have written. */
+  readonly lines: readonly string[];
+  /** Of the recap: `a ok=1 changed=0 …`. */
+  readonly recap: readonly string[];
+}
+
+async function play(tasks: string, keys = "", more: Readonly<Record<string, string>> = {}): Promise<Tried> {
+  const { directory } = makeProject(scratch(), {
+    "hosts.yml": HOSTS,
+    "out.txt": "",
+    "site.yml": `- hosts: web
+  gather_facts: false
+  vars: {out: "{{ playbook_dir }}/out.txt"}
+${keys}  tasks:
+${tasks.replace(/^/gm, "    ")}
+`,
+    ...more,
+  });
+  const end = await volley(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible"], {
+    cwd: directory,
+    env: { ANSIBLE_CONFIG: "" },
+  });
+  const recap = end.stdout.split("\n").flatMap((line) => {
+    const [, host, ok, failed, rescued] = /^(\w+) +: ok=(\d+) .*failed=(\d+).*rescued=(\d+)/.exec(line) ?? [];
+    return host === undefined ? [] : [`${host} ok=${ok} failed=${failed} rescued=${rescued}`];
+  });
+  const lines = readFileSync(join(directory, "out.txt"), "utf8")
+    .split("\n")
+    .filter((line) => line !== "");
+  return { ...end, lines, recap };
+}
+
+test("hosts know each other, and what each has learned so far", async () => {
+  const end = await play(`- command: "echo {{ n }}"
+  register: said
+- assert:
+    that:
+      - ansible_play_hosts == ['a', 'b', 'c']
+      - ansible_play_hosts_all == ['a', 'b', 'c']
+      - ansible_play_batch == ['a', 'b', 'c']
+      - groups.web | map('extract', hostvars, ['said', 'stdout']) | list == ['1', '2', '3']
+- set_fact: {leader: "{{ inventory_hostname }}"}
+  when: inventory_hostname == groups.web[0]
+- assert: {that: "hostvars[groups.web[0]].leader == 'a'"}
+- add_host: {name: "new-{{ inventory_hostname }}", groups: made, special: "{{ n }}"}
+- assert: {that: "groups.made == ['new-a'] and hostvars['new-a'].special | int == 1"}
+- group_by: {key: "odd_{{ n % 2 }}"}
+- assert: {that: "groups.odd_1 | sort == ['a', 'c'] and groups.odd_0 == ['b']"}
+`);
+  expect(end).toMatchObject({
+    code: 0,
+    recap: ["a", "b", "c"].map((host) => `${host} ok=${host === "a" ? 8 : 6} failed=0 rescued=0`),
+  });
+});
+
+test("no host begins a task before all have done the one before, rescued ones too", async () => {
+  const { code, lines } = await play(`- shell: "sleep {{ (3 - n) / 4 }}; echo one >> {{ out }}"
+- shell: "echo two >> {{ out }}"
+- block:
+    - command: /bin/false
+      when: n == 2
+  rescue:
+    - shell: "sleep 0.5; echo rescued >> {{ out }}"
+- shell: "echo three >> {{ out }}"
+- assert: {that: "ansible_play_hosts | length == 3"}
+`);
+  expect([code, lines]).toEqual([0, "one one one two two two rescued three three three".split(" ")]);
+});
+
+test("with the strategy free each host goes at its own pace", async () => {
+  const { code, lines } = await play(
+    `- shell: "sleep {{ 0 if n == 1 else 2 }}; echo one >> {{ out }}"
+- shell: "echo two >> {{ out }}"
+- assert: {that: "ansible_play_hosts | length == 3"}
+`,
+    "  strategy: free\n",
+  );
+  expect([code, lines.slice(0, 2)]).toEqual([0, ["one", "two"]]);
+});
+
+test("throttle limits the hosts that are at a task", async () => {
+  const { code, lines } = await play(`- shell: "echo in >> {{ out }}; sleep 0.3; echo out >> {{ out }}"
+  throttle: 1
+`);
+  expect([code, lines]).toEqual([0, ["in", "out", "in", "out", "in", "out"]]);
+});
+
+test("tasks are done on other machines, and their facts are kept there", async () => {
+  const { code, recap } = await play(`- command: "echo {{ inventory_hostname }} by {{ n }}"
+  delegate_to: b
+  register: there
+- assert: {that: "there.stdout == inventory_hostname ~ ' by ' ~ n"}
+- set_fact: {told_by: "{{ inventory_hostname }}"}
+  delegate_to: c
+  delegate_facts: true
+  when: n == 1
+- assert:
+    that:
+      - hostvars.c.told_by == 'a'
+      - (told_by is defined) == (inventory_hostname == 'c')
+- setup:
+  delegate_to: c
+  delegate_facts: true
+  run_once: true
+- assert:
+    that: "hostvars.c.ansible_facts.system == 'Linux' and (inventory_hostname == 'c') == (ansible_system is defined)"
+`);
+  expect([code, recap.every((line) => line.includes("failed=0"))]).toEqual([0, true]);
+});
+
+test("a task that is done once is done by the first host that comes to it", async () => {
+  const { code, lines } = await play(
+    `- include_tasks: some.yml
+  when: n != 1
+- shell: "echo {{ ansible_play_hosts | length }} >> {{ out }}"
+  run_once: true
+`,
+    "",
+    {
+      "some.yml": `- shell: "echo once on {{ n }} | tee -a {{ out }}"
+  run_once: true
+  register: once
+- assert: {that: "once.stdout == 'once on 2'"}
+`,
+    },
+  );
+  expect([code, lines]).toEqual([0, ["once on 2", "3"]]);
+});
+
+test("an error that is fatal for all ends the run at the task, unless it is rescued", async () => {
+  const { code, lines } = await play(`- block:
+    - block:
+        - command: /bin/false
+          when: n == 1
+      any_errors_fatal: true
+  rescue:
+    - shell: "echo rescued >> {{ out }}"
+- shell: "sleep {{ n - 1 }}; echo both >> {{ out }}; [ {{ n }} != 1 ]"
+  any_errors_fatal: true
+- shell: "echo never >> {{ out }}"
+`);
+  expect([code === 0, lines]).toEqual([false, ["rescued", "both", "both", "both"]]);
+});
+
+test("one host ends the play for all; the condition of the first counts", async () => {
+  const { code, lines } = await play(`- meta: end_play
+  when: n == 2
+- shell: "echo {{ n }} >> {{ out }}"
+  throttle: 1
+- meta: end_play
+  when: n == 1
+- shell: "echo never >> {{ out }}"
+`);
+  expect([code, [...lines].sort()]).toEqual([0, ["1", "2", "3"]]);
+});
+
+test("batches of a serial play go through it one after the other", async () => {
+  const { code, lines } = await play(
+    `- shell: "echo {{ ansible_play_batch | join('+') }} of {{ ansible_play_hosts | length }} >> {{ out }}"
+  run_once: true
+`,
+    "  serial: [1, 2]\n",
+  );
+  expect([code, lines]).toEqual([0, ["a of 3", "b+c of 3"]]);
+});
