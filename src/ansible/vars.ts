@@ -1,8 +1,9 @@
 import { posix } from "node:path";
 import { OMIT, type Vars } from "../core/values/vars.ts";
 import { SELF, type VarLayer } from "../vars/scope.ts";
-import { type Frame, framesOf, type RoleInstance } from "./frame.ts";
+import { type Frame, framesOf, inherited, type RoleInstance } from "./frame.ts";
 import type { HostState } from "./host-state.ts";
+import { CONTROLLER } from "./keywords.ts";
 
 // The vars of a task, in Ansible's order of precedence: a layer for each of its levels, the lowest first.
 
@@ -39,6 +40,7 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
   const frames = frame === undefined ? [] : framesOf(frame);
   const layers = [
     data(play.initial),
+    ...(frame === undefined ? [] : [templates(connectionVars(frame, play))]),
     ...play.roles.map(({ defaults }) => templates(defaults)),
     ...(role === undefined ? [] : defaultsOf(role).map((vars) => templates(vars))),
     templates(play.inventory),
@@ -59,6 +61,33 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
     ...(role === undefined ? [] : [data(roleMagic(role, play.project))]),
   ];
   return layers.filter(({ vars }) => Object.keys(vars).length > 0);
+}
+
+/** The words of each name that a var of connections has. */
+const CONNECTION_NAMES = [
+  ["ansible_host", "ansible_ssh_host"],
+  ["ansible_user", "ansible_ssh_user"],
+  ["ansible_port", "ansible_ssh_port"],
+] as const;
+
+/** The vars that tell a task how its host is reached, for want of the inventory's. Other hosts do not see them. */
+function connectionVars(frame: Frame, { inventory, magic }: PlayVars): Vars {
+  const host = String(magic.inventory_hostname);
+  const given: Record<string, unknown> = {
+    ansible_host: host,
+    ansible_user: inherited(frame, "remote_user"),
+  };
+  const vars: Record<string, unknown> = {
+    ansible_connection: inherited(frame, "connection") ?? (CONTROLLER.has(host) ? "local" : "ssh"),
+    ansible_shell_executable: "/bin/sh",
+    ansible_timeout: 10,
+    ansible_pipelining: false,
+  };
+  for (const [name, other] of CONNECTION_NAMES) {
+    const value = inventory[name] ?? inventory[other] ?? given[name];
+    if (value !== undefined) Object.assign(vars, { [name]: value, [other]: value });
+  }
+  return vars;
 }
 
 function defaultsOf(role: RoleInstance): readonly Vars[] {

@@ -120,6 +120,7 @@ export interface MemoryFacts {
 /** The python3 of the system, for roles that ask; `micro` is not known without running it. */
 export interface PythonFacts {
   readonly executable: string;
+  readonly type: "cpython";
   readonly version: { readonly major: number; readonly minor: number };
 }
 
@@ -140,8 +141,10 @@ export interface Facts {
   readonly userspace_bits: string;
   readonly machine_id?: string;
   readonly distribution: string;
+  /** Of Debian the major version alone, as its os-release has it. */
   readonly distribution_version: string;
   readonly distribution_major_version: string;
+  /** Of Debian the point release. */
   readonly distribution_minor_version?: string;
   /** The code name, such as `bookworm`; `NA` when there is none. */
   readonly distribution_release: string;
@@ -190,6 +193,13 @@ export interface Facts {
   readonly bios_version: string;
   readonly board_name: string;
   readonly board_vendor: string;
+  readonly board_version: string;
+  readonly board_serial: string;
+  readonly board_asset_tag: string;
+  readonly chassis_vendor: string;
+  readonly chassis_version: string;
+  readonly chassis_serial: string;
+  readonly chassis_asset_tag: string;
   readonly form_factor: string;
   readonly user_id: string;
   readonly user_uid: number;
@@ -230,6 +240,10 @@ export interface Facts {
   readonly ssh_host_key_rsa_public?: string;
   readonly ssh_host_key_ecdsa_public?: string;
   readonly ssh_host_key_ed25519_public?: string;
+  /** Such as `ssh-rsa`. */
+  readonly ssh_host_key_rsa_public_keytype?: string;
+  readonly ssh_host_key_ecdsa_public_keytype?: string;
+  readonly ssh_host_key_ed25519_public_keytype?: string;
   readonly python?: PythonFacts;
   readonly python_version?: string;
   /** Facts of `/etc/ansible/facts.d/*.fact` files and of the roles' own `facts`. */

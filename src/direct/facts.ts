@@ -196,7 +196,7 @@ for d in /sys/class/net/*; do
 text "$d/type" "$d/address" "$d/mtu" "$d/operstate" "$d/flags"; list "$d" "$d/brif"
 [ -e "$d/device" ] && { bytes "$d/speed"; lead "$d/device" "$d/device/driver/module"; }
 done
-for f in sys_vendor product_name product_version product_serial product_uuid bios_date bios_vendor bios_version board_name board_vendor chassis_type; do text "/sys/class/dmi/id/$f"; done
+for f in sys_vendor product_name product_version product_serial product_uuid bios_date bios_vendor bios_version board_name board_vendor board_version board_serial board_asset_tag chassis_type chassis_vendor chassis_version chassis_serial chassis_asset_tag; do text "/sys/class/dmi/id/$f"; done
 lead /dev/disk/by-uuid/* /usr/bin/python3
 for p in /etc/ansible/facts.d/*.fact; do if [ -x "$p" ]; then printf '\\n%s program %s\\n' "$n" "$p"; else bytes "$p"; fi; done
 [ -n "$texts" ] && awk -v n="$n" 'FNR == 1 { printf "\\n%s file %s\\n", n, FILENAME } { print }' $texts 2>/dev/null

@@ -1,4 +1,5 @@
 import { lstatSync, statSync } from "node:fs";
+import { posix } from "node:path";
 import type { Node } from "nunjucks/src/nodes.js";
 import type { Frame as FrameType } from "nunjucks/src/runtime.js";
 import nunjucksRuntime from "nunjucks/src/runtime.js";
@@ -117,6 +118,8 @@ export class TemplateEngine {
   readonly runtime: Runtime;
   readonly #options: TemplateOptions;
   #style: Style;
+  /** The file that is being rendered: what it includes may lie beside it. */
+  #outermost: { readonly name: string; readonly looksBesideFirst: boolean } | undefined;
   readonly #globals = new nunjucksRuntime.Frame();
   readonly #compiled = new Map<string, CompiledTemplate>();
   readonly #expressions = new Map<string, Expression>();
@@ -130,8 +133,11 @@ export class TemplateEngine {
     Object.assign(this.#globals.variables, globals());
     this.runtime = createRuntime({
       find: (name) => {
-        const source = this.#readText(name);
-        return source === null ? null : this.#compile(source, name);
+        for (const each of this.#placesOf(name)) {
+          const source = this.#readText(each);
+          if (source !== null) return this.#compile(source, each);
+        }
+        return null;
       },
       createContext: (template, parent, state) => this.#createContext(template, parent, state),
     });
@@ -143,10 +149,33 @@ export class TemplateEngine {
     this.#style = withStyle(before, overrides);
     try {
       const source = this.#readText(name);
-      return source === null ? null : this.renderText(source, name, vars);
+      if (source === null) return null;
+      return this.#within(name, false, () => this.renderText(source, name, vars));
     } finally {
       this.#style = before;
     }
+  }
+
+  /** Render a template that a template looks up by name; `more` are variables over those of its caller. */
+  renderLooked(source: string, name: string, vars: TemplateVars, more: TemplateVars): string {
+    return this.#within(name, true, () => this.renderText(source, name, vars, more));
+  }
+
+  #within<T>(name: string, looksBesideFirst: boolean, render: () => T): T {
+    const before = this.#outermost;
+    this.#outermost = { name, looksBesideFirst };
+    try {
+      return render();
+    } finally {
+      this.#outermost = before;
+    }
+  }
+
+  /** Return where an included template may be: as in Ansible, beside the file rendered, too, however deep the include. */
+  #placesOf(name: string): readonly string[] {
+    if (this.#outermost === undefined || name.startsWith("/")) return [name];
+    const beside = posix.join(posix.dirname(this.#outermost.name), name);
+    return this.#outermost.looksBesideFirst ? [beside, name] : [name, beside];
   }
 
   /** Render a text; `more` are variables over those of its caller. */
@@ -359,7 +388,7 @@ class State implements CallState {
 
   renderTemplate(name: string, more: TemplateVars): string | null {
     const text = this.readText(name, "templates") ?? this.#asked(name);
-    return text === null ? null : this.#engine.renderText(text, name, this.vars, more);
+    return text === null ? null : this.#engine.renderLooked(text, name, this.vars, more);
   }
 
   /** Return the text of a template that only the controller has; null without a controller. */

@@ -83,7 +83,7 @@ describe("a planted Debian guest", () => {
     expect(snapshot(sandbox.root)).toEqual(before);
     expect(facts).toMatchObject({
       distribution: "Debian",
-      distribution_version: "12.5",
+      distribution_version: "12",
       distribution_major_version: "12",
       distribution_minor_version: "5",
       distribution_release: "bookworm",
@@ -300,6 +300,17 @@ describe("other systems", () => {
     });
     expect(facts).toMatchObject({ virtualization_type: "podman", virtualization_role: "guest" });
     expect(facts.virtualization_tech_guest).toEqual(["podman", "kvm", "container"]);
+  });
+
+  test("a container of a kind that Ansible does not know is one all the same", async () => {
+    const files = {
+      "proc/1/environ": "container=systemd-nspawn\0",
+      "run/systemd/container": "systemd-nspawn\n",
+    };
+    expect(await release("ID=debian", files)).toMatchObject({
+      virtualization_type: "container",
+      virtualization_tech_guest: ["container", "systemd-nspawn"],
+    });
   });
 
   test("what is missing is not known, and nothing fails", async () => {

@@ -91,6 +91,12 @@ test("a role whose directory is the playbook's has its vars", async () => {
   expect(await carryOut("roles/itself/play.yml")).toMatchObject({ code: 0 });
 });
 
+test("the vars of connections, and templates beside templates", async () => {
+  const end = await carryOut("places.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+});
+
 const BY_TAG = [
   "applied",
   "block",

@@ -384,7 +384,7 @@ export async function isEnabled(
   if (UnitFileState === "static") return null;
   // Generated from an init script: enabled when a runlevel starts it.
   if (UnitFileState === "generated") return startsInRunlevel(system, Id.replace(/\.service$/, ""));
-  return UnitFileState === "enabled";
+  return UnitFileState === "enabled" || UnitFileState === "enabled-runtime";
 }
 
 /** Tell whether a runlevel has a start link for an init script. */

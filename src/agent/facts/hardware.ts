@@ -95,6 +95,13 @@ type FirmwareFacts = Pick<
   | "bios_version"
   | "board_name"
   | "board_vendor"
+  | "board_version"
+  | "board_serial"
+  | "board_asset_tag"
+  | "chassis_vendor"
+  | "chassis_version"
+  | "chassis_serial"
+  | "chassis_asset_tag"
   | "form_factor"
 >;
 
@@ -124,6 +131,13 @@ export async function gatherFirmware(reader: FactReader): Promise<FirmwareFacts>
     bios_version: await read("bios_version"),
     board_name: await read("board_name"),
     board_vendor: await read("board_vendor"),
+    board_version: await read("board_version"),
+    board_serial: await read("board_serial"),
+    board_asset_tag: await read("board_asset_tag"),
+    chassis_vendor: await read("chassis_vendor"),
+    chassis_version: await read("chassis_version"),
+    chassis_serial: await read("chassis_serial"),
+    chassis_asset_tag: await read("chassis_asset_tag"),
     form_factor: CHASSIS[Number(chassis)] ?? "NA",
   };
 }
@@ -220,7 +234,8 @@ export async function gatherVirtualization(
   const hosts = await findHosted(reader);
   const type = guests[0] ?? hosts[0] ?? "NA";
   const role = guests.length > 0 ? "guest" : hosts.length > 0 ? "host" : "NA";
-  const isContainer = ["docker", "podman", "lxc", "systemd-nspawn"].includes(type);
+  const isContainer =
+    ["docker", "podman", "lxc", "systemd-nspawn"].includes(type) && !guests.includes("container");
   return {
     virtualization_type: type,
     virtualization_role: role,
@@ -236,10 +251,12 @@ async function findContainer(reader: FactReader): Promise<readonly string[]> {
   if ((await reader.exists("/.dockerenv")) || (await reader.exists("/.dockerinit"))) return ["docker"];
   if (await reader.exists("/run/.containerenv")) return ["podman"];
   const environment = (await reader.text("/proc/1/environ"))?.split("\0") ?? [];
-  const named =
-    environment.find((entry) => entry.startsWith("container="))?.slice("container=".length) ||
-    (await reader.text("/run/systemd/container"));
-  return named ? [named] : [];
+  const named = environment.find((entry) => entry.startsWith("container="))?.slice("container=".length);
+  const told = (await reader.text("/run/systemd/container")) ?? "";
+  // The environment of process 1 settles the type: of Ansible's there are two, and "container" stands for all others.
+  const type =
+    named === undefined || named === "" ? [] : [["lxc", "podman"].includes(named) ? named : "container"];
+  return [...new Set([...type, ...(told === "" ? [] : [told])])];
 }
 
 async function findOpenVz(reader: FactReader): Promise<readonly string[]> {

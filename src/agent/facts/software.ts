@@ -100,12 +100,10 @@ export async function gatherDistribution(reader: FactReader): Promise<Distributi
     name.split(" ")[0] ?? name,
     like.map((word) => FAMILIES[word]).find((found) => found !== undefined) ?? name.split(" ")[0] ?? name,
   ];
-  // Debian's os-release has only the major version; the point release is in a file of its own.
-  const version =
-    distribution === "Debian" && /^\d+\.\d+/.test(debianVersion ?? "")
-      ? debianVersion!
-      : versionId || (family === "Archlinux" ? "rolling" : "NA");
-  const [major = version, minor] = version.split(".");
+  const version = versionId || (family === "Archlinux" ? "rolling" : "NA");
+  // Debian's os-release has the major version alone; Ansible takes the point release from a file, as the minor version.
+  const pointRelease = distribution === "Debian" ? /^\d+\.(\d+)/.exec(debianVersion ?? "")?.[1] : undefined;
+  const [major = version, minor = pointRelease] = version.split(".");
   return {
     distribution,
     distribution_version: version,
@@ -219,18 +217,20 @@ export async function gatherCommandLine(reader: FactReader): Promise<Facts["cmdl
 export async function gatherHostKeys(
   reader: FactReader,
 ): Promise<
-  Pick<Facts, "ssh_host_key_rsa_public" | "ssh_host_key_ecdsa_public" | "ssh_host_key_ed25519_public">
+  Pick<
+    Facts,
+    | `ssh_host_key_${"rsa" | "ecdsa" | "ed25519"}_public`
+    | `ssh_host_key_${"rsa" | "ecdsa" | "ed25519"}_public_keytype`
+  >
 > {
-  const [rsa, ecdsa, ed25519] = await Promise.all(
-    ["rsa", "ecdsa", "ed25519"].map(
-      async (kind) => (await reader.text(`/etc/ssh/ssh_host_${kind}_key.pub`))?.split(/\s+/)[1],
-    ),
-  );
-  return {
-    ...(rsa === undefined ? {} : { ssh_host_key_rsa_public: rsa }),
-    ...(ecdsa === undefined ? {} : { ssh_host_key_ecdsa_public: ecdsa }),
-    ...(ed25519 === undefined ? {} : { ssh_host_key_ed25519_public: ed25519 }),
-  };
+  const found: Record<string, string> = {};
+  for (const kind of ["rsa", "ecdsa", "ed25519"]) {
+    const [type, key] = (await reader.text(`/etc/ssh/ssh_host_${kind}_key.pub`))?.split(/\s+/) ?? [];
+    if (type === undefined || key === undefined) continue;
+    found[`ssh_host_key_${kind}_public`] = key;
+    found[`ssh_host_key_${kind}_public_keytype`] = type;
+  }
+  return found;
 }
 
 /** The system's python3 by the name its link points to; nothing when there is none. */
@@ -239,7 +239,7 @@ export async function gatherPython(reader: FactReader): Promise<Pick<Facts, "pyt
   if (match === null) return {};
   const [major, minor] = [Number(match[1]), Number(match[2])];
   return {
-    python: { executable: "/usr/bin/python3", version: { major, minor } },
+    python: { executable: "/usr/bin/python3", type: "cpython", version: { major, minor } },
     python_version: `${major}.${minor}`,
   };
 }

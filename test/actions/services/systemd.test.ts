@@ -128,7 +128,7 @@ describe("isEnabled", () => {
   it.each([
     ["enabled", true],
     ["disabled", false],
-    ["enabled-runtime", false],
+    ["enabled-runtime", true],
     ["indirect", false],
     ["alias", false],
     ["static", null],
