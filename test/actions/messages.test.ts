@@ -66,7 +66,7 @@ describe("debug", () => {
   });
 
   test("takes msg or var", () => {
-    expect(() => debug({ msg: "x", var: "y" })).toThrow("give either msg or var, not both");
+    expect(() => debug({ msg: "x", var: "y" })).toThrow("'msg' and 'var' are incompatible options");
     // @ts-expect-error: a misspelt parameter
     expect(() => debug({ mgs: "x" })).toThrow(/unknown parameter "mgs"; did you mean "msg"\?/);
   });
@@ -126,10 +126,10 @@ describe("wrong parameters", () => {
       "unarchive: parameters are mutually exclusive: include|exclude",
     );
     expect(() => apt({ name: "a", deb: "/x.deb" })).toThrow(
-      'apt: give only one of "name", "deb" and "upgrade"',
+      "apt: parameters are mutually exclusive: deb|package|upgrade",
     );
     expect(() => apt({ name: "a", upgrade: "dist" })).toThrow(
-      'apt: give only one of "name", "deb" and "upgrade"',
+      "apt: parameters are mutually exclusive: deb|package|upgrade",
     );
   });
 });

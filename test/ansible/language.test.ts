@@ -39,6 +39,12 @@ async function carryOut(playbook: string, ...args: readonly string[]): Promise<C
   return { ...end, scratch: made };
 }
 
+test("wrong arguments are named in the words that playbooks look for", async () => {
+  const end = await carryOut("arguments.yml");
+  expect(end.stdout + end.stderr).toContain("All assertions passed");
+  expect(end.code).toBe(0);
+}, 60_000);
+
 test("blocks, loops, results, rules, lookups and background tasks", async () => {
   const end = await carryOut("control.yml", "-v");
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);

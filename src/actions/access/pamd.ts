@@ -3,6 +3,7 @@ import { type ActionContext, type Change, unchanged } from "../../core/action.ts
 import { VolleyError } from "../../core/errors.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { defineAction } from "../define.ts";
+import { requiredIf } from "../shared/combinations.ts";
 import { backup, describe, oneOf } from "../shared/params.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 
@@ -49,17 +50,8 @@ const params = v.pipe(
     ),
     backup,
   }),
-  v.check(
-    ({ state, new_type, new_control, new_module_path }) =>
-      (state !== "before" && state !== "after") ||
-      (new_type !== undefined && new_control !== undefined && new_module_path !== undefined),
-    "new_type, new_control and new_module_path are required for the states before and after",
-  ),
-  v.check(
-    ({ state, module_arguments }) =>
-      (state !== "args_absent" && state !== "args_present") || module_arguments !== undefined,
-    "module_arguments is required for the states args_absent and args_present",
-  ),
+  requiredIf("state", ["before", "after"], "new_type", "new_control", "new_module_path"),
+  requiredIf("state", ["args_absent", "args_present"], "module_arguments"),
 );
 
 type PamParams = v.InferOutput<typeof params>;

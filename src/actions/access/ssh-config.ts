@@ -6,6 +6,7 @@ import type { ReadSystem } from "../../core/system.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { findAccount } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { oneOf, optionalText, text } from "../shared/params.ts";
 import { expandPath, followLinks } from "../shared/paths.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
@@ -68,14 +69,8 @@ const params = v.pipe(
       ),
     ),
   }),
-  v.check(
-    ({ user, ssh_config_file }) => user === undefined || ssh_config_file === undefined,
-    'give "user" or "ssh_config_file", not both',
-  ),
-  v.check(
-    ({ proxycommand, proxyjump }) => proxycommand === undefined || proxyjump === undefined,
-    'give "proxycommand" or "proxyjump", not both',
-  ),
+  exclusive("user", "ssh_config_file"),
+  exclusive("proxycommand", "proxyjump"),
 );
 
 type Params = v.InferOutput<typeof params>;

@@ -4,6 +4,7 @@ import type { Change } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { flag, oneOf, optionalText, text, textList } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
@@ -39,7 +40,7 @@ const params = v.pipe(
       "Check the rule with visudo: never, where the host has it, or always.",
     ),
   }),
-  v.check(({ user, group }) => user === undefined || group === undefined, 'give "user" or "group", not both'),
+  exclusive("user", "group"),
   v.check(
     ({ state, user, group }) => state === "absent" || (user ?? group) !== undefined,
     'parameter "user" or "group" is required: who the rule is for',

@@ -99,9 +99,10 @@ export const userParams = v.pipe(
     role: optionalText("Accepted and ignored on Linux."),
     authorization: optionalText("Accepted and ignored on Linux."),
   }),
+  v.check(({ name, user }) => name !== undefined || user !== undefined, "missing required arguments: name"),
   v.check(
-    ({ name, user }) => (name === undefined) !== (user === undefined),
-    "name is required, and user is the same; give one of them",
+    ({ name, user }) => name === undefined || user === undefined,
+    "name and user are the same; give one of them",
   ),
   v.transform(({ name, user, create_home, createhome, ...rest }) => ({
     ...rest,

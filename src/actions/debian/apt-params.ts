@@ -107,7 +107,7 @@ export const params = v.pipe(
     ({ name, pkg, package: packageName, deb, upgrade }) =>
       [(name ?? pkg ?? packageName) !== undefined, deb !== undefined, upgrade !== "no"].filter(Boolean)
         .length < 2,
-    'give only one of "name", "deb" and "upgrade"',
+    "parameters are mutually exclusive: deb|package|upgrade",
   ),
   v.check(
     ({ state, name, pkg, package: packageName }) =>

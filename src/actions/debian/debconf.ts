@@ -3,6 +3,7 @@ import { type ActionContext, type Applied, type Change, unchanged } from "../../
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { requiredTogether } from "../shared/combinations.ts";
 import { flag, nameText, optionalText } from "../shared/params.ts";
 import { failureText, runTool } from "../shared/run-tool.ts";
 import { APT_ENVIRONMENT } from "./apt-get.ts";
@@ -41,11 +42,7 @@ const params = v.pipe(
     ),
     unseen: flag("Leave it open whether the question was asked."),
   }),
-  v.check(
-    ({ question, vtype, value }) =>
-      new Set([question, vtype, value].map((given) => given === undefined)).size === 1,
-    "parameters are required together: question, vtype, value",
-  ),
+  requiredTogether("question", "vtype", "value"),
 );
 
 type Answers = Readonly<Record<string, string>>;

@@ -1,6 +1,9 @@
 import * as v from "valibot";
 import { unchanged } from "../../core/action.ts";
+import { pythonRegex } from "../../core/values/python-regex.ts";
+import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { backup, fileAttributes, filePath, flag, oneOf, optionalText, validate } from "../shared/params.ts";
 import { expandPath } from "../shared/paths.ts";
 import {
@@ -41,10 +44,10 @@ const params = v.pipe(
     ),
     state: oneOf(["present", "absent"], "present", "Insert or remove the block."),
     insertafter: optionalText(
-      "Insert a new block after the last line that this Python regular expression matches, or at `EOF`.",
+      "Insert a new block after the last line that this Python regular expression matches, or at `EOF`. An expression that begins with `(?m)` is matched against the whole text, and its first match counts.",
     ),
     insertbefore: optionalText(
-      "Insert a new block before the last line that this expression matches, or at `BOF`.",
+      "Insert a new block before the last line that this expression matches, or at `BOF`; with `(?m)` as for `insertafter`.",
     ),
     create: flag("Make the file and its directories when missing."),
     append_newline: flag("Keep an empty line after the block, unless it ends the file."),
@@ -54,10 +57,7 @@ const params = v.pipe(
     validate,
     encoding,
   }),
-  v.check(
-    ({ insertafter, insertbefore }) => insertafter === undefined || insertbefore === undefined,
-    'give only one of "insertafter" and "insertbefore"',
-  ),
+  exclusive("insertbefore", "insertafter"),
 );
 
 type Params = v.InferOutput<typeof params>;
@@ -110,6 +110,25 @@ function markers({
   return [marker.replaceAll("{mark}", marker_begin), marker.replaceAll("{mark}", marker_end)];
 }
 
+/** A pattern that sets the flag of several lines, `(?m)`, and so is looked for in the whole text. */
+const MULTILINE = /^\(\?[aiLsux]*m[aiLmsux]*\)/;
+
+/** Return the index of the line for a new block beside the first match in the whole text; undefined for other patterns, and without a match. */
+async function multilineIndex(
+  text: string,
+  { insertafter, insertbefore }: Pick<Params, "insertafter" | "insertbefore">,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const pattern = insertbefore ?? insertafter;
+  if (pattern === undefined || !MULTILINE.test(pattern)) return undefined;
+  const [match] = (await findMatches(pythonRegex(pattern), [text], signal))[0]!;
+  if (match === undefined) return undefined;
+  const linesBefore = (end: number): number => text.slice(0, end).split("\n").length - 1;
+  return insertbefore === undefined
+    ? linesBefore(match.index + match[0].length) + 1
+    : linesBefore(match.index);
+}
+
 interface BlockEdit {
   readonly given: Params;
   /** True where the block is to go. */
@@ -134,7 +153,7 @@ async function putBlock({ given, removes, isNew, text, signal }: BlockEdit): Pro
     place = Math.min(first, last);
     lines.splice(place, Math.abs(last - first) + 1);
   } else {
-    place = await insertionIndex(lines, given, signal);
+    place = (await multilineIndex(text, given, signal)) ?? (await insertionIndex(lines, given, signal));
     if (place > 0 && !lines[place - 1]!.endsWith("\n")) lines[place - 1] += "\n";
   }
   const spaced = [...block];

@@ -35,6 +35,8 @@ interface EditParams extends FileAttributes {
   readonly follow?: boolean;
   readonly backup: boolean;
   readonly validate?: string | undefined;
+  /** Ansible's word for a path that does not exist. Default: `Path`. */
+  readonly pathWord?: "Destination";
 }
 
 /** The outcome of an edit. */
@@ -87,7 +89,7 @@ export async function inspectEdit(
   }
   const current = stat === null ? null : await system.readIfExists(path);
   if (current === null && params.create !== true) {
-    const message = `Path ${path} does not exist !`;
+    const message = `${params.pathWord ?? "Path"} ${path} does not exist !`;
     if (!context.check) throw new ActionFailure("ACTION_FAILED", message, { rc: NO_FILE });
     return { ...NOTHING, path, diff: { path }, unknown: `there is no ${path} yet` };
   }

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { type Applied, unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { describeFile, type FileDescription } from "../shared/describe-file.ts";
 import { backup, describe, fileAttributes, filePath, flag, oneOf, optionalText } from "../shared/params.ts";
 import { expandPath } from "../shared/paths.ts";
@@ -61,10 +62,7 @@ const params = v.pipe(
     ...fileAttributes,
     backup,
   }),
-  v.check(
-    ({ value, values }) => value === undefined || values === undefined,
-    'give only one of "value" and "values"',
-  ),
+  exclusive("value", "values"),
   v.check(
     ({ state, option, value, values = [], allow_no_value }) =>
       state === "absent" ||

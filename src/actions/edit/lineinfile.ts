@@ -3,6 +3,7 @@ import { unchanged } from "../../core/action.ts";
 import { expandPythonTemplate, pythonRegex } from "../../core/values/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { backup, fileAttributes, filePath, flag, oneOf, validate } from "../shared/params.ts";
 import { expandPath } from "../shared/paths.ts";
 import {
@@ -43,23 +44,20 @@ const params = v.pipe(
     validate,
     encoding,
   }),
+  exclusive("regexp", "search_string"),
+  exclusive("insertbefore", "insertafter"),
   v.check(
-    ({ regexp, search_string }) => regexp === undefined || search_string === undefined,
-    'give only one of "regexp" and "search_string"',
+    ({ backrefs, regexp }) => !backrefs || regexp !== undefined,
+    "regexp is required with backrefs=true",
   ),
-  v.check(
-    ({ insertafter, insertbefore }) => insertafter === undefined || insertbefore === undefined,
-    'give only one of "insertafter" and "insertbefore"',
-  ),
-  v.check(({ backrefs, regexp }) => !backrefs || regexp !== undefined, '"backrefs" needs "regexp"'),
   v.check(
     ({ state, line }) => state === "absent" || line !== undefined,
-    "line is required with state: present",
+    "line is required with state=present",
   ),
   v.check(
     ({ state, line, regexp, search_string }) =>
       state === "present" || (line ?? regexp ?? search_string) !== undefined,
-    'to remove lines, give "line", "regexp" or "search_string"',
+    "one of line, search_string, or regexp is required with state=absent",
   ),
 );
 
@@ -93,7 +91,7 @@ Ansible, a line that ended with CR LF still does.`,
     if (given.state === "absent" && (await system.stat(path)) === null) {
       return unchanged({ msg: "file not present" }, `there is no ${path}`);
     }
-    return inspectEdit(given, system, context, (text) => {
+    return inspectEdit({ ...given, pathWord: "Destination" }, system, context, (text) => {
       const edit: Edit = { given, text, signal: context.signal };
       return given.state === "absent" ? removeLines(edit) : putLine(edit);
     });

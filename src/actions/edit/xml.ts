@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { type Applied, type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { defineAction } from "../define.ts";
+import { exclusive, requiredBy } from "../shared/combinations.ts";
 import { backup, fileAttributes, flag, oneOf, optionalText } from "../shared/params.ts";
 import { followLinks } from "../shared/paths.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
@@ -95,15 +96,8 @@ const params = v.pipe(
       xpath !== undefined || count || pretty_print || print_match,
     'give "xpath", or "pretty_print"',
   ),
-  v.check(
-    ({ attribute, value }) => attribute === undefined || value !== undefined,
-    '"attribute" needs "value"',
-  ),
-  v.check(
-    ({ value, add_children, set_children }) =>
-      [value, add_children, set_children].filter((each) => each !== undefined).length < 2,
-    'give only one of "value", "add_children" and "set_children"',
-  ),
+  requiredBy("attribute", "value"),
+  exclusive("value", "add_children", "set_children"),
   v.check(
     ({ insertbefore, insertafter, add_children }) =>
       !(insertbefore && insertafter) && (!(insertbefore || insertafter) || add_children !== undefined),

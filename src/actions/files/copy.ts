@@ -79,9 +79,10 @@ const params = v.pipe(
     decrypt: flag("Accepted and ignored: files reach the host as they are in the role.", true),
   }),
   v.check(
-    ({ src, content }) => (src === undefined) !== (content === undefined),
-    "src (or content) is required, and not both",
+    ({ src, content }) => src === undefined || content === undefined,
+    "src and content are mutually exclusive",
   ),
+  v.check(({ src, content }) => src !== undefined || content !== undefined, "src (or content) is required"),
 );
 
 type Params = v.InferOutput<typeof params>;

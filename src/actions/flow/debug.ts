@@ -30,7 +30,7 @@ It never changes anything. Text longer than one line is shown as output. \`debug
     }),
     v.check(
       (params) => params.msg === undefined || params.var === undefined,
-      "give either msg or var, not both",
+      "'msg' and 'var' are incompatible options",
     ),
   ),
   examples: [{ msg: "reached the end" }, { var: "ansible_default_ipv4.address" }],

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { type Applied, type Change, type Unchanged, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { describe, flag } from "../shared/params.ts";
 
 /** The result of a pause, under Ansible's names. */
@@ -43,10 +44,7 @@ To wait for an event, use \`wait_for\`, or \`until\` of any task.`,
       prompt: v.optional(describe(v.string(), "A text to show.")),
       echo: flag("Accepted and ignored: nothing is typed.", true),
     }),
-    v.check(
-      ({ seconds, minutes }) => seconds === undefined || minutes === undefined,
-      "give either seconds or minutes",
-    ),
+    exclusive("minutes", "seconds"),
   ),
   examples: [{ seconds: 10 }, { minutes: 5 }],
   title: ({ seconds, minutes, prompt = "" }) =>

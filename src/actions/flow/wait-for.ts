@@ -77,11 +77,17 @@ const params = v.pipe(
       CONNECTION_NAMES,
     ),
   }),
-  v.check(({ port, path }) => port === undefined || path === undefined, "give either port or path"),
-  v.check(({ path, state }) => path === undefined || state !== "drained", "state drained needs a port"),
+  v.check(
+    ({ port, path }) => port === undefined || path === undefined,
+    "port and path parameter can not both be passed to wait_for",
+  ),
+  v.check(
+    ({ path, state }) => path === undefined || state !== "drained",
+    "state=drained should only be used for checking a port in the wait_for module",
+  ),
   v.check(
     ({ path, state }) => path === undefined || state !== "stopped",
-    "state stopped is for a port; for a path it is absent",
+    "state=stopped should only be used for checking a port in the wait_for module: for a path it is absent",
   ),
   v.check(
     ({ port, path, state }) => port !== undefined || path !== undefined || state === "started",
@@ -89,7 +95,7 @@ const params = v.pipe(
   ),
   v.check(
     ({ exclude_hosts, state }) => exclude_hosts === undefined || state === "drained",
-    "exclude_hosts needs state drained",
+    "exclude_hosts should only be with state=drained",
   ),
 );
 

@@ -11,6 +11,7 @@ import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { commandLine, quote } from "../../core/unix/shell.ts";
 import { defineAction } from "../define.ts";
+import { requiredIf } from "../shared/combinations.ts";
 import { orUnknown, reader, secretInput, writer } from "../shared/database-client.ts";
 import { describe, flag, oneOf, optionalText, textList } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
@@ -66,10 +67,7 @@ const params = v.pipe(
     sql_log_bin: flag("Write to the binary log.", true),
     ...mysqlLogin,
   }),
-  v.check(
-    ({ state, target }) => target !== undefined || (state !== "dump" && state !== "import"),
-    "with state dump or import target is required",
-  ),
+  requiredIf("state", ["dump", "import"], "target"),
   v.check(
     ({ name, state }) => !name.includes("all") || state === "dump" || state === "import",
     "name is not allowed to be 'all' unless state equals import, or dump",

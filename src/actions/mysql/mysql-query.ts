@@ -2,6 +2,7 @@ import * as v from "valibot";
 import type { ActionContext, Applied, Change } from "../../core/action.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { writer } from "../shared/database-client.ts";
 import { describe, flag, optionalText } from "../shared/params.ts";
 import { fillArguments, statements } from "../shared/query-arguments.ts";
@@ -16,10 +17,7 @@ const params = v.pipe(
     single_transaction: flag("Run all statements in one transaction."),
     ...mysqlLogin,
   }),
-  v.check(
-    ({ positional_args, named_args }) => positional_args === undefined || named_args === undefined,
-    "give either positional_args or named_args",
-  ),
+  exclusive("positional_args", "named_args"),
 );
 type Params = v.InferOutput<typeof params>;
 

@@ -4,6 +4,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { orUnknown, reader, writer } from "../shared/database-client.ts";
 import { describe, flag, oneOf, optionalText } from "../shared/params.ts";
 import {
@@ -98,12 +99,9 @@ const params = v.pipe(
   }),
   v.check(
     ({ append_privs, subtract_privs }) => !append_privs || !subtract_privs,
-    "give either append_privs or subtract_privs",
+    "parameters are mutually exclusive: append_privs|subtract_privs",
   ),
-  v.check(
-    ({ password, plugin }) => password === undefined || plugin === undefined,
-    "give either password or plugin",
-  ),
+  exclusive("password", "plugin"),
   v.check(
     ({ password, encrypted }) =>
       !encrypted || password === undefined || password === "" || isNativeHash(password),

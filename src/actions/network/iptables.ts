@@ -10,6 +10,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { commandLine } from "../../core/unix/shell.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { describe, flag, oneOf, optionalText, textList } from "../shared/params.ts";
 import { failureText, runTool } from "../shared/run-tool.ts";
 
@@ -106,11 +107,7 @@ const params = v.pipe(
     numeric: flag("List rules without looking names up: always so."),
   }),
   v.check(({ flush, chain }) => flush || chain !== undefined, "chain is required, unless flush is set"),
-  v.check(
-    ({ set_dscp_mark, set_dscp_mark_class }) =>
-      set_dscp_mark === undefined || set_dscp_mark_class === undefined,
-    "give either set_dscp_mark or set_dscp_mark_class",
-  ),
+  exclusive("set_dscp_mark", "set_dscp_mark_class"),
   v.check(
     ({ match_set, match_set_flags }) => (match_set === undefined) === (match_set_flags === undefined),
     "give match_set and match_set_flags together",

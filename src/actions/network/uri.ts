@@ -13,6 +13,7 @@ import type { ReadSystem, System } from "../../core/system.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { mapLeaves, parseJson } from "../../core/values/value.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { describeFile } from "../shared/describe-file.ts";
 import {
   attributeAliases,
@@ -82,7 +83,7 @@ const params = v.pipe(
     ...webParams,
     ...fileAttributes,
   }),
-  v.check(({ body, src }) => body === undefined || src === undefined, "give either body or src"),
+  exclusive("body", "src"),
 );
 type Params = v.InferOutput<typeof params>;
 

@@ -10,6 +10,7 @@ import {
 import { VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { exclusive, oneRequired } from "../shared/combinations.ts";
 import { flag, oneOf, optionalText } from "../shared/params.ts";
 import { expandPath } from "../shared/paths.ts";
 import { commandWords, failureText } from "../shared/run-tool.ts";
@@ -61,18 +62,9 @@ const params = v.pipe(
     ),
     break_system_packages: flag("Let pip change a Python that the system's package manager looks after."),
   }),
-  v.check(
-    ({ name, requirements }) => name !== undefined || requirements !== undefined,
-    "one of the following is required: name, requirements",
-  ),
-  v.check(
-    ({ name, requirements }) => name === undefined || requirements === undefined,
-    "parameters are mutually exclusive: name|requirements",
-  ),
-  v.check(
-    ({ executable, virtualenv }) => executable === undefined || virtualenv === undefined,
-    "parameters are mutually exclusive: executable|virtualenv",
-  ),
+  oneRequired("name", "requirements"),
+  exclusive("name", "requirements"),
+  exclusive("executable", "virtualenv"),
   v.check(
     ({ version, state }) => !version || state !== "latest",
     'version is incompatible with state "latest"',

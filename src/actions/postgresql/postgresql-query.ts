@@ -3,6 +3,7 @@ import { type ActionContext, type Applied, type Change, unchanged } from "../../
 import { isVolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { orUnknown, reader, writer } from "../shared/database-client.ts";
 import { describe, flag, optionalText, textList } from "../shared/params.ts";
 import { fillArguments, statements } from "../shared/query-arguments.ts";
@@ -27,10 +28,7 @@ const params = v.pipe(
     db: v.optional(describe(v.string(), "Database to log in to."), ""),
     ...postgresLogin,
   }),
-  v.check(
-    ({ positional_args, named_args }) => positional_args === undefined || named_args === undefined,
-    "give either positional_args or named_args",
-  ),
+  exclusive("positional_args", "named_args"),
 );
 type Params = v.InferOutput<typeof params>;
 

@@ -9,6 +9,7 @@ import {
 } from "../../core/action.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { exclusive } from "../shared/combinations.ts";
 import { flag, optionalText } from "../shared/params.ts";
 import {
   DNF_ENVIRONMENT,
@@ -104,10 +105,7 @@ export const dnfParams = v.pipe(
       !autoremove || state === undefined || state === "absent" || state === "removed" || state === "latest",
     'autoremove goes with state "absent" or "latest", or without a state',
   ),
-  v.check(
-    ({ list, name }) => list === undefined || name === undefined,
-    "parameters are mutually exclusive: list|name",
-  ),
+  exclusive("list", "name"),
 );
 
 /** The validated parameters of dnf and yum. */

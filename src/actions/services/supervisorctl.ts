@@ -9,6 +9,7 @@ import {
 import { VolleyError } from "../../core/errors.ts";
 import type { ProcessResult, ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { requiredIf } from "../shared/combinations.ts";
 import { flag, nameText, optionalText } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
 
@@ -37,10 +38,7 @@ const params = v.pipe(
     password: optionalText("Password for supervisord."),
     supervisorctl_path: optionalText("The path of supervisorctl."),
   }),
-  v.check(
-    ({ state, signal }) => state !== "signalled" || signal !== undefined,
-    "signal is required with state signalled",
-  ),
+  requiredIf("state", ["signalled"], "signal"),
 );
 
 type SupervisorParams = v.InferOutput<typeof params>;

@@ -40,13 +40,12 @@ const params = v.pipe(
     "name, unit and service are the same; give one of them",
   ),
   v.check(
-    ({ name, unit, service, state, enabled, masked, daemon_reload, daemon_reexec }) =>
-      (name ?? unit ?? service) !== undefined ||
-      (state === undefined &&
-        enabled === undefined &&
-        masked === undefined &&
-        (daemon_reload || daemon_reexec)),
-    "give name, also for state, enabled or masked; or daemon_reload or daemon_reexec alone",
+    (given) => givenName(given) !== undefined || needsName(given) === undefined,
+    ({ input }) => `missing parameter(s) required by '${needsName(input)}': name`,
+  ),
+  v.check(
+    (given) => givenName(given) !== undefined || given.daemon_reload || given.daemon_reexec,
+    "give name; or daemon_reload or daemon_reexec alone",
   ),
   v.check(
     ({ scope, state }) => scope !== "global" || state === undefined,
@@ -54,10 +53,27 @@ const params = v.pipe(
   ),
 );
 
+interface Named {
+  readonly name?: string | undefined;
+  readonly unit?: string | undefined;
+  readonly service?: string | undefined;
+}
+
+function givenName({ name, unit, service }: Named): string | undefined {
+  return name ?? unit ?? service;
+}
+
+/** Return the parameter that says something of a unit, if any. */
+function needsName(
+  given: Readonly<Partial<Record<"state" | "enabled" | "masked", unknown>>>,
+): string | undefined {
+  return (["state", "enabled", "masked"] as const).find((name) => given[name] !== undefined);
+}
+
 function requestOf(given: v.InferOutput<typeof params>): UnitRequest {
-  const { name, unit, service, state, enabled, masked, scope, force } = given;
+  const { state, enabled, masked, scope, force } = given;
   return {
-    name: name ?? unit ?? service,
+    name: givenName(given),
     state,
     enabled,
     masked,

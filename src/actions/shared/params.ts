@@ -112,7 +112,7 @@ export const backup = flag("Keep a copy of the replaced file beside it; `backup_
 export const validate = v.optional(
   v.pipe(
     v.string(),
-    v.includes("%s", "must contain %s, which stands for the file to check"),
+    v.includes("%s", "must contain %s"),
     v.description(
       "A command that must accept the new content before it replaces the file, with `%s` for a temporary file with that content: `visudo -cf %s`. It runs without a shell, and not in check mode.",
     ),

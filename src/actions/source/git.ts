@@ -12,6 +12,7 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { requiredBy } from "../shared/combinations.ts";
 import { describe, flag, optionalText, text, textList } from "../shared/params.ts";
 import { missingDirectories, parentOf } from "../shared/paths.ts";
 import { failureText } from "../shared/run-tool.ts";
@@ -95,15 +96,12 @@ const params = v.pipe(
   }),
   v.check(
     ({ dest, clone }) => dest !== undefined || !clone,
-    "the destination directory must be specified unless clone=no: give dest",
+    "the destination directory must be specified unless clone=no",
   ),
-  v.check(
-    ({ archive, archive_prefix }) => archive !== undefined || archive_prefix === undefined,
-    "archive_prefix needs archive",
-  ),
+  requiredBy("archive_prefix", "archive"),
   v.check(
     ({ bare, separate_git_dir }) => !bare || separate_git_dir === undefined,
-    "give either bare or separate_git_dir",
+    "parameters are mutually exclusive: separate_git_dir|bare",
   ),
 );
 type Given = v.InferOutput<typeof params>;

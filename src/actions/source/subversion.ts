@@ -41,7 +41,7 @@ const params = v.pipe(
   }),
   v.check(
     (given) => given.dest !== undefined || (!given.checkout && !given.update && !given.export),
-    "the destination directory must be specified unless checkout=no, update=no, and export=no: give dest",
+    "the destination directory must be specified unless checkout=no, update=no, and export=no",
   ),
 );
 type Params = v.InferOutput<typeof params>;

@@ -3,6 +3,7 @@ import { type ActionContext, type Change, type Unchanged, unchanged } from "../.
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { requiredIf } from "../shared/combinations.ts";
 import { describe, flag, oneOf } from "../shared/params.ts";
 import { commandWords, runTool } from "../shared/run-tool.ts";
 import {
@@ -37,10 +38,7 @@ const params = v.pipe(
       ),
     ),
   }),
-  v.check(
-    ({ state, fstype }) => state === "absent" || fstype !== undefined,
-    "fstype is required to make a file system",
-  ),
+  requiredIf("state", ["present"], "fstype"),
   v.check(({ resizefs, uuid }) => !resizefs || uuid === undefined, "give resizefs or uuid, not both"),
 );
 

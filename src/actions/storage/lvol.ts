@@ -3,6 +3,7 @@ import { type ActionContext, type Change, type Unchanged, unchanged } from "../.
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { oneRequired } from "../shared/combinations.ts";
 import { describe, flag, nameText, oneOf } from "../shared/params.ts";
 import { commandWords, runTool } from "../shared/run-tool.ts";
 import { type LogicalVolume, readGroup, readLogical, type VolumeGroup } from "./lvm.ts";
@@ -36,7 +37,7 @@ const params = v.pipe(
     pvs: v.optional(describe(v.array(v.string()), "The physical volumes to use.")),
     resizefs: flag("Resize the file system with it."),
   }),
-  v.check(({ lv, thinpool }) => lv !== undefined || thinpool !== undefined, "give lv, thinpool or both"),
+  oneRequired("lv", "thinpool"),
   v.check(
     ({ lv, snapshot }) => snapshot === undefined || lv !== undefined,
     "a snapshot needs lv, its origin",

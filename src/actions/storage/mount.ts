@@ -6,6 +6,7 @@ import type { Diff } from "../../core/result.ts";
 import type { ProcessResult, ReadSystem, System } from "../../core/system.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { defineAction } from "../define.ts";
+import { requiredIf } from "../shared/combinations.ts";
 import { describe, flag, optionalText } from "../shared/params.ts";
 import { missingDirectories } from "../shared/paths.ts";
 import { failureText } from "../shared/run-tool.ts";
@@ -53,10 +54,7 @@ const params = v.pipe(
     boot: flag("Mount it at boot; else the option `noauto` is added.", true),
     backup: flag("Keep a copy of the old fstab."),
   }),
-  v.check(
-    ({ state, src, fstype }) => !WITH_SOURCE.includes(state) || (src !== undefined && fstype !== undefined),
-    "src and fstype are required for the states mounted, present and ephemeral",
-  ),
+  requiredIf("state", WITH_SOURCE, "src", "fstype"),
   v.check(
     ({ path, state }) => path.startsWith("/") || IN_FSTAB.includes(state),
     "swap space is not mounted: use state present, absent or absent_from_fstab",

@@ -4,6 +4,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { requiredIf } from "../shared/combinations.ts";
 import { describe, flag, oneOf } from "../shared/params.ts";
 import { failureText, runTool } from "../shared/run-tool.ts";
 
@@ -77,10 +78,7 @@ const params = v.pipe(
     ),
     unit: oneOf(UNITS, "KiB", "The unit of the sizes that are returned."),
   }),
-  v.check(
-    ({ state, number }) => state === "info" || number !== undefined,
-    "number is required for the states present and absent",
-  ),
+  requiredIf("state", ["present", "absent"], "number"),
 );
 
 type PartedParams = v.InferOutput<typeof params>;

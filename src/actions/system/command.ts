@@ -73,9 +73,10 @@ const params = v.pipe(
     executable: optionalText("Accepted and ignored: `shell` has a shell."),
     ...commandParams,
   }),
+  v.check(({ cmd, argv }) => cmd !== undefined || argv !== undefined, "no command given"),
   v.check(
-    ({ cmd, argv }) => (cmd === undefined) !== (argv === undefined),
-    "no command given: give either cmd or argv",
+    ({ cmd, argv }) => cmd === undefined || argv === undefined,
+    "only command or argv can be given, not both",
   ),
 );
 

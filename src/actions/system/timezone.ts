@@ -5,6 +5,7 @@ import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { runsSystemd } from "../services/unit.ts";
+import { oneRequired } from "../shared/combinations.ts";
 import { runTool } from "../shared/run-tool.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 
@@ -21,7 +22,7 @@ const params = v.pipe(
       v.pipe(v.picklist(["local", "UTC"]), v.description("The time that the hardware clock shows.")),
     ),
   }),
-  v.check(({ name, hwclock }) => name !== undefined || hwclock !== undefined, "give name, hwclock or both"),
+  oneRequired("name", "hwclock"),
 );
 
 const ZONES = "/usr/share/zoneinfo";

@@ -117,7 +117,18 @@ function setStats({ args }: RenderedCall): ModuleEnd {
 
 function ping({ args }: RenderedCall): ModuleEnd {
   const { data = "pong" } = args;
-  if (data === "crash") throw new VolleyError("ACTION_FAILED", "boom");
+  // This is how playbooks try what comes of a module that crashes.
+  if (data === "crash")
+    return {
+      register: {
+        changed: false,
+        failed: true,
+        msg: "MODULE FAILURE\nSee stdout/stderr for the exact error",
+        rc: 1,
+        module_stdout: "",
+        module_stderr: "Exception: boom\n",
+      },
+    };
   return unchangedWith({ ping: textOf(data) });
 }
 
@@ -151,11 +162,34 @@ export const PLAY_MODULES: Readonly<Record<string, PlayModule>> = {
   service,
 };
 
+/** The options of modules that refuse all others. */
+const OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  assert: ["fail_msg", "msg", "quiet", "success_msg", "that"],
+  debug: ["msg", "var", "verbosity"],
+  fail: ["msg"],
+  group_by: ["key", "parents"],
+  ping: ["data"],
+  set_stats: ["aggregate", "data", "per_host"],
+  setup: ["fact_path", "filter", "gather_subset", "gather_timeout"],
+};
+
+/** Say which arguments a module of the play's own does not know; undefined for none. */
+export function unknownOptions(module: string, args: Readonly<Record<string, unknown>>): string | undefined {
+  const known = OPTIONS[module];
+  const unknown = Object.keys(args).filter((name) => name !== "_raw_params" && !known?.includes(name));
+  if (known === undefined || unknown.length === 0) return undefined;
+  return module === "ping" || module === "setup"
+    ? `Unsupported parameters for (${module}) module: ${unknown.sort().join(", ")}. Supported parameters include: ${known.join(", ")}.`
+    : `Invalid options for ${module}: ${unknown.join(",")}`;
+}
+
 /** `command` and `shell`: the free text is the command line. */
 function command(name: "command" | "shell"): PlayModule {
   return async (call) => {
     const { _raw_params: raw, _uses_shell: usesShell, warn: _warn, executable, ...rest } = call.args;
     const isShell = name === "shell" || readBool(usesShell) === true;
+    const wrong = commandProblem(call.args);
+    if (wrong !== undefined) return { register: { ...NO_COMMAND, msg: wrong } };
     const text =
       raw === undefined ? {} : { cmd: Array.isArray(raw) ? raw.map(textOf).join(" ") : textOf(raw) };
     if (isShell)
@@ -171,6 +205,35 @@ function command(name: "command" | "shell"): PlayModule {
     return { ...end, register: { ...end.register, warnings: [warning] } };
   };
 }
+
+/** Say what is wrong with the command line of `command` and `shell`; undefined for nothing. */
+function commandProblem({
+  _raw_params: raw,
+  cmd,
+  argv,
+}: Readonly<Record<string, unknown>>): string | undefined {
+  const isGiven = (value: unknown): boolean =>
+    value !== undefined && value !== null && textOf(value).trim() !== "";
+  const hasWords = Array.isArray(argv) && argv.length > 0;
+  const hasText = isGiven(raw) || isGiven(cmd);
+  if (hasText && hasWords) return "only command or argv can be given, not both";
+  return hasText || hasWords ? undefined : "no command given";
+}
+
+/** What `command` returns where there is no command to be run. */
+const NO_COMMAND = {
+  changed: false,
+  failed: true,
+  rc: 256,
+  cmd: null,
+  start: null,
+  end: null,
+  delta: null,
+  stdout: "",
+  stdout_lines: [],
+  stderr: "",
+  stderr_lines: [],
+} as const;
 
 /** `service`: arguments that only systemd knows are its. */
 async function service(call: RenderedCall): Promise<ModuleEnd> {

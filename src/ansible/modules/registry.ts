@@ -1,3 +1,4 @@
+import { argumentProblem } from "../../actions/argument-problem.ts";
 import { coerceArguments } from "../../actions/coerce.ts";
 import type { Action } from "../../actions/define.ts";
 
@@ -12,6 +13,8 @@ export interface Modules {
   names(): readonly string[];
   /** Give arguments the types of the action's parameters. */
   coerce(action: AnyAction, args: Readonly<Record<string, unknown>>): never;
+  /** Say what is wrong with coerced arguments in Ansible's words; undefined for nothing. */
+  problem(action: AnyAction, args: Readonly<Record<string, unknown>>): string | undefined;
 }
 
 /** Modules whose action has another name. */
@@ -31,5 +34,6 @@ export function createModules(volley: Readonly<Record<string, unknown>>): Module
     find: (name) => at(name) ?? at(RENAMED[name] ?? name),
     names: () => Object.keys(volley).filter((name) => at(name) !== undefined),
     coerce: (action, args) => coerceArguments(action, args) as never,
+    problem: argumentProblem,
   };
 }

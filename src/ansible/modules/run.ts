@@ -15,7 +15,7 @@ import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
 import { factsOwner, type Place, placeOf } from "./delegation.ts";
 import { startJob } from "./jobs.ts";
 import { runLibraryModule } from "./library.ts";
-import { PLAY_MODULES } from "./play-modules.ts";
+import { PLAY_MODULES, unknownOptions } from "./play-modules.ts";
 
 /** Call a module: one of the play's own, or an action. Throws what makes the task fail. */
 export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
@@ -24,6 +24,8 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
   const args = await whenAnswered(() => argumentsOf(call));
   const place = await placeOf(call);
   const seconds = Number(templar.value(node.keys.async ?? 0));
+  if (seconds > 0 && NO_ASYNC.has(module))
+    throw new VolleyError("PARAMS_INVALID", "async is not supported for this task.");
   const isDetached = seconds > 0 && Number(templar.value(node.keys.poll ?? 15)) === 0 && !call.check;
   const timeout = settled(frame, "timeout", templar.value);
   const limit = timeout === undefined ? undefined : Number(templar.value(timeout));
@@ -42,7 +44,11 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
       };
       const own = PLAY_MODULES[module];
       const work = async (): Promise<ModuleEnd> => {
-        if (own !== undefined) return own(rendered);
+        if (own !== undefined) {
+          const unknown = unknownOptions(module, args);
+          if (unknown !== undefined) throw new VolleyError("PARAMS_INVALID", unknown);
+          return own(rendered);
+        }
         const isOwn = Object.hasOwn(interpreter.tree.library, module);
         return isOwn ? runLibraryModule(rendered) : rendered.perform(module, args);
       };
@@ -98,6 +104,29 @@ function argumentsOf({ node, frame, templar }: ModuleCall): Record<string, unkno
     ...(isDict(rendered) ? {} : render(args)),
   };
 }
+
+/** Modules that act on the controller, and so do not go on in the background. */
+const NO_ASYNC: ReadonlySet<string> = new Set([
+  "add_host",
+  "assemble",
+  "assert",
+  "copy",
+  "debug",
+  "fail",
+  "fetch",
+  "group_by",
+  "include_vars",
+  "pause",
+  "raw",
+  "reboot",
+  "script",
+  "set_fact",
+  "set_stats",
+  "template",
+  "unarchive",
+  "validate_argument_spec",
+  "wait_for_connection",
+]);
 
 /** Arguments that are no templates, but expressions that the module evaluates. */
 const RAW_ARGUMENTS: Readonly<Record<string, ReadonlySet<string>>> = {
@@ -189,33 +218,12 @@ function makeAction(
     );
   if (args._raw_params !== undefined && !FREE_FORM.has(node.module))
     throw new VolleyError("PARAMS_INVALID", `invalid or malformed argument: '${textOf(args._raw_params)}'`);
+  const coerced = interpreter.actions.coerce(action, args);
   try {
-    return action(interpreter.actions.coerce(action, args));
+    return action(coerced);
   } catch (thrown) {
-    throw isVolleyError(thrown) && thrown.code === "PARAMS_INVALID" ? inAnsiblesWords(thrown, name) : thrown;
+    if (!isVolleyError(thrown) || thrown.code !== "PARAMS_INVALID") throw thrown;
+    const problem = interpreter.actions.problem(action, coerced);
+    throw problem === undefined ? thrown : new VolleyError("PARAMS_INVALID", problem, { cause: thrown });
   }
 }
-
-/** Say what is wrong with arguments as Ansible says it, which playbooks look for. */
-function inAnsiblesWords(error: VolleyError, name: string): VolleyError {
-  const { message, hint } = error;
-  const unknown = [...message.matchAll(/unknown parameter "([^"]+)"/g)].map(([, parameter]) => parameter!);
-  const missing = [...message.matchAll(/parameter "([^"]+)" is required/g)].map(
-    ([, parameter]) => parameter!,
-  );
-  const words: string[] = [];
-  if (unknown.length > 0) {
-    const known = /takes: (.*)$/s.exec(hint ?? "")?.[1] ?? "";
-    words.push(
-      `Unsupported parameters for (${name}) module: ${unknown.sort().join(", ")}. Supported parameters include: ${known.split(", ").sort().join(", ")}.`,
-    );
-  }
-  if (missing.length > 0)
-    words.push(
-      `missing required arguments: ${missing.sort().join(", ")}${FILES.has(name) ? ` (${missing.join(", ")} is required)` : ""}`,
-    );
-  return words.length === 0 ? error : new VolleyError("PARAMS_INVALID", words.join("; "), { cause: error });
-}
-
-/** Modules that say themselves what they miss. */
-const FILES = new Set(["copy", "template", "fetch", "unarchive", "assemble"]);

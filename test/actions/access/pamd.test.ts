@@ -223,8 +223,11 @@ auth       required m.so
   });
 
   it.each<[Params, RegExp]>([
-    [{ ...DENY, state: "after", new_type: "auth" }, /new_type, new_control and new_module_path are required/],
-    [{ ...DENY, state: "args_present" }, /module_arguments is required/],
+    [
+      { ...DENY, state: "after", new_type: "auth" },
+      /state is after but all of the following are missing: new_control, new_module_path/,
+    ],
+    [{ ...DENY, state: "args_present" }, /missing: module_arguments/],
     [{ ...DENY, control: "a b" }, /one word, or words in brackets/],
     [{ ...DENY, name: "../passwd" }, /the name of a file/],
   ])("refuses %j", (params, message) => expect(() => pamd(params)).toThrow(message));

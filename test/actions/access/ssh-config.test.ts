@@ -98,8 +98,8 @@ it("fails without the identity file, and names wrong parameters", async () => {
   await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow(
     "IdentityFile /no does not exist",
   );
-  expect(() => ssh_config({ host: "a", user: "u", ssh_config_file: "/x" })).toThrow("not both");
-  expect(() => ssh_config({ host: "a", proxycommand: "x", proxyjump: "y" })).toThrow("not both");
+  expect(() => ssh_config({ host: "a", user: "u", ssh_config_file: "/x" })).toThrow("mutually exclusive");
+  expect(() => ssh_config({ host: "a", proxycommand: "x", proxyjump: "y" })).toThrow("mutually exclusive");
   expect(() => ssh_config({ host: "a", hostname: "x\nHost *" })).toThrow("one line");
   expect(() => ssh_config({ host: "a", other_options: { "X\nY": "1" } })).toThrow("name of an option");
 });

@@ -66,7 +66,9 @@ it("says which package has visudo, where it is required", async () => {
 it("names wrong parameters", () => {
   expect(() => sudoers({ name: "a/b", user: "u", commands: "ALL" })).toThrow('parameter "name"');
   expect(() => sudoers({ name: "a", commands: "ALL" })).toThrow("who the rule is for");
-  expect(() => sudoers({ name: "a", user: "u", group: "g", commands: "ALL" })).toThrow("not both");
+  expect(() => sudoers({ name: "a", user: "u", group: "g", commands: "ALL" })).toThrow(
+    "mutually exclusive: user|group",
+  );
   expect(() => sudoers({ name: "a", user: "u" })).toThrow('"commands" is required');
   expect(() => sudoers({ name: "a", user: "u\nroot", commands: "ALL" })).toThrow("one line each");
 });

@@ -240,7 +240,7 @@ describe("user's parameters", () => {
   it.each<[unknown, RegExp]>([
     [{ name: "a", password: "correct horse" }, /must be a hash/],
     [{ name: "a", password: "$6$x\nroot:y" }, /must be a hash/],
-    [{}, /name is required/],
+    [{}, /missing required arguments: name/],
     [{ name: "a", user: "a" }, /give one of them/],
     [{ name: "a", shel: "/bin/sh" }, /unknown parameter "shel"; did you mean "shell"/],
     [{ name: "a", state: "gone" }, /"state"/],

@@ -68,6 +68,24 @@ describe("changes", () => {
       { block: "x", prepend_newline: true, append_newline: true },
       `a\n\n${BEGIN}x\n${END}`,
     ],
+    [
+      "finds a place of several lines",
+      "a\nb\na\nc\na\nc\n",
+      { block: "x", insertafter: "(?m)a\nc" },
+      `a\nb\na\nc\n${BEGIN}x\n${END}a\nc\n`,
+    ],
+    [
+      "goes before several lines",
+      "a\nb\na\nc\n",
+      { block: "x", insertbefore: "(?im)^A\nc" },
+      `a\nb\n${BEGIN}x\n${END}a\nc\n`,
+    ],
+    [
+      "finds no several lines in a single one",
+      "a\nb\nc\n",
+      { block: "x", insertafter: "a\nb" },
+      `a\nb\nc\n${BEGIN}x\n${END}`,
+    ],
     ["keeps indentation and $", "", { block: "  $1 \\1\n\n  y" }, `${BEGIN}  $1 \\1\n\n  y\n${END}`],
   ];
   it.each(cases)("%s", async (_name, before, params, after) => {
@@ -121,7 +139,9 @@ it("says what Ansible says", async () => {
 });
 
 it("names wrong parameters", () => {
-  expect(() => blockinfile({ path, block: "x", insertafter: "a", insertbefore: "b" })).toThrow("only one of");
+  expect(() => blockinfile({ path, block: "x", insertafter: "a", insertbefore: "b" })).toThrow(
+    "mutually exclusive",
+  );
   // @ts-expect-error a parameter that does not exist
   expect(() => blockinfile({ path, content: "x" })).toThrow('unknown parameter "content"');
 });

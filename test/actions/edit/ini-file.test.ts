@@ -104,7 +104,7 @@ describe("without a value", () => {
 
   it("is refused where a value is needed", () => {
     expect(() => ini_file({ path, ...drinks })).toThrow('"value" or "values" must be given');
-    expect(() => ini_file({ path, ...drinks, value: "a", values: ["b"] })).toThrow("only one of");
+    expect(() => ini_file({ path, ...drinks, value: "a", values: ["b"] })).toThrow("mutually exclusive");
   });
 });
 

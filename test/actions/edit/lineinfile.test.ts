@@ -110,7 +110,7 @@ it("makes the file and its directories when told to", async () => {
 });
 
 it("fails for a missing file, and in check mode does not know", async () => {
-  await expect(run({ line: "x" })).rejects.toThrow("Path /etc/conf does not exist !");
+  await expect(run({ line: "x" })).rejects.toThrow("Destination /etc/conf does not exist !");
   expect((await run({ line: "x" }, true)).state).toBe("unknown");
   expect((await run({ line: "x", state: "absent" })).state).toBe("unchanged");
   expect(existsSync(at("etc/conf"))).toBe(false);
@@ -137,11 +137,19 @@ it("keeps bytes that are not UTF-8", async () => {
 });
 
 it("names wrong parameters", () => {
-  expect(() => lineinfile({ path })).toThrow("line is required with state: present");
-  expect(() => lineinfile({ path, state: "absent" })).toThrow('give "line", "regexp" or "search_string"');
-  expect(() => lineinfile({ path, line: "x", regexp: "a", search_string: "b" })).toThrow("only one of");
-  expect(() => lineinfile({ path, line: "x", insertafter: "a", insertbefore: "b" })).toThrow("only one of");
-  expect(() => lineinfile({ path, line: "x", backrefs: true })).toThrow('"backrefs" needs "regexp"');
+  expect(() => lineinfile({ path })).toThrow("line is required with state=present");
+  expect(() => lineinfile({ path, state: "absent" })).toThrow(
+    "one of line, search_string, or regexp is required",
+  );
+  expect(() => lineinfile({ path, line: "x", regexp: "a", search_string: "b" })).toThrow(
+    "mutually exclusive",
+  );
+  expect(() => lineinfile({ path, line: "x", insertafter: "a", insertbefore: "b" })).toThrow(
+    "mutually exclusive",
+  );
+  expect(() => lineinfile({ path, line: "x", backrefs: true })).toThrow(
+    "regexp is required with backrefs=true",
+  );
   // @ts-expect-error a parameter that does not exist
   expect(() => lineinfile({ path, line: "x", regex: "a" })).toThrow(
     'unknown parameter "regex"; did you mean "regexp"?',

@@ -201,7 +201,9 @@ describe("one file", () => {
     await expect(run({ src: "no", dest: "/etc/x" })).rejects.toThrow('role "test" has no file files/no');
     expect(() => copy({ content: "x", dest: "/etc/x", mode: "nonsense" })).toThrow("not one chmod knows");
     expect(() => copy({ dest: "/etc/x" })).toThrow("src (or content) is required");
-    expect(() => copy({ dest: "/etc/x", src: "a", content: "b" })).toThrow("and not both");
+    expect(() => copy({ dest: "/etc/x", src: "a", content: "b" })).toThrow(
+      "src and content are mutually exclusive",
+    );
     expect(() => copy({ dest: "/etc/x", content: "b", validate: "true" })).toThrow(
       '"validate": must contain %s',
     );

@@ -25,7 +25,7 @@ test("minutes are minutes, and end with the run", async () => {
 });
 
 test.each([
-  [{ seconds: 1, minutes: 1 }, "give either seconds or minutes"],
+  [{ seconds: 1, minutes: 1 }, "mutually exclusive: minutes|seconds"],
   [{ second: 1 }, 'did you mean "seconds"?'],
 ])("%j is refused", (params, why) => {
   expect(() => pause(params as never)).toThrow(why);

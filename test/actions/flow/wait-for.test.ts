@@ -201,11 +201,11 @@ test("neither port nor path waits for as long as it is told", async () => {
 });
 
 test.each([
-  [{ port: 1, path: "/x" }, "give either port or path"],
-  [{ path: "/x", state: "drained" }, "state drained needs a port"],
+  [{ port: 1, path: "/x" }, "port and path parameter can not both be passed to wait_for"],
+  [{ path: "/x", state: "drained" }, "state=drained should only be used for checking a port"],
   [{ path: "/x", state: "stopped" }, "for a path it is absent"],
   [{ state: "absent" }, "say what to wait for"],
-  [{ port: 80, exclude_hosts: ["a"] }, "exclude_hosts needs state drained"],
+  [{ port: 80, exclude_hosts: ["a"] }, "exclude_hosts should only be with state=drained"],
   [{ prot: 80 }, 'did you mean "port"?'],
   [{ port: 70_000 }, 'parameter "port"'],
   [

@@ -159,7 +159,9 @@ describe("privileges", () => {
 describe("parameters", () => {
   it("that do not fit are named", () => {
     expect(() => mysql_db({ name: "all" })).toThrow(/name is not allowed to be 'all'/);
-    expect(() => mysql_db({ name: "a", state: "dump" })).toThrow(/target is required/);
+    expect(() => mysql_db({ name: "a", state: "dump" })).toThrow(
+      /state is dump but all of the following are missing: target/,
+    );
     expect(() => mysql_user({ name: "a", password: "x", encrypted: true })).toThrow(/must be a hash/);
     expect(() => mysql_user({ name: "a", resource_limits: { FOO: 1 } })).toThrow(/MAX_QUERIES_PER_HOUR/);
   });

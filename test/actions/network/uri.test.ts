@@ -400,6 +400,8 @@ describe("uri, on the host", () => {
 
 it("names wrong parameters", () => {
   expect(() => uri({ url: "ftp://x/y" })).toThrow(/must be an http or https URL/);
-  expect(() => uri({ url: "http://x", body: "a", src: "b" })).toThrow("give either body or src");
+  expect(() => uri({ url: "http://x", body: "a", src: "b" })).toThrow(
+    "parameters are mutually exclusive: body|src",
+  );
   expect(() => uri({ url: "http://x", use_gssapi: true })).toThrow(/GSSAPI is not known/);
 });

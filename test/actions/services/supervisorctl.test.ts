@@ -94,5 +94,7 @@ describe("supervisorctl", () => {
   });
 
   it("needs a signal to send", () =>
-    expect(() => supervisorctl({ name: "app", state: "signalled" })).toThrow(/signal is required/));
+    expect(() => supervisorctl({ name: "app", state: "signalled" })).toThrow(
+      /state is signalled but all of the following are missing: signal/,
+    ));
 });

@@ -143,8 +143,8 @@ describe("isEnabled", () => {
 
 describe("systemd's and service's parameters", () => {
   it.each<[() => unknown, RegExp]>([
-    [() => systemd({}), /give name, also for state/],
-    [() => systemd({ state: "started" }), /give name, also for state/],
+    [() => systemd({}), /give name; or daemon_reload/],
+    [() => systemd({ state: "started" }), /required by 'state': name/],
     [() => systemd({ name: "a", unit: "a", state: "started" }), /are the same/],
     [() => systemd({ name: "a", scope: "global", state: "started" }), /no running units/],
     [() => systemd({ name: "a", state: "running" as never }), /"state"/],

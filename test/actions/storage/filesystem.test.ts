@@ -108,7 +108,7 @@ describe("filesystem, without", () => {
   });
 
   it.each<[Params, RegExp]>([
-    [{ dev: "/dev/x" }, /fstype is required/],
+    [{ dev: "/dev/x" }, /missing: fstype/],
     [{ dev: "sdb", fstype: "ext4" }, /absolute path/],
     [{ dev: "/x", fstype: "ext4", resizefs: true, uuid: "random" }, /resizefs or uuid, not both/],
     [{ dev: "/x", fstype: "zfs" } as unknown as Params, /parameter "fstype": must be/],

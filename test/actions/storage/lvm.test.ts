@@ -158,7 +158,7 @@ describe("lvol", () => {
   });
 
   it.each<[Params, RegExp]>([
-    [{ vg: "data" }, /give lv, thinpool or both/],
+    [{ vg: "data" }, /one of the following is required: lv, thinpool/],
     [{ vg: "data", thinpool: "p", snapshot: "s" }, /a snapshot needs lv/],
     [{ vg: "data", lv: "x", size: "big" }, /must be a size/],
   ])("refuses %j", (params, message) => expect(() => lvol(params)).toThrow(message));

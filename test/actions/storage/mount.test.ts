@@ -268,7 +268,7 @@ describe("mount, now", () => {
 
 describe("mount's parameters", () => {
   it.each<[Params, RegExp]>([
-    [{ path: "/x", state: "mounted" }, /src and fstype are required/],
+    [{ path: "/x", state: "mounted" }, /missing: src, fstype/],
     [{ path: "none", src: "/s", fstype: "swap", state: "mounted" }, /swap space is not mounted/],
     [{ path: "relative", state: "absent" }, /must be an absolute path/],
     [{ path: "/x" } as Params, /parameter "state" is required/],

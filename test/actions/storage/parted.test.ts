@@ -135,7 +135,7 @@ describe("parted", () => {
   });
 
   it.each<[Params, RegExp]>([
-    [{ device: "/x", state: "present" }, /number is required/],
+    [{ device: "/x", state: "present" }, /missing: number/],
     [{ device: "/x", number: 1, part_end: "rm 1" }, /must be a place/],
     [{ device: "/x", number: 1, name: 'a" rm 1' }, /without quotes/],
   ])("refuses %j", (params, message) => expect(() => parted(params)).toThrow(message));

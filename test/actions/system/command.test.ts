@@ -194,8 +194,8 @@ describe("command", () => {
     expect(() => command({ cmd: "ls", creats: "/x" })).toThrow(
       /unknown parameter "creats"; did you mean "creates"\?/,
     );
-    expect(() => command({})).toThrow("give either cmd or argv");
-    expect(() => command({ cmd: "ls", argv: ["ls"] })).toThrow("give either cmd or argv");
+    expect(() => command({})).toThrow("no command given");
+    expect(() => command({ cmd: "ls", argv: ["ls"] })).toThrow("only command or argv can be given");
     // @ts-expect-error: not a command
     expect(() => command(5)).toThrow(/command: parameter "cmd"/);
   });

@@ -93,7 +93,7 @@ esac`,
 
 describe("timezone's parameters", () => {
   it.each([
-    [{}, /give name, hwclock or both/],
+    [{}, /one of the following is required: name, hwclock/],
     [{ name: "../etc/shadow" }, /must be a time zone/],
     [{ name: "-x" }, /must be a time zone/],
   ])("refuses %j", (params, message) => expect(() => timezone(params)).toThrow(message));
