@@ -53,6 +53,8 @@ function definePlay(
       roles: play.roles.map(({ name }) => name),
       ...(tree.needs.controller === undefined ? {} : { needsController: tree.needs.controller }),
       ...(tree.needs.others === undefined ? {} : { needsOthers: tree.needs.others }),
+      ...(tree.needs.addsHosts === true ? { addsHosts: true } : {}),
+      ...(tree.needs.makesGroups === true ? { makesGroups: true } : {}),
       estimate: countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]),
       run: async (host: ProgramHost) => {
         const [filled, own] = [fillTree(tree, host.job), fillVaulted(play, host.job.vaulted)];

@@ -75,6 +75,7 @@ export class PlayRun {
   }
 
   async run(): Promise<PlayEnd> {
+    if (!this.#steps.isFor) return { failed: false, cancelled: false, notExecuted: 0, pending: [] };
     let failed = false;
     let cancelled = false;
     try {

@@ -73,6 +73,11 @@ export class Steps {
     this.#lockstep?.end(this.#step, forAll);
   }
 
+  /** False where it turned out, as the play began, that the play is not for this host. */
+  get isFor(): boolean {
+    return this.#lockstep?.isFor(this.#step) ?? true;
+  }
+
   /** True once a host has ended the play for all. */
   get isOver(): boolean {
     return this.#lockstep?.isOver(this.#step) ?? false;

@@ -34,6 +34,9 @@ export interface PlayProgram {
   readonly needsController?: string;
   /** The reason why only a controller can carry it out on several hosts: they go through it together, or ask for each other. */
   readonly needsOthers?: string;
+  /** True when tasks of its playbook add hosts to the run, or make groups: later plays may be for these. */
+  readonly addsHosts?: boolean;
+  readonly makesGroups?: boolean;
   /** The number of its tasks, as far as it is known before it runs. */
   readonly estimate: number;
   /** Carry the play out; the engine gives `host`, a `ProgramHost` of `engine/program.ts`. */
@@ -49,6 +52,8 @@ export interface ProgramWorld {
    * vars describe. Its connection is opened once, and stays for the run. Fails as connecting does.
    */
   machine(name: string, vars: Vars): Promise<Machine>;
+  /** Note a host that a task adds to the run, or more groups and vars of one. */
+  addHost(name: string, groups: readonly string[], vars: Vars): void;
   /** What the hosts of a run have learned, by name: all plays of the run share it. */
   readonly hosts: Map<string, unknown>;
   /** Lets the hosts of a batch go through a play together; absent before the first batch begins. */
@@ -87,4 +92,6 @@ export interface Lockstep {
   /** End the play for all hosts of the batch, or of all batches; those that come to a next task hear of it by {@link isOver}. */
   end(step: Pick<Step, "play" | "host">, forAll: boolean): void;
   isOver(step: Pick<Step, "play" | "host">): boolean;
+  /** Return whether the play is for this host: hosts of groups that tasks make are known only when the play begins. */
+  isFor(step: Pick<Step, "play" | "host">): boolean;
 }

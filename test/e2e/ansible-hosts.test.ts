@@ -181,3 +181,43 @@ test("batches of a serial play go through it one after the other", async () => {
   );
   expect([code, lines]).toEqual([0, ["a of 3", "b+c of 3"]]);
 });
+
+test("later plays are for the hosts that tasks have added and grouped", async () => {
+  const { directory } = makeProject(scratch(), {
+    "hosts.yml": HOSTS,
+    "out.txt": "",
+    "site.yml": `- hosts: web
+  gather_facts: false
+  tasks:
+    - group_by: {key: "odd_{{ n % 2 }}"}
+    - add_host: {name: new1, groups: [made, web], ansible_connection: local, n: 9, out: "{{ playbook_dir }}/out.txt"}
+- hosts: odd_1
+  gather_facts: false
+  tasks:
+    - assert: {that: "inventory_hostname in ['a', 'c'] and ansible_play_hosts_all | sort == ['a', 'c']"}
+- hosts: odd_7
+  gather_facts: false
+  tasks: [fail:]
+- hosts: made
+  gather_facts: true
+  tasks:
+    - shell: "echo {{ inventory_hostname }} {{ n }} {{ group_names | join(' ') }} {{ ansible_system }} >> {{ out }}"
+- hosts: web:!odd_1
+  gather_facts: false
+  tasks:
+    - assert: {that: "ansible_play_hosts | sort == ['b', 'new1']"}
+- hosts: nowhere
+  gather_facts: false
+  tasks: [fail:]
+`,
+  });
+  const end = await volley(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible"], {
+    cwd: directory,
+    env: { ANSIBLE_CONFIG: "" },
+  });
+  const recap = [...end.stdout.matchAll(/^(\w+) +: ok=(\d+).*failed=(\d+)/gm)].map(([, ...found]) =>
+    found.join(" "),
+  );
+  expect([end.code, recap]).toEqual([0, ["a 3 0", "b 2 0", "c 2 0", "new1 3 0"]]);
+  expect(readFileSync(join(directory, "out.txt"), "utf8")).toBe("new1 9 made web Linux\n");
+});

@@ -22,10 +22,14 @@ const PLAY_HOSTS = /\b(?:ansible_play_hosts(?:_all)?|ansible_play_batch|play_hos
 export class NeedNotes implements Needs {
   controller: string | undefined;
   others: string | undefined;
+  addsHosts = false;
+  makesGroups = false;
 
   /** Note what a task asks for. */
   task({ module, args, keys, at }: TaskNode): void {
     this.keys(keys, at, module);
+    this.addsHosts ||= module === "add_host";
+    this.makesGroups ||= module === "group_by";
     if (MODULES.has(module))
       this.controller ??= `${at}: ${module} works with files or hosts of the controller's`;
     const loop = Object.keys(keys).find((key) => LOOP.test(key));
@@ -61,8 +65,10 @@ export class NeedNotes implements Needs {
 
   /** The needs alone. */
   get all(): Needs {
-    const { controller, others } = this;
+    const { controller, others, addsHosts, makesGroups } = this;
     return {
+      ...(addsHosts ? { addsHosts } : {}),
+      ...(makesGroups ? { makesGroups } : {}),
       ...(controller === undefined ? {} : { controller }),
       ...(others === undefined ? {} : { others }),
     };

@@ -24,6 +24,7 @@ export function addHost({ args, interpreter }: RenderedCall): ModuleEnd {
   const wanted = listOf(groups ?? group ?? groupname);
   const own = port === undefined ? vars : { ansible_ssh_port: Number(port), ...vars };
   const changed = interpreter.inventory.addHost(bare, wanted, own);
+  interpreter.host.world?.addHost(bare, wanted, own);
   return {
     register: {
       changed,
@@ -42,11 +43,10 @@ export function groupBy({ args, interpreter }: RenderedCall): ModuleEnd {
   const group = String(given).replaceAll(" ", "-");
   const parentGroups =
     parents === undefined ? ["all"] : listOf(parents).map((each) => each.replaceAll(" ", "-"));
-  const changed = interpreter.inventory.addHost(
-    interpreter.host.job.host,
-    [group, ...parentGroups.filter((each) => each !== "all")],
-    {},
-  );
+  const { job, world } = interpreter.host;
+  const groups = [group, ...parentGroups.filter((each) => each !== "all")];
+  const changed = interpreter.inventory.addHost(job.host, groups, {});
+  world?.addHost(job.host, groups, {});
   return { register: { changed, failed: false, add_group: group, parent_groups: parentGroups } };
 }
 

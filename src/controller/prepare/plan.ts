@@ -22,7 +22,10 @@ import type { OpenedVault } from "./vaulted.ts";
 export interface PlayHosts {
   readonly index: number;
   readonly play: PlayDefinition;
+  /** Of a play that is open, the hosts that it may be for. */
   readonly hosts: readonly Host[];
+  /** True where tasks of earlier plays may add hosts, or make groups, that this play is for. */
+  readonly isOpen?: boolean;
 }
 
 /** The hosts that a playbook works on. */
@@ -79,11 +82,24 @@ export async function readHostPlan(
   const onUnknown = isAnsible ? (problem: string): void => void problems.add(problem) : undefined;
   const isNobody =
     isAnsible && limit !== undefined && select("all,localhost", limit, { onUnknown }).length === 0;
-  const plan = planHosts(playbook, inventory, (pattern) => select(pattern, limit, { onUnknown }), {
+  const planned = planHosts(playbook, inventory, (pattern) => select(pattern, limit, { onUnknown }), {
     limit,
     isEmptyFine: isAnsible && !isNobody,
   });
-  const empty = isAnsible ? plan.plays.filter(({ hosts }) => hosts.length === 0) : [];
+  const plays = openPlays(planned.plays, (pattern) => {
+    let isMore = false;
+    const onMore = (): void => {
+      isMore = true;
+    };
+    if (isAnsible) select(pattern, undefined, { onUnknown: onMore });
+    return isMore;
+  });
+  const plan = { ...planned, plays };
+  for (const { isOpen, play } of plays)
+    if (isOpen === true) select(play.hosts, limit, { onUnknown: (problem) => void problems.delete(problem) });
+  const empty = isAnsible
+    ? plan.plays.filter(({ hosts, isOpen }) => hosts.length === 0 && isOpen !== true)
+    : [];
   const warnings = [
     ...(inventory.warnings ?? []),
     ...(extra?.warnings ?? []),
@@ -232,6 +248,21 @@ export async function openPlan(plan: HostPlan, store: SecretStore): Promise<Open
     plays: plan.plays.map((play) => ({ ...play, hosts: play.hosts.map(({ name }) => opened.get(name)!) })),
     warnings: [...warnings.values()],
   };
+}
+
+/** Let plays stay open whose hosts tasks before them may add or group: `asksForMore` tells patterns that name what no inventory does. */
+function openPlays(
+  plays: readonly PlayHosts[],
+  asksForMore: (pattern: string) => boolean,
+): readonly PlayHosts[] {
+  return plays.map((entry, position) => {
+    const { program, hosts: pattern } = entry.play;
+    if (position === 0 || program === undefined) return entry;
+    const isMore = asksForMore(pattern);
+    if (program.addsHosts !== true && !(isMore && program.makesGroups === true)) return entry;
+    const before = isMore ? plays.slice(0, position).flatMap(({ hosts }) => hosts) : [];
+    return { ...entry, hosts: [...new Set([...entry.hosts, ...before])], isOpen: true };
+  });
 }
 
 async function openHost(host: Host, vars: Host["vars"], store: SecretStore): Promise<ResolvedVars> {

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { Bundle } from "../../bundle/build.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
+import type { Host } from "../../core/inventory.ts";
 import type { Job, JobOptions, JobSession } from "../../core/protocol.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
@@ -25,7 +26,7 @@ import {
 import { preflight } from "./preflight.ts";
 import { hostBecome } from "./reach.ts";
 import { type PreparedPlaybook, plainExtraVars, preparePlaybook } from "./read.ts";
-import { openTransports, type Transports } from "./transports.ts";
+import { openTransports, type Reached, type Transports } from "./transports.ts";
 import { type OpenedVault, openVaulted } from "./vaulted.ts";
 import type { OpenWorld } from "./world.ts";
 
@@ -36,6 +37,8 @@ export interface Plan {
   readonly playbook: PreparedPlaybook;
   readonly plays: readonly PlayHosts[];
   readonly hosts: readonly PlannedHost[];
+  /** Takes in the hosts that tasks add to the run; undefined where plays are carried out by the hosts. */
+  readonly late: LateHosts | undefined;
   /** The bundle, under the id by which the hosts know the run. */
   readonly bundle: Bundle;
   /** Milliseconds that preparing took, up to the bundle. */
@@ -52,6 +55,14 @@ export interface Plan {
   readonly record: PlannedRecord | undefined;
   /** Set when a run is picked up whose controller was ended. */
   readonly attached: Attached | undefined;
+}
+
+/** Hosts that tasks add to the run. */
+interface LateHosts {
+  /** Return the hosts that a pattern stands for by now. */
+  select(pattern: string): readonly Host[];
+  /** Plan a host's part of these plays. Fails as reading the inventory and opening transports do. */
+  admit(host: Host, plays: readonly PlayHosts[]): Promise<PlannedHost>;
 }
 
 /** A host with its job. */
@@ -159,20 +170,26 @@ export async function prepare(
       project: realpathSync(playbook.directory),
       ...(options.resume === undefined ? {} : { resume: options.resume }),
     };
+    const reached = transports;
+    const make = hostMaker(selected, options, {
+      bundle,
+      session,
+      startAtPlay,
+      isLed: isLed && method === "direct",
+      vaulted,
+    });
     const plan: Plan = {
       run,
       playbook: world === undefined ? playbook : { ...playbook, world },
       plays: Object.freeze(selected.plays),
-      hosts: Object.freeze(
-        planJobs(selected, options, {
-          bundle,
-          transports,
-          session,
-          startAtPlay,
-          isLed: isLed && method === "direct",
-          vaulted,
-        }),
-      ),
+      hosts: Object.freeze(selected.hosts.map((host) => make(host, reached.of(host), selected.plays))),
+      late:
+        world === undefined
+          ? undefined
+          : {
+              select: world.select,
+              admit: async (host, plays) => make(host, await world.reach(host), plays),
+            },
       bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
       buildMs,
       method,
@@ -207,9 +224,10 @@ function closingBoth(transports: Transports, world: OpenWorld | undefined): Tran
 
 /**
  * Return whether a play is carried out from here, because it asks for files, programs or lookups of this machine, or
- * because its hosts ask for each other.
+ * because its hosts ask for each other, or are known only once the plays before it have ended.
  */
-function mustBeLed({ play: { program }, hosts }: PlayHosts): boolean {
+function mustBeLed({ play: { program }, hosts, isOpen }: PlayHosts): boolean {
+  if (isOpen === true) return true;
   if (hosts.length === 0 || program === undefined) return false;
   return program.needsController !== undefined || (hosts.length > 1 && program.needsOthers !== undefined);
 }
@@ -256,13 +274,15 @@ function planRecord(options: RunOptions, bundle: Bundle): Pick<Plan, "run" | "re
   };
 }
 
-/** Make the job of each host. Fails with `INVENTORY_INVALID` or `USAGE`. */
-function planJobs(
+/** Makes the job of a host that is reached this way, for its part of these plays. */
+type MakeHost = (host: Host, reached: Reached, plays: readonly PlayHosts[]) => PlannedHost;
+
+/** Return what makes the job of each host. It fails with `INVENTORY_INVALID` or `USAGE`. */
+function hostMaker(
   selected: OpenHostPlan,
   options: RunOptions,
   {
     bundle: { asksForGroups },
-    transports,
     session,
     startAtPlay,
     isLed,
@@ -270,12 +290,11 @@ function planJobs(
   }: {
     readonly bundle: Bundle;
     readonly isLed: boolean;
-    readonly transports: Transports;
     readonly session: JobSession;
     readonly startAtPlay: number | undefined;
     readonly vaulted: OpenedVault | undefined;
   },
-): readonly PlannedHost[] {
+): MakeHost {
   const { check = false, diff = false, tags = [], skipTags = [], startAtTask, step, forceHandlers } = options;
   const jobOptions: JobOptions = {
     check,
@@ -288,16 +307,18 @@ function planJobs(
     ...(step === undefined ? {} : { step: true }),
     ...(forceHandlers === undefined ? {} : { forceHandlers }),
   };
-  return selected.hosts.map((host) => {
-    const { endpoint, transport } = transports.of(host);
-    const plays = selected.plays.filter(({ hosts }) => hosts.includes(host));
-    const become = hostBecome(host, endpoint.user, plays, options);
-    const job = makeJob(host, selected, {
-      options: jobOptions,
-      asksForGroups: asksForGroups || isLed,
-      isLed,
-      vaulted,
-    });
+  return (host, { endpoint, transport }, plays) => {
+    const become = hostBecome(
+      host,
+      endpoint.user,
+      plays.filter(({ hosts }) => hosts.includes(host)),
+      options,
+    );
+    const job = makeJob(
+      host,
+      { ...selected, plays },
+      { options: jobOptions, asksForGroups: asksForGroups || isLed, isLed, vaulted },
+    );
     const secrets = [...new Set([...(job.secrets ?? []), ...become.secrets])];
     return Object.freeze({
       name: host.name,
@@ -306,5 +327,5 @@ function planJobs(
       become: become.start,
       job: { ...job, session, become: become.job, ...(secrets.length === 0 ? {} : { secrets }) },
     });
-  });
+  };
 }

@@ -4,13 +4,15 @@ import type { Host, Inventory } from "../../core/inventory.ts";
 import type { Machine, ProgramWorld } from "../../core/program.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import { openMachine } from "../../direct/host.ts";
+import { AddedHosts } from "../../inventory/added-hosts.ts";
 import { describeHost, MACHINE_NAMES } from "../../inventory/connection.ts";
+import { limitHosts, selectHosts } from "../../inventory/select.ts";
 import { createLocalSystem } from "../../system/local/local-system.ts";
 import { resolveVars, type SecretStore } from "../../vars/secrets/store.ts";
 import { createControllerLookups } from "../lookups/perform.ts";
 import type { RunOptions } from "./options.ts";
 import { hostBecome } from "./reach.ts";
-import { openTransports, type Transports } from "./transports.ts";
+import { openTransports, type Reached, type Transports } from "./transports.ts";
 
 /** What a world is made of. */
 interface WorldOptions {
@@ -22,8 +24,12 @@ interface WorldOptions {
   readonly signal: AbortSignal;
 }
 
-/** A world, with what it holds open. */
+/** A world, with the controller's side. */
 export interface OpenWorld extends ProgramWorld {
+  /** Return the hosts that a pattern stands for by now, those that tasks have added among them. */
+  select(pattern: string): readonly Host[];
+  /** Find out how to reach a host that the plan does not have. */
+  reach(host: Host): Promise<Reached>;
   close(): void;
 }
 
@@ -35,6 +41,14 @@ export function createWorld({ directory, inventory, secrets, options, signal }: 
     const system = createLocalSystem();
     return { systemOf: () => system, facts: await gatherFacts(system, process.env, thisMachine) };
   };
+  const added = new AddedHosts(inventory, directory);
+  const reach = async (host: Host): Promise<Reached> => {
+    // Nobody can be asked while hosts are at work.
+    const { askHostKeys: _ask, ...rest } = options;
+    const transports = await openTransports([host], rest, signal);
+    opened.push(transports);
+    return transports.of(host);
+  };
   const remote = async (host: Host): Promise<Machine> => {
     const { vars } = await resolveVars(
       host.vars,
@@ -42,11 +56,7 @@ export function createWorld({ directory, inventory, secrets, options, signal }: 
       secrets,
     );
     const known = { ...host, vars };
-    // Nobody can be asked while hosts are at work.
-    const { askHostKeys: _ask, ...rest } = options;
-    const transports = await openTransports([known], rest, signal);
-    opened.push(transports);
-    const { endpoint, transport } = transports.of(known);
+    const { endpoint, transport } = await reach(known);
     const connection = await transport.connect(endpoint, signal);
     return openMachine(connection, {
       endpoint,
@@ -74,6 +84,15 @@ export function createWorld({ directory, inventory, secrets, options, signal }: 
       known.catch(() => machines.delete(name));
       return known;
     },
+    addHost: (name, groups, vars) => added.add(name, groups, vars),
+    select: (pattern) => {
+      const { limit, cwd = process.cwd() } = options;
+      const known = added.inventory;
+      const passOver = { onUnknown: () => {} };
+      const hosts = selectHosts(known, pattern, passOver);
+      return limit === undefined ? hosts : limitHosts(hosts, known, limit, { cwd, ...passOver });
+    },
+    reach,
     hosts: new Map(),
     close: () => {
       for (const transports of opened) transports.close();

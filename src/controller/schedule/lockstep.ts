@@ -107,6 +107,7 @@ export function createLockstep(forks: number, onWait: () => void): BatchLockstep
       if (forAll) over.add(step.play);
       else if (batch !== undefined) batch.isOver = true;
     },
+    isFor: ({ play, host }) => all.get(play)?.includes(host) ?? true,
     isOver: (step) => over.has(step.play) || batchOf(step)?.isOver === true,
     isFatal: (play, host) => batchOf({ play, host })?.fatal.has(host) === true,
     isWaiting: (host) => [...batches.values()].some(({ waiters }) => waiters.has(host)),

@@ -12,6 +12,7 @@ import {
 import type { PlayHosts } from "../prepare/plan.ts";
 import type { Limits, Plan } from "../prepare/prepare.ts";
 import type { HostSession } from "../session/session.ts";
+import { meetLateHosts } from "./late.ts";
 import { createPlaces, type Place } from "./places.ts";
 import type { Sessions } from "./sessions.ts";
 
@@ -21,13 +22,14 @@ import type { Sessions } from "./sessions.ts";
  * a free play it continues by itself. While a host does not answer, or is away, another host has the place.
  */
 export async function schedule(
-  { plays, limits, seed }: Pick<Plan, "plays" | "limits" | "seed">,
-  { byHost, once, lockstep }: Sessions,
+  { plays: planned, limits, seed, late }: Pick<Plan, "plays" | "limits" | "seed" | "late">,
+  { byHost, once, lockstep, open }: Sessions,
   emit: (event: ControllerEvent) => void,
 ): Promise<void> {
   const sessions = [...byHost.values()];
   // Hosts that wait for each other are all at work; the lockstep limits how many do a task at a time.
-  const places = createPlaces(lockstep === undefined ? limits.concurrency : Math.max(1, sessions.length));
+  const places = createPlaces(lockstep === undefined ? limits.concurrency : Number.POSITIVE_INFINITY);
+  let plays = planned;
   const parts = new Map(
     sessions.map(({ host }) => [host, { stretches: stretchesOf(plays, host), place: places.join() }]),
   );
@@ -38,14 +40,14 @@ export async function schedule(
   const beginBatch = (
     { index, play }: PlayHosts,
     batch: readonly HostSession[],
-    { number, throttle }: { readonly number: number; readonly throttle: LimitFunction | undefined },
+    { number, throttle, names }: BatchCourse,
   ): readonly Promise<void>[] => {
     const failures = limitFailures({ play, batch: number, size: batch.length });
     once.batch(index, batch);
     lockstep?.batch(
       index,
-      batch,
-      plays.find((each) => each.index === index)!.hosts.map(({ name }) => name),
+      batch.filter(({ host }) => names.includes(host)),
+      names,
     );
     return batch.map(async (session) => {
       const { stretches, place } = parts.get(session.host)!;
@@ -70,14 +72,27 @@ export async function schedule(
     });
   };
 
-  for (const entry of plays) {
-    const { index, play, hosts } = entry;
-    // Batches leave out hosts that failed before: wait until that is known.
-    if (play.serial !== undefined || play.throttle !== undefined) await Promise.all(free.splice(0));
-    const ordered = orderHosts(hosts, play.order, `${seed}:${index}`)
-      .map(({ name }) => byHost.get(name)!)
+  for (const { index, isOpen = false } of planned) {
+    // Batches leave out hosts that failed before, and tasks may add hosts: wait until that is known.
+    const { play } = plays[index]!;
+    if (isOpen || play.serial !== undefined || play.throttle !== undefined) await Promise.all(free.splice(0));
+    const met = isOpen ? await meetLateHosts(plays[index]!, plays, { late, byHost, open, emit }) : undefined;
+    if (met !== undefined) plays = met.plays;
+    for (const session of met?.joined ?? []) {
+      sessions.push(session);
+      parts.set(session.host, { stretches: stretchesOf(plays, session.host), place: places.join() });
+    }
+    const entry = plays[index]!;
+    const names = met?.names ?? entry.hosts.map(({ name }) => name);
+    const ordered = orderHosts(entry.hosts, play.order, `${seed}:${index}`)
+      .flatMap(({ name }) => byHost.get(name) ?? [])
       .filter((session) => !session.hasEndedBefore(index));
-    const batches = splitBatches(ordered, play.serial);
+    const [own, others] = [true, false].map((isFor) =>
+      ordered.filter(({ host }) => names.includes(host) === isFor),
+    ) as [HostSession[], HostSession[]];
+    const [first = [], ...rest] = splitBatches(own, play.serial);
+    // Hosts that the play turns out not to be for pass through it.
+    const batches = [[...first, ...others], ...rest];
     const throttle =
       play.throttle === undefined || lockstep !== undefined ? undefined : pLimit(play.throttle);
     let ended: readonly Promise<void>[] = [];
@@ -96,7 +111,7 @@ export async function schedule(
           ...(play.order === "shuffle" ? { seed } : {}),
         });
       }
-      ended = beginBatch(entry, batch, { number: position + 1, throttle });
+      ended = beginBatch(entry, batch, { number: position + 1, throttle, names });
     }
     if (play.strategy === "free") free.push(...ended);
     else {
@@ -106,6 +121,15 @@ export async function schedule(
     if (isOver) break;
   }
   await Promise.all(sessions.map(({ end }) => end));
+}
+
+/** The course of a batch. */
+interface BatchCourse {
+  /** Counted from 1. */
+  readonly number: number;
+  readonly throttle: LimitFunction | undefined;
+  /** The names of all hosts that the play is for. */
+  readonly names: readonly string[];
 }
 
 /** Plays that a host takes one after the other without waiting for the controller. */

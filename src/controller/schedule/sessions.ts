@@ -17,6 +17,8 @@ export interface Sessions {
   readonly byHost: ReadonlyMap<string, HostSession>;
   /** Sends the results of `runOnce` tasks to the other hosts of a batch. */
   readonly once: OnceRelay;
+  /** Open a session for a host that tasks have added to the run. */
+  open(host: PlannedHost): HostSession;
   /** Lets the hosts go through plays together, where plays are carried out here. */
   readonly lockstep: BatchLockstep | undefined;
   /** Remove the results kept for another controller: the run has ended. */
@@ -54,7 +56,7 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
     earlier: events,
     signal: now,
   });
-  for (const { name, ...host } of hosts) {
+  const open = ({ name, ...host }: PlannedHost): HostSession => {
     const masked = <E extends ReceivedEvent | ControllerEvent>(event: E): E => {
       const mask = secrets.maskOf(name);
       return mask === null ? event : maskEvent(mask, event);
@@ -91,12 +93,26 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
       earlier: earlier.get(name),
     });
     byHost.set(name, session);
-  }
-  return { byHost, once, lockstep, forget: results.remove };
+    return session;
+  };
+  for (const host of hosts) open(host);
+  return {
+    byHost,
+    once,
+    lockstep,
+    open: (host) => {
+      jobs.set(host.name, host.job);
+      secrets.add(host);
+      return open(host);
+    },
+    forget: results.remove,
+  };
 }
 
 /** The secrets that each host knows: those of its job, and those in results of other hosts. */
 interface SecretBook {
+  /** Take in a host that joins the run. */
+  add(host: PlannedHost): void;
   /** Return the mask of all output about a host. */
   maskOf(host: string): Mask | null;
   /** Note that `to` gets a text of `from`; returns the secrets in the text. */
@@ -119,6 +135,7 @@ function createSecretBook(hosts: readonly PlannedHost[]): SecretBook {
     return mask;
   };
   return {
+    add: ({ name, job: { secrets = [] } }) => void known.set(name, secrets),
     maskOf: (host) => {
       let mask = current.get(host);
       if (mask === undefined) {
