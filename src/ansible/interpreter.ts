@@ -143,8 +143,12 @@ export class Interpreter {
 
   get playVars(): PlayVars {
     return {
-      // Implicit localhost has one, whatever programs Volley itself needs.
-      initial: CONTROLLER.has(this.host.job.host) ? { ansible_python_interpreter: "/usr/bin/python3" } : {},
+      initial: {
+        ansible_host: this.host.job.host,
+        ansible_connection: this.host.job.connection ?? "local",
+        // Implicit localhost has one, whatever programs Volley itself needs.
+        ...(CONTROLLER.has(this.host.job.host) ? { ansible_python_interpreter: "/usr/bin/python3" } : {}),
+      },
       inventory: this.host.job.vars,
       play: this.play.vars,
       files: this.#varsFiles,

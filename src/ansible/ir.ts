@@ -56,8 +56,11 @@ export type FileNode<T> = { readonly content: T } | { readonly error: string };
 /** A module in a `library` directory. */
 export interface LibraryNode {
   readonly path: string;
-  /** `json`: takes its arguments as a JSON file; `binary`: a program; `python`: needs Ansible's Python. */
-  readonly kind: "json" | "binary" | "python";
+  /**
+   * `json`: a script that takes its arguments as a JSON file; `words`: one that takes them as a file of `name=value`;
+   * `binary`: a program, which takes JSON; `python`: needs Ansible's Python.
+   */
+  readonly kind: "json" | "words" | "binary" | "python";
 }
 
 /** A play. */

@@ -41,7 +41,7 @@ export interface RunFlags extends InventoryFlags, Omit<ConnectionFlags, "forks">
   readonly listTasks?: boolean;
   readonly listTags?: boolean;
   readonly syntaxCheck?: boolean;
-  readonly connection?: "ssh" | "local";
+  readonly connection?: string;
   readonly sshCommonArgs?: string;
   readonly sshExtraArgs?: string;
   readonly sftpExtraArgs?: string;
@@ -135,7 +135,7 @@ export function addRunOptions(command: Command): Command {
   alias("--conn-pass-file <file>", "passwordFile");
   alias("--password-file <file>", "passwordFile");
   add("--password-fd <number>", "read it from a file descriptor (or $VOLLEY_SSH_PASSWORD)", wholeNumber);
-  add("-c, --connection <kind>", "ssh, smart or local, where the inventory says nothing", connectionKind);
+  add("-c, --connection <kind>", "ssh, smart or local, where the inventory says nothing");
   const limits = "time limit to connect, and to log in (default: 15)";
   put(new NamedOption("-T, --timeout <seconds>", limits, "connectTimeout"), seconds);
   alias("--connect-timeout <seconds>", "connectTimeout", seconds);
@@ -211,20 +211,6 @@ function tagsToRun(value: string, before: readonly string[] | undefined): readon
 function runToResume(value: string): string {
   if (!/\.(?:[cm]?[jt]s|ya?ml|json)$/.test(value)) return value;
   throw new InvalidArgumentError("It is a playbook, not a run: write it before --resume.");
-}
-
-const CONNECTIONS: Readonly<Record<string, "ssh" | "local">> = {
-  ssh: "ssh",
-  smart: "ssh",
-  paramiko: "ssh",
-  paramiko_ssh: "ssh",
-  local: "local",
-};
-
-function connectionKind(value: string): "ssh" | "local" {
-  const kind = CONNECTIONS[value.replace(/^ansible\.builtin\./, "")];
-  if (kind === undefined) throw new InvalidArgumentError("Volley connects by ssh (or smart), or local.");
-  return kind;
 }
 
 /** Tell whether a playbook is Ansible's. */
@@ -308,7 +294,7 @@ export function settleFlags(flags: RunFlags, settings: AnsibleSettings | undefin
     hostKeys: flags.hostKeys ?? (checking === false ? ("off" as const) : undefined),
     connectTimeout: flags.connectTimeout ?? of.timeout?.value,
     connectRetries: flags.connectRetries ?? of.sshRetries?.value,
-    connection: flags.connection ?? transportOf(of),
+    connection: flags.connection ?? of.transport?.value,
     askPass: flags.askPass ?? (asksLogin ? of.askPass?.value : undefined),
     passwordFile: flags.passwordFile ?? of.connectionPasswordFile?.value,
     sshArguments: Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined)),
@@ -346,18 +332,6 @@ function becomeMethodOf({ becomeMethod }: AnsibleSettings): "sudo" | "su" | "doa
     "USAGE",
     `become_method must be sudo, su or doas, not ${method} (${becomeMethod.from})`,
   );
-}
-
-function transportOf({ transport }: AnsibleSettings): "ssh" | "local" | undefined {
-  if (transport === undefined) return undefined;
-  try {
-    return connectionKind(transport.value);
-  } catch {
-    throw new VolleyError(
-      "USAGE",
-      `Volley connects by ssh (or smart), or local, not by ${transport.value} (${transport.from})`,
-    );
-  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import { isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { VolleyError } from "../core/errors.ts";
 import type { ConnectionSettings, Host, Inventory } from "../core/inventory.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
 import { Data, numeric, writeJson } from "../core/values/value.ts";
@@ -37,7 +38,7 @@ interface ConnectionInput {
   /** The value of `{{ playbook_dir }}`, an absolute path. */
   readonly playbookDirectory: string | undefined;
   /** For hosts that say nothing of it. Default: `ssh`. */
-  readonly defaultConnection?: ConnectionSettings["connection"] | undefined;
+  readonly defaultConnection?: string | undefined;
 }
 
 function refuse(input: ConnectionInput, name: string, entry: Entry, problem: string, hint?: string): never {
@@ -143,14 +144,14 @@ function readBecome(input: ConnectionInput): string | null | undefined {
 
 function readKind(input: ConnectionInput): Pick<ConnectionSettings, "connection" | "refused"> {
   const setting = read(input, "ansible_connection");
-  if (setting === undefined) return { connection: input.defaultConnection ?? "ssh" };
-  const kind = text(input, setting)!;
+  const kind = setting === undefined ? (input.defaultConnection ?? "ssh") : text(input, setting)!;
   if (SSH_NAMES.includes(kind)) return { connection: "ssh" };
   if (LOCAL_NAMES.includes(kind)) return { connection: "local" };
-  const refused = invalid(
-    `${setting.name} of host ${input.host}: Volley connects by "ssh" or "local", not by "${kind}"`,
-    locationOf(setting.entry),
-  );
+  const said = `Volley connects by "ssh" or "local", not by "${kind}"`;
+  const refused =
+    setting === undefined
+      ? new VolleyError("USAGE", `host ${input.host}: ${said}`)
+      : invalid(`${setting.name} of host ${input.host}: ${said}`, locationOf(setting.entry));
   return { connection: "ssh", refused };
 }
 

@@ -35,7 +35,7 @@ export interface LoadInventoryOptions extends SourceOptions {
    */
   readonly concerned?: (outline: Inventory) => readonly Host[];
   /** The connection of hosts that say nothing of it. Default: `ssh`. */
-  readonly connection?: ConnectionSettings["connection"];
+  readonly connection?: string;
 }
 
 interface VarsLayers {
@@ -108,7 +108,7 @@ interface HostParts {
   readonly files: VarsLayers;
   readonly extraVars: Entries | undefined;
   readonly playbookDirectory: string | undefined;
-  readonly defaultConnection: ConnectionSettings["connection"] | undefined;
+  readonly defaultConnection: string | undefined;
 }
 
 /** Make a host of its own vars and the merged ones of its groups. */

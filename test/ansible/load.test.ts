@@ -167,7 +167,7 @@ test("roles come with their dependencies, files, vars and modules, but not with 
         "dependencies: [{role: d, q: 2}]\nallow_duplicates: true\nargument_specs: {main: {options: {}}}\n",
       "roles/r/tasks/main.yml": "- own:\n- command: a\n",
       "roles/r/tasks/more.yml": "- ping:\n",
-      "roles/r/library/own.py": "#!/usr/bin/python\n",
+      "roles/r/library/own.py": "#!/usr/bin/python\nfrom ansible.module_utils.basic import AnsibleModule\n",
       "roles/r/vars/main.yml": "v: 1\n",
       "roles/r/templates/t.j2": "t\n",
       "roles/r/molecule/default/converge.yml": "[]\n",

@@ -5,7 +5,13 @@ import { describe, flag, nameText, oneOf, optionalText, text } from "../shared/p
 import type { GroupEntry, ShadowEntry } from "./accounts.ts";
 
 // crypt(5): `$id$…`, bsdicrypt's `_…`, the 13 characters of DES; `!` and `*` lock.
-const CRYPT_HASH = /^(?:[!*].*|\$[^:\s]+|_[./0-9A-Za-z]{19}|[./0-9A-Za-z]{13}|)$/;
+const CRYPT_HASH =
+  /^!*(?:\*+|\$[^:\s$]+\$(?:[^:\s$]*\$)*[./0-9A-Za-z]*|_[./0-9A-Za-z]{19}|[./0-9A-Za-z]{13}|)$/;
+
+/** Tell whether a password is a hash, or a mark that locks, as crypt(5) makes them. */
+export function isHash(password: string): boolean {
+  return CRYPT_HASH.test(password);
+}
 
 const optionalInteger = (description: string) =>
   v.optional(v.pipe(v.number(), v.integer(), v.description(description)));
@@ -50,11 +56,10 @@ export const userParams = v.pipe(
     password: v.optional(
       v.pipe(
         v.string(),
-        v.regex(
-          CRYPT_HASH,
-          "must be a hash as `openssl passwd -6` makes it (or `!` to lock), not the password itself",
+        v.regex(/^[^:\n]*$/, "must be one line without a colon, as a hash is"),
+        v.description(
+          "Hash of the password, as `openssl passwd -6` and crypt(5) make it; `!` or `*` for none. Other text is set with a warning, and lets nobody log in.",
         ),
-        v.description("Hash of the password, as crypt(5) makes it; `!` or `*` for none."),
       ),
     ),
     update_password: oneOf(
@@ -92,7 +97,7 @@ export const userParams = v.pipe(
     ssh_key_comment: optionalText("Comment of the key. Default: `volley-generated on HOSTNAME`."),
     ssh_key_passphrase: optionalText("Passphrase of the key. Default: none."),
     seuser: optionalText("SELinux user."),
-    local: flag("Accepted and ignored: only local files are ever changed."),
+    local: flag("Accepted: only local files are ever changed. Not together with `umask`."),
     login_class: optionalText("Accepted and ignored on Linux."),
     hidden: v.optional(describe(v.boolean(), "Accepted and ignored on Linux.")),
     profile: optionalText("Accepted and ignored on Linux."),
@@ -100,6 +105,7 @@ export const userParams = v.pipe(
     authorization: optionalText("Accepted and ignored on Linux."),
   }),
   v.check(({ name, user }) => name !== undefined || user !== undefined, "missing required arguments: name"),
+  v.check(({ local, umask }) => !local || umask === undefined, "'umask' can not be used with 'local'"),
   v.check(
     ({ name, user }) => name === undefined || user === undefined,
     "name and user are the same; give one of them",

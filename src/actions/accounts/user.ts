@@ -11,6 +11,7 @@ import {
   type AccountCommand,
   AGING,
   findGroupEntry,
+  isHash,
   planCreation,
   planModification,
   type UserParams,
@@ -58,6 +59,7 @@ interface UserData {
   readonly shell?: string;
   readonly ssh_key_file?: string;
   readonly ssh_public_key?: string;
+  readonly warnings?: readonly string[];
   /** As ssh-keygen prints it; only where the result is registered. */
   readonly ssh_fingerprint?: string;
 }
@@ -69,7 +71,7 @@ export const user = defineAction<typeof userParams, UserChange, UserData>({
 
 The account is read from \`/etc/passwd\`, \`/etc/group\` and, for passwords and expiry, \`/etc/shadow\`; \`useradd\`, \`usermod\` and \`userdel\` make the changes. As with Ansible, \`groups\` without \`append\` removes the user from every other supplementary group, \`system\` matters only when the account is made, and a missing home directory is made unless \`create_home\` is false.
 
-\`password\` is a hash as \`openssl passwd -6\` makes it. Unlike Ansible's module, this one refuses text that is no hash, so that no password ends in clear text in \`/etc/shadow\`. The hash reaches the host's tools on their standard input and appears in no diff. The passphrase of a generated key is an argument of ssh-keygen, and visible on the host while that runs.`,
+\`password\` is a hash as \`openssl passwd -6\` makes it. Text that is no hash is set as it is, with a warning: nobody can log in with it. The hash reaches the host's tools on their standard input and appears in no diff. The passphrase of a generated key is an argument of ssh-keygen, and visible on the host while that runs.`,
   params: userParams,
   examples: [
     { name: "deploy", shell: "/bin/bash", groups: ["sudo"], append: true },
@@ -115,7 +117,7 @@ The account is read from \`/etc/passwd\`, \`/etc/group\` and, for passwords and 
     if (state === "absent" || entry === undefined) return { data: { name, state, force, remove, ...output } };
     if (change.makeHome) await makeHome(system, entry, params);
     if (change.key !== null) await makeKey(system, entry, params, change.key);
-    const described = await describeUser(params, entry, system, context);
+    const described = await describeUser(params, entry, system, context, change.isNew);
     const made = { create_home, system: isSystem };
     return { data: { ...described, ...(change.isNew ? made : changedBy(params)), ...output } };
   },
@@ -214,17 +216,40 @@ function needsShadow(params: UserParams): boolean {
   );
 }
 
+/** Say what a run does that is hardly meant. */
+function warningsOf(
+  { name, password, append, groups, local }: UserParams,
+  isNew: boolean,
+): readonly string[] {
+  return [
+    ...(local && isNew
+      ? [
+          `'local: true' is set, and "${name}" was not in /etc/passwd. The local user account may already exist in another file or database`,
+        ]
+      : []),
+    ...(append && groups === undefined
+      ? ["'append' is set, but no 'groups' are specified. Use 'groups' to name those to add"]
+      : []),
+    ...(password === undefined || isHash(password)
+      ? []
+      : ["The password is not a hash, as `openssl passwd -6` makes it: nobody can log in with it"]),
+  ];
+}
+
 async function describeUser(
   params: UserParams,
   entry: PasswdEntry,
   system: ReadSystem,
   { registered }: ActionContext,
+  isNew = false,
 ): Promise<UserData> {
   const { name, uid, gid, comment, home, shell } = entry;
+  const warnings = warningsOf(params, isNew);
   const described = {
     ...{ name, state: "present" as const, uid, group: gid, comment, home, shell },
     ...(params.groups === undefined ? {} : { groups: params.groups.join(",") }),
     ...(params.password === undefined ? {} : { password: "NOT_LOGGING_PASSWORD" }),
+    ...(warnings.length === 0 ? {} : { warnings }),
   };
   if (!params.generate_ssh_key) return described;
   const file = keyFile(params, home);

@@ -66,7 +66,8 @@ costs a process: set \`get_mime\` and \`get_attributes\` to false where they do 
   title: ({ path }) => path,
 
   async inspect(params, system, context) {
-    const { path, follow, get_checksum, checksum_algorithm, get_mime, get_attributes } = params;
+    const path = await expandPath(system, params.path, context.facts.env);
+    const { follow, get_checksum, checksum_algorithm, get_mime, get_attributes } = params;
     const found = await (follow ? system.stat(path, true) : system.lstat(path, true));
     if (found === null) return unchanged<StatData>({ stat: { exists: false } });
     const [mime, attributes] = await Promise.all([
@@ -105,7 +106,7 @@ async function ask(system: ReadSystem, argv: readonly string[]): Promise<string 
 
 /** Ask file(1) for the MIME type; like Ansible's stat, not of the target of a link. */
 async function readMime(system: ReadSystem, path: string): Promise<Partial<FileFacts>> {
-  const argv = ["file", "--brief", "--mime-type", "--mime-encoding", "--", await expandPath(system, path)];
+  const argv = ["file", "--brief", "--mime-type", "--mime-encoding", "--", path];
   const match = /^([^;\s]+\/[^;\s]+); charset=(\S+)\s*$/.exec((await ask(system, argv)) ?? "");
   return { mimetype: match?.[1] ?? "unknown", charset: match?.[2] ?? "unknown" };
 }
@@ -136,7 +137,7 @@ const ATTRIBUTES: Readonly<Record<string, string>> = {
 
 /** Ask lsattr(1) for the attributes. */
 async function readAttributes(system: ReadSystem, path: string): Promise<Partial<FileFacts>> {
-  const printed = await ask(system, ["lsattr", "-vd", "--", await expandPath(system, path)]);
+  const printed = await ask(system, ["lsattr", "-vd", "--", path]);
   const match = /^\s*(\d+)\s+([-A-Za-z]+)\s/.exec(printed ?? "");
   const letters = [...(match?.[2] ?? "").replaceAll("-", "")];
   return {

@@ -19,7 +19,10 @@ interface PauseData {
   readonly stderr: string;
   /** Always empty: nobody can answer on a host. */
   readonly user_input: string;
+  readonly warnings?: readonly string[];
 }
+
+const NOBODY_ANSWERS = "Not waiting for response to prompt as stdin is not interactive";
 
 interface PauseChange extends Change {
   readonly seconds: number;
@@ -60,7 +63,8 @@ To wait for an event, use \`wait_for\`, or \`until\` of any task.`,
     const startedAt = Date.now();
     await sleep(seconds * 1000, signal);
     const message = seconds === 0 ? "went on at once: nobody can answer on a host" : `waited ${seconds} s`;
-    return { changed: false, message, data: dataOf(given, startedAt, Date.now()) };
+    const warnings = seconds === 0 ? { warnings: [NOBODY_ANSWERS] } : {};
+    return { changed: false, message, data: { ...dataOf(given, startedAt, Date.now()), ...warnings } };
   },
 });
 

@@ -39,7 +39,15 @@ interface ClockState {
   readonly hwclock: "local" | "UTC";
 }
 
+/** The data of a timezone task: as with Ansible's module, whatever the diff mode. */
+interface TimezoneData {
+  readonly diff: { readonly before: TimezoneSettings; readonly after: TimezoneSettings };
+}
+
+type TimezoneSettings = Partial<Pick<ClockState, "name" | "hwclock">>;
+
 interface TimezoneChange extends Change {
+  readonly data?: TimezoneData;
   readonly bySystemd: boolean;
   readonly name: string | undefined;
   readonly hwclock: "local" | "UTC" | undefined;
@@ -48,7 +56,7 @@ interface TimezoneChange extends Change {
 }
 
 /** Set the time zone of the system. */
-export const timezone = defineAction<typeof params, TimezoneChange>({
+export const timezone = defineAction<typeof params, TimezoneChange, TimezoneData>({
   name: "timezone",
   doc: `Set the time zone of the system, and the time of its hardware clock.
 
@@ -67,7 +75,8 @@ With systemd \`timedatectl\` sets both. Elsewhere they are written: the link \`/
       now.bySystemd ? null : await inspectTimezoneFile(given.name, system, context),
       hwclock === undefined || now.bySystemd ? null : await inspectAdjtime(hwclock, system, context),
     ].filter((file) => file !== null);
-    if (name === undefined && hwclock === undefined && files.length === 0) return unchanged();
+    const data = dataOf(given, now);
+    if (name === undefined && hwclock === undefined && files.length === 0) return unchanged(data);
     const missing = name === undefined ? undefined : await zoneProblem(name, system);
     const attributes: Record<string, readonly [string, string]> = {
       ...(name === undefined ? {} : { name: [now.name, name] as const }),
@@ -81,10 +90,10 @@ With systemd \`timedatectl\` sets both. Elsewhere they are written: the link \`/
       if (!context.check) throw new VolleyError("ACTION_FAILED", missing);
       return { bySystemd: now.bySystemd, name, hwclock, files, diff, unknown: missing };
     }
-    return { bySystemd: now.bySystemd, name, hwclock, files, diff };
+    return { bySystemd: now.bySystemd, name, hwclock, files, diff, data };
   },
 
-  async apply({ bySystemd, name, hwclock, files }, _params, system, { signal }) {
+  async apply({ bySystemd, name, hwclock, files, data }, _params, system, { signal }) {
     if (bySystemd) {
       const options = { signal, env: { LC_ALL: "C" } };
       if (name !== undefined)
@@ -98,8 +107,18 @@ With systemd \`timedatectl\` sets both. Elsewhere they are written: the link \`/
         );
     } else if (name !== undefined) await linkZone(name, system);
     for (const file of files) await applyFile(file, system);
+    return data === undefined ? {} : { data };
   },
 });
+
+/** Tell of the settings that were asked for, before and after. */
+function dataOf({ name, hwclock }: v.InferOutput<typeof params>, now: ClockState): TimezoneData {
+  const asked = (given: TimezoneSettings): TimezoneSettings => ({
+    ...(name === undefined ? {} : { name: given.name ?? name }),
+    ...(hwclock === undefined ? {} : { hwclock: given.hwclock ?? hwclock }),
+  });
+  return { diff: { before: asked({ ...now, name: now.name || "n/a" }), after: asked({}) } };
+}
 
 async function readClock(system: ReadSystem): Promise<ClockState> {
   if ((await runsSystemd(system)) && (await system.which("timedatectl")) !== null) {

@@ -141,7 +141,7 @@ function kindOf(file: string): LibraryNode["kind"] {
   const head = readFileSync(file).toString("latin1", 0, 64 << 10);
   if (/^(?:\x7fELF|\xcf\xfa\xed\xfe|MZ)/.test(head)) return "binary";
   const isPython = /^#!.*python/.test(head) || file.endsWith(".py");
-  return isPython && (!head.includes("WANT_JSON") || head.includes("ansible.module_utils"))
-    ? "python"
-    : "json";
+  const wantsJson = head.includes("WANT_JSON");
+  if (isPython && /module_utils|INCLUDE_ANSIBLE_MODULE_COMMON/.test(head)) return "python";
+  return wantsJson ? "json" : "words";
 }

@@ -1,11 +1,41 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { quote } from "../../core/unix/shell.ts";
 import { isDict, writeJson } from "../../core/values/value.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 
+/** Write arguments as `name=value` words, which shells can read. */
+function wordsOf(args: Readonly<Record<string, unknown>>): string {
+  const words = Object.entries(args).map(
+    ([name, value]) => `${name}=${quote(typeof value === "string" ? value : writeJson(value))}`,
+  );
+  return words.join(" ");
+}
+
 /**
- * Run a module of a `library` directory: a program that gets the path of a JSON file with its arguments, and prints a
- * JSON object. A module in Ansible's Python fails, with the reason.
+ * The program, with its arguments, that a script's first line names; a host's var such as `ansible_python_interpreter`
+ * names another. Empty for a program that starts by itself.
+ */
+async function interpreterOf(
+  content: Uint8Array,
+  { templar, system }: RenderedCall,
+): Promise<readonly string[]> {
+  const [first = ""] = Buffer.from(content.subarray(0, 256)).toString("latin1").split("\n");
+  const words = first.startsWith("#!") ? first.slice(2).trim().split(/\s+/) : [];
+  const [program = "", ...more] = /(?:^|\/)env$/.test(words[0] ?? "") ? words.slice(1) : words;
+  if (program === "") return [];
+  const name = posix.basename(program);
+  const language = name.startsWith("python") ? "python" : name;
+  const given = templar.vars[`ansible_${language}_interpreter`];
+  if (typeof given === "string" && !given.startsWith("auto")) return [given, ...more];
+  if (language !== "python") return [];
+  const found = (await system.which("python3")) ?? (await system.which("python"));
+  return found === null ? [] : [found, ...more];
+}
+
+/**
+ * Run a module of a `library` directory: a program that gets the path of a file with its arguments, as JSON or as words,
+ * and prints a JSON object. A module in Ansible's Python fails, with the reason.
  */
 export async function runLibraryModule(call: RenderedCall): Promise<ModuleEnd> {
   const { interpreter, node, args, system, check, signal } = call;
@@ -33,8 +63,10 @@ export async function runLibraryModule(call: RenderedCall): Promise<ModuleEnd> {
     _ansible_version: "2.14.18",
   };
   await system.writeFile(file, program.read(), { mode: 0o700 });
-  await system.writeFile(argumentsFile, writeJson({ ...args, ...settings }), { mode: 0o600 });
-  const { code, stdout, stderr } = await system.run([file, argumentsFile], { signal });
+  const text = kind === "words" ? wordsOf(args) : writeJson({ ...args, ...settings });
+  await system.writeFile(argumentsFile, text, { mode: 0o600 });
+  const argv = [...(await interpreterOf(program.read(), call)), file, argumentsFile];
+  const { code, stdout, stderr } = await system.run(argv, { signal });
   await system.remove(directory);
   const start = stdout.indexOf("{");
   let result: unknown;

@@ -1,3 +1,4 @@
+import { expandPath } from "../../actions/shared/paths.ts";
 import { type Content, isCopy, type System } from "../../core/system.ts";
 
 /** The calls of a System whose arguments up to a number are paths. */
@@ -12,7 +13,8 @@ type Call = (...args: readonly unknown[]) => Promise<unknown>;
 const placed = new WeakMap<System, Map<string, System>>();
 
 /**
- * Take relative paths from the working directory, as Ansible's modules do: on hosts the home of the user who logs in.
+ * Take relative paths from the working directory, as Ansible's modules do: on hosts the home of the user who logs in. `~user` is that
+ * user's home.
  * With `directory` that one is the working directory, of processes too, where the user may go there.
  */
 export function fromWorkingDirectory(system: System, directory?: string): System {
@@ -31,10 +33,13 @@ function place(system: System, directory: string | undefined): System {
     found ??= mayGo().then((may) => (may ? directory! : system.workingDirectory()));
     return found;
   };
-  const at = async (path: string): Promise<string> =>
-    path.startsWith("/") || path.startsWith("~/")
-      ? path
-      : `${(await workingDirectory()).replace(/\/$/, "")}/${path}`;
+  const at = async (path: string): Promise<string> => {
+    if (path.startsWith("/") || path.startsWith("~/")) return path;
+    const expanded = path.startsWith("~") ? await expandPath(system, path) : path;
+    return expanded.startsWith("/")
+      ? expanded
+      : `${(await workingDirectory()).replace(/\/$/, "")}/${expanded}`;
+  };
   const placeOf = async (cwd: string | undefined): Promise<{ readonly cwd?: string }> => {
     if (cwd !== undefined) return { cwd: await at(cwd) };
     return directory === undefined ? {} : { cwd: await workingDirectory() };

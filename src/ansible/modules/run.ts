@@ -70,17 +70,11 @@ function moduleOf({ node, templar }: ModuleCall): string {
 }
 
 /** Render a task's arguments: module_defaults under `args: "{{ … }}"` under its own. */
-function argumentsOf({ node, frame, templar }: ModuleCall): Record<string, unknown> {
+function argumentsOf(call: ModuleCall): Record<string, unknown> {
+  const { node, templar } = call;
   const { module, args, argsFrom } = node;
-  const defaults: Record<string, unknown> = {};
-  for (const given of allOf(frame, "module_defaults").flat()) {
-    const rendered = typeof given === "string" ? templar.value(given) : given;
-    if (!isDict(rendered)) continue;
-    for (const [name, values] of rendered instanceof Map ? rendered : Object.entries(rendered)) {
-      if (shortModuleName(String(name)) !== module) continue;
-      Object.assign(defaults, templar.value(values));
-    }
-  }
+  const worker = workerOf(call);
+  const defaults = { ...(worker === undefined ? {} : defaultsOf(call, worker)), ...defaultsOf(call, module) };
   const raw = RAW_ARGUMENTS[module];
   const withKeys = module === "set_fact";
   const render = (given: Readonly<Record<string, unknown>>): Record<string, unknown> => {
@@ -127,6 +121,30 @@ const NO_ASYNC: ReadonlySet<string> = new Set([
   "validate_argument_spec",
   "wait_for_connection",
 ]);
+
+/** The arguments that `module_defaults` gives a module. */
+function defaultsOf({ frame, templar }: ModuleCall, module: string): Record<string, unknown> {
+  const defaults: Record<string, unknown> = {};
+  for (const given of allOf(frame, "module_defaults").flat()) {
+    const rendered = typeof given === "string" ? templar.value(given) : given;
+    if (!isDict(rendered)) continue;
+    for (const [name, values] of rendered instanceof Map ? rendered : Object.entries(rendered))
+      if (shortModuleName(String(name)) === module) Object.assign(defaults, templar.value(values));
+  }
+  return defaults;
+}
+
+/** The module that does the work of `service` and `package` on a host, whose defaults count as well. */
+function workerOf({ node, templar }: ModuleCall): string | undefined {
+  const fact = WORKERS[node.module];
+  if (fact === undefined) return undefined;
+  const { ansible_facts: facts } = templar.vars;
+  const named = isDict(facts) && !(facts instanceof Map) ? facts[fact] : undefined;
+  return typeof named === "string" ? named : undefined;
+}
+
+/** The facts that name the worker of a module. */
+const WORKERS: Readonly<Record<string, string>> = { service: "service_mgr", package: "pkg_mgr" };
 
 /** Arguments that are no templates, but expressions that the module evaluates. */
 const RAW_ARGUMENTS: Readonly<Record<string, ReadonlySet<string>>> = {
@@ -218,7 +236,8 @@ function makeAction(
     );
   if (args._raw_params !== undefined && !FREE_FORM.has(node.module))
     throw new VolleyError("PARAMS_INVALID", `invalid or malformed argument: '${textOf(args._raw_params)}'`);
-  const coerced = interpreter.actions.coerce(action, args);
+  const { _diff_peek: _peek, ...given } = args;
+  const coerced = interpreter.actions.coerce(action, given);
   try {
     return action(coerced);
   } catch (thrown) {

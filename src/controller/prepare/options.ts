@@ -16,7 +16,7 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   /** The playbook's file: an entry to bundle, not a value. */
   readonly playbook: string | URL;
   /** The connection of hosts whose inventory says nothing of it: `local` works on this machine. Default: `ssh`. */
-  readonly connection?: "ssh" | "local";
+  readonly connection?: string;
   /** A pattern; only its hosts take part in a play. */
   readonly limit?: string;
   /** Hosts at work at a time. Default 50. */

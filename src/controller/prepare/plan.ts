@@ -50,7 +50,7 @@ export interface HostSource {
   /** Vars that win over all others, as `run()` takes them. */
   readonly extraVars?: Vars | readonly string[] | undefined;
   /** The connection of hosts that say nothing of it. Default: `ssh`. */
-  readonly connection?: "ssh" | "local" | undefined;
+  readonly connection?: string | undefined;
 }
 
 /**
@@ -179,14 +179,16 @@ function withConnections(plays: readonly PlayHosts[]): readonly PlayHosts[] {
   const made = new Map<Host, Host>();
   for (const { play, hosts } of saying) {
     for (const host of hosts) {
-      const { connection, ...rest } = (made.get(host) ?? host).connection;
+      const { connection, refused, ...rest } = (made.get(host) ?? host).connection;
       const isSaid = (name: string): boolean =>
         [`ansible_${name}`, `ansible_ssh_${name}`].some((each) => each in host.vars);
+      const kept = isSaid("connection") || play.connection === undefined;
       made.set(host, {
         ...host,
         connection: {
           ...rest,
-          connection: isSaid("connection") ? connection : (play.connection ?? connection),
+          connection: kept ? connection : play.connection,
+          ...(kept && refused !== undefined ? { refused } : {}),
           user: rest.user ?? (play.remoteUser === undefined ? undefined : userOf(host, play)),
           port: rest.port ?? play.port,
         },
@@ -375,6 +377,7 @@ export function makeJob(
     host: host.name,
     ...(host.connection.connection === "local" ? { isLocal: true } : {}),
     groups: host.groups,
+    connection: host.connection.connection,
     ...varsOf(host, extraVars),
     ...(asksForGroups ? { inventoryGroups: groups } : {}),
     hostVars,

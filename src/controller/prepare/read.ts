@@ -118,7 +118,7 @@ export interface ReadInventoryOptions {
   /** True to pass over parts of patterns that name nothing. */
   readonly isLenient?: boolean;
   /** The connection of hosts that say nothing of it. Default: `ssh`. */
-  readonly connection?: "ssh" | "local" | undefined;
+  readonly connection?: string | undefined;
 }
 
 /** The hosts of some patterns that are also in the limit. */

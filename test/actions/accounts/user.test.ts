@@ -238,9 +238,9 @@ describe("user, of an account that is not there", () => {
 
 describe("user's parameters", () => {
   it.each<[unknown, RegExp]>([
-    [{ name: "a", password: "correct horse" }, /must be a hash/],
-    [{ name: "a", password: "$6$x\nroot:y" }, /must be a hash/],
     [{}, /missing required arguments: name/],
+    [{ name: "a", password: "$6$x\nroot:y" }, /must be one line without a colon/],
+    [{ name: "a", local: true, umask: "077" }, /'umask' can not be used with 'local'/],
     [{ name: "a", user: "a" }, /give one of them/],
     [{ name: "a", shel: "/bin/sh" }, /unknown parameter "shel"; did you mean "shell"/],
     [{ name: "a", state: "gone" }, /"state"/],
