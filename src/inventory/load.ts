@@ -1,7 +1,6 @@
 import { resolve } from "node:path";
 import { printable, type VolleyError } from "../core/errors.ts";
 import type {
-  ConnectionSettings,
   Group,
   Host,
   Inventory,
