@@ -1,12 +1,6 @@
 import { resolve } from "node:path";
 import { printable, type VolleyError } from "../core/errors.ts";
-import type {
-  Group,
-  Host,
-  Inventory,
-  OverriddenVar,
-  VarSource,
-} from "../core/inventory.ts";
+import type { Group, Host, Inventory, OverriddenVar, VarSource } from "../core/inventory.ts";
 import { createSecretStore } from "../vars/secrets/store.ts";
 import { bareHost, MACHINE_NAMES, readConnection } from "./connection.ts";
 import {
