@@ -65,6 +65,9 @@ const LENIENT_TESTS = new Set([
   "false",
 ]);
 
+/** Filters that deal with undefined arguments by themselves. */
+const LAZY_FILTERS: ReadonlySet<string> = new Set(["ternary", "extract"]);
+
 function check(values: readonly unknown[]): readonly unknown[] {
   for (const value of values) {
     if (value instanceof Undefined && !(value instanceof Blank)) failUndefined(value);
@@ -86,7 +89,7 @@ function filter(name: string, args: readonly unknown[], byName: Keywords, { stat
   const call = state.filter(name);
   const strict = LENIENT_FILTERS.has(name)
     ? args
-    : [...check(args.slice(0, 1)), ...(name === "ternary" ? args.slice(1) : check(args.slice(1)))];
+    : [...check(args.slice(0, 1)), ...(LAZY_FILTERS.has(name) ? args.slice(1) : check(args.slice(1)))];
   return explained("filter", name, () => call(strict, byName, state));
 }
 

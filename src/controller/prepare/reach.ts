@@ -260,7 +260,8 @@ interface HostBecome {
 
 /**
  * Choose the user to start the bundle as: the user of every play; where plays differ, root if a play is root's, because
- * root can become anybody, else the login user. The agent starts a process for each other user.
+ * root can become anybody, else the login user. The agent starts a process for each other user. Of Ansible's plays no user
+ * but these two starts the bundle: tasks may be another user's, and the play's may have no home.
  */
 export function hostBecome(
   host: Host,
@@ -271,8 +272,8 @@ export function hostBecome(
   const way = becomeWay(host, options);
   const wanted = plays.map(({ index, play }) => [index, playUser(host, play, options) ?? login] as const);
   const users = new Set(wanted.map(([, user]) => user));
-  const user =
-    users.size === 1 ? [...users][0]! : users.has(DEFAULT_BECOME_USER) ? DEFAULT_BECOME_USER : login;
+  const isOfAll = users.size === 1 && plays.every(({ play }) => play.program === undefined);
+  const user = isOfAll ? [...users][0]! : users.has(DEFAULT_BECOME_USER) ? DEFAULT_BECOME_USER : login;
   const others = wanted.filter(([, each]) => each !== user);
   const { password, ...rest } = way;
   return {

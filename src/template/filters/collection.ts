@@ -357,8 +357,7 @@ function subelements(value: unknown, path: unknown, skipMissing: unknown = false
 
 function extract(key: unknown, container: unknown, more: unknown = null): unknown {
   const keys = more === null ? [key] : [key, ...(isList(more) ? more : [more])];
-  // Of what is not there nothing is there.
-  return keys.reduce((value, one) => (value instanceof Undefined ? value : item(value, one)), container);
+  return keys.reduce((value, one) => item(value, one), container);
 }
 
 /** Filters of dicts, Jinja's and Ansible's. */

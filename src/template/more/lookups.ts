@@ -81,11 +81,14 @@ const INI_OPTIONS = [
 const ini: Callable = (terms, keywords, state) =>
   terms.flatMap((term) => {
     const [key, inline] = splitTerm("ini", str(term), INI_OPTIONS);
+    if (key === "")
+      fail(`No key to lookup was provided as first term with in string inline options: ${str(term)}`);
     const given: Keywords = { ...keywords, ...inline };
     const isProperties = given.type === "properties";
     const file = textArgument(given.file, "ansible.ini");
     const exact = isTrue(given.case_sensitive);
     const sections = readProperties(decoded(lookedUpText("ini", file, state), given.encoding), {
+      file,
       exact,
       isProperties,
     });

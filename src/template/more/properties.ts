@@ -5,6 +5,8 @@ type Sections = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 /** How a file is read. */
 interface PropertiesOptions {
+  /** The file's name, for errors. */
+  readonly file: string;
   /** Names of values keep their case. */
   readonly exact: boolean;
   /** The file has no sections. */
@@ -12,14 +14,15 @@ interface PropertiesOptions {
 }
 
 /** Read an INI file, or a file of properties, as Python's configparser does. */
-export function readProperties(text: string, { exact, isProperties }: PropertiesOptions): Sections {
+export function readProperties(text: string, { file, exact, isProperties }: PropertiesOptions): Sections {
   const sections = new Map<string, Map<string, string>>();
-  const open = (name: string): Map<string, string> => {
-    const section = sections.get(name) ?? new Map<string, string>();
+  const open = (name: string, line: number): Map<string, string> => {
+    if (sections.has(name)) fail(`Duplicate section in '${file}': '${name}' is there already, line ${line}`);
+    const section = new Map<string, string>();
     sections.set(name, section);
     return section;
   };
-  let section = isProperties ? open("") : undefined;
+  let section = isProperties ? open("", 0) : undefined;
   let last: string | undefined;
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     if (/^\s*(?:[#;].*)?$/.test(line)) continue;
@@ -29,7 +32,7 @@ export function readProperties(text: string, { exact, isProperties }: Properties
     }
     const [, name] = isProperties ? [] : (/^\s*\[([^\]]+)\]/.exec(line) ?? []);
     if (name !== undefined) {
-      section = open(name);
+      section = open(name, index + 1);
       last = undefined;
       continue;
     }
@@ -37,7 +40,8 @@ export function readProperties(text: string, { exact, isProperties }: Properties
     if (section === undefined)
       return fail(`the INI file has a value before its first section, in line ${index + 1}`);
     last = exact || isProperties ? key : key.toLowerCase();
-    section?.set(last, value.trim());
+    if (section.has(last)) fail(`Duplicate option in '${file}': '${last}' is there already, line ${index + 1}`);
+    section.set(last, value.trim());
   }
   return sections;
 }

@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { makeJob } from "../../../src/controller/prepare/plan.ts";
 import { hostBecome, openReach } from "../../../src/controller/prepare/reach.ts";
 import type { Host } from "../../../src/core/inventory.ts";
+import type { PlayProgram } from "../../../src/core/program.ts";
 import { definePlay } from "../../../src/core/playbook.ts";
 import { bareHost } from "../../../src/inventory/connection.ts";
 
@@ -13,7 +14,15 @@ type Said = boolean | string | undefined;
 /** A host of this inventory with a play for each of these. */
 function becomeOf(
   plays: readonly Said[],
-  { become, vars = {} }: { become?: string | null; vars?: Readonly<Record<string, unknown>> } = {},
+  {
+    become,
+    vars = {},
+    program,
+  }: {
+    become?: string | null;
+    vars?: Readonly<Record<string, unknown>>;
+    program?: PlayProgram;
+  } = {},
   options: Parameters<typeof hostBecome>[3] = {},
 ): ReturnType<typeof hostBecome> {
   const host: Host = {
@@ -33,7 +42,10 @@ function becomeOf(
   };
   const all = plays.map((said, index) => ({
     index: index * 2,
-    play: definePlay({ hosts: "all", ...(said === undefined ? {} : { become: said }) }),
+    play: {
+      ...definePlay({ hosts: "all", ...(said === undefined ? {} : { become: said }) }),
+      ...(program === undefined ? {} : { program }),
+    },
     hosts: [host],
   }));
   return hostBecome(host, "ops", all, options);
@@ -49,6 +61,12 @@ test.each<[what: string, plays: readonly Said[], start: string | undefined, user
   const { start: started, job } = becomeOf(plays);
   expect(started?.user).toBe(start);
   expect(job).toMatchObject({ login: "ops", users });
+});
+
+test("plays of Ansible's start as root or as who is logged in: others may have no home", () => {
+  const program: PlayProgram = { roles: [], estimate: 0, run: async () => undefined };
+  expect(becomeOf(["nobody"], { program })).toMatchObject({ start: null, job: { users: { 0: "nobody" } } });
+  expect(becomeOf([true], { program }).start?.user).toBe("root");
 });
 
 test("the play says it first, then the inventory, then the caller", () => {
