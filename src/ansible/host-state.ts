@@ -1,6 +1,7 @@
 import type { Facts } from "../core/facts.ts";
 import type { ProgramWorld } from "../core/program.ts";
 import type { Job } from "../core/protocol.ts";
+import { copyKept } from "../core/values/kept-text.ts";
 import { isDict } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
 import { factVariables } from "../engine/context.ts";
@@ -43,6 +44,7 @@ export class HostState {
   learn(values: Vars): void {
     this.#version++;
     Object.assign(this.learned, values);
+    copyKept(values, this.learned);
   }
 
   include(values: Vars): void {

@@ -1,4 +1,5 @@
 import { VolleyError } from "../core/errors.ts";
+import { keepsText, keepText } from "../core/values/kept-text.ts";
 import { isDict, writeJson } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
 import { type Frame, inherited } from "./frame.ts";
@@ -90,6 +91,7 @@ function controlOf(given: Record<string, unknown>, templar: Templar): LoopContro
 export function passVars({ items, control }: Loop, index: number): Vars {
   const item = items[index];
   const vars: Record<string, unknown> = { [control.loopVar]: item, ansible_loop_var: control.loopVar };
+  if (keepsText(items, index)) keepText(vars, control.loopVar, true);
   if (control.indexVar !== undefined) {
     vars[control.indexVar] = index;
     vars.ansible_index_var = control.indexVar;

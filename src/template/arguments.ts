@@ -1,4 +1,5 @@
 import { isVolleyError } from "../core/errors.ts";
+import { copyKept, keepText } from "../core/values/kept-text.ts";
 import { readPythonLiteral } from "../core/values/python-literal.ts";
 import { Data } from "../core/values/value.ts";
 import { isLate, OMIT } from "../core/values/vars.ts";
@@ -27,9 +28,10 @@ export function renderText(
   scope: VarScope,
   native: boolean,
 ): RenderedVar {
-  const { value: found, text } = engine.valueOf(source, scope.vars);
+  const { value: found, text, isKept } = engine.valueOf(source, scope.vars);
   const { lone, isText, name, newlines } = text;
-  const verbatim = lone !== undefined && (isText || (name !== undefined && scope.isVerbatim(name)));
+  const verbatim =
+    lone !== undefined && (isText || isKept || (name !== undefined && scope.isVerbatim(name)));
   // Vars that are worked out on access, such as another host's, are passed on as they are.
   if (isDict(found) && isLate(found)) return { value: found, verbatim: false };
   try {
@@ -73,24 +75,42 @@ export function renderArguments(
   native: boolean,
   { keys = false }: ArgumentOptions,
 ): unknown {
+  /** Set where the last text that was rendered stays text. */
+  let isKept = false;
   const one = (text: string): unknown => {
+    isKept = false;
     const name = loneName(text);
     if (name !== undefined) {
       const written = scope.written(name);
       if (keepsType(written)) return written;
     }
-    return renderText(engine, text, scope, native).value;
+    const rendered = renderText(engine, text, scope, native);
+    isKept = rendered.verbatim && typeof rendered.value === "string";
+    return rendered.value;
   };
   const walk = (part: unknown): unknown => {
+    isKept = false;
     if (part instanceof Data) return part.text;
     if (isTemplate(part)) return one(part);
-    if (isList(part)) return part.map(walk);
-    if (!isDict(part)) return part;
-    const entries = dictEntries(part).map(([key, inner]) => [
-      keys && isTemplate(key) ? one(key) : key,
-      walk(inner),
-    ]);
-    return part instanceof Map ? new Map(entries as [unknown, unknown][]) : Object.fromEntries(entries);
+    if (!isList(part) && !isDict(part)) return part;
+    const texts: (string | number)[] = [];
+    const inside = (key: unknown, inner: unknown): unknown => {
+      const value = walk(inner);
+      if (isKept) texts.push(key as string | number);
+      return value;
+    };
+    const make = (): unknown => {
+      if (isList(part)) return part.map((inner, index) => inside(index, inner));
+      const entries = dictEntries(part).map(([key, inner]): [unknown, unknown] => {
+        const name = keys && isTemplate(key) ? one(key) : key;
+        return [name, inside(name, inner)];
+      });
+      return part instanceof Map ? new Map(entries) : Object.fromEntries(entries);
+    };
+    const made = make() as object;
+    for (const key of texts) keepText(made, key, true);
+    isKept = false;
+    return made;
   };
   try {
     return withoutOmitted(walk(value));
@@ -103,7 +123,9 @@ export function renderArguments(
 function withoutOmitted(value: unknown): unknown {
   if (isList(value)) {
     const items = value.map(withoutOmitted);
-    return items.some((item, index) => item !== value[index]) ? items : value;
+    if (!items.some((item, index) => item !== value[index])) return value;
+    copyKept(value, items);
+    return items;
   }
   if (!isDict(value) || isLate(value)) return value;
   let changed = false;
@@ -114,7 +136,9 @@ function withoutOmitted(value: unknown): unknown {
     if (kept !== OMIT) entries.push([key, kept]);
   }
   if (!changed) return value;
-  return value instanceof Map ? new Map(entries) : Object.fromEntries(entries);
+  const copy = value instanceof Map ? new Map(entries) : Object.fromEntries(entries);
+  copyKept(value, copy);
+  return copy;
 }
 
 /** The place in a text of YAML is its caller's to tell. */

@@ -5,6 +5,7 @@ import type { Frame as FrameType } from "nunjucks/src/runtime.js";
 import nunjucksRuntime from "nunjucks/src/runtime.js";
 import type { AssetKind } from "../core/asset.ts";
 import type { FileType } from "../core/system.ts";
+import { keepsText } from "../core/values/kept-text.ts";
 import { VarsFrame } from "./access.ts";
 import { locate, NeedsCopies, type Position } from "./errors.ts";
 import { findLookup, globals } from "./lookups.ts";
@@ -13,7 +14,7 @@ import type { TemplateOptions, TemplateStyle, TemplateVars } from "./options.ts"
 import { type Block, type CompiledTemplate, type Context, createRuntime, type Runtime } from "./runtime.ts";
 import { compileExpression, compileTemplate } from "./syntax/compiler.ts";
 import { type LexerOptions, readHeader, SyntaxFailure } from "./syntax/lexer.ts";
-import type { FilterNode } from "./syntax/nodes.ts";
+import type { AttributeNode, FilterNode, ItemNode } from "./syntax/nodes.ts";
 import { parseExpression, parseTemplate } from "./syntax/parser.ts";
 import { type Callable, type CallState, isList, str } from "./values.ts";
 
@@ -29,7 +30,15 @@ interface CompiledText {
   readonly isText: boolean;
   /** The name, for a lone expression that is one. */
   readonly name: string | undefined;
+  /** The list or dict and the key, for a lone expression that is an item of one. */
+  readonly member: Member | undefined;
   readonly newlines: number;
+}
+
+/** An item of a list or dict, as an expression names it. */
+interface Member {
+  readonly holder: Expression;
+  readonly key: Expression | string;
 }
 
 /** The value of the text of a var, before any text is read as a literal. */
@@ -37,6 +46,8 @@ export interface TextValue {
   readonly value: unknown;
   /** What is needed to know whether the value stays text, see {@link CompiledText}. */
   readonly text: CompiledText;
+  /** True for an item that stays text, see `core/values/kept-text.ts`. */
+  readonly isKept: boolean;
 }
 
 /** The name of every text of a var, until an error says which var it is. */
@@ -194,14 +205,23 @@ export class TemplateEngine {
   /** Return the value of the text of a var: of a lone expression its own value, otherwise text. */
   valueOf(source: string, vars: TemplateVars): TextValue {
     const text = this.#compileText(source);
-    const { template, lone } = text;
+    const { template, lone, member } = text;
+    let isKept = false;
     try {
       const value = this.#untouched(template, vars, (frame, state) => {
-        if (lone !== undefined) return lone({ frame, state, blocks: new Map() }, frame);
-        const context = this.#createContext(template, frame, state);
-        return template.root(context, context.frame);
+        if (lone === undefined) {
+          const context = this.#createContext(template, frame, state);
+          return template.root(context, context.frame);
+        }
+        const context: Context = { frame, state, blocks: new Map() };
+        const found = lone(context, frame);
+        if (member !== undefined && typeof found === "string") {
+          const key = typeof member.key === "string" ? member.key : member.key(context, frame);
+          isKept = keepsText(member.holder(context, frame), key);
+        }
+        return found;
       });
-      return { value, text };
+      return { value, text, isKept };
     } catch (error) {
       throw locate(error, { template: VAR_TEXT, line: 1 });
     }
@@ -274,6 +294,7 @@ export class TemplateEngine {
         lone: only && build<Expression>(compileExpression(only, VAR_TEXT), this.runtime),
         isText: only !== undefined && givesText(only),
         name: only?.typename === "Symbol" ? (only.value as string) : undefined,
+        member: only && this.#memberOf(only),
         newlines: trailingNewlines(source),
       };
     } catch (error) {
@@ -282,6 +303,17 @@ export class TemplateEngine {
     }
     this.#texts.set(source, text);
     return text;
+  }
+
+  #memberOf(node: Node): Member | undefined {
+    const compile = (one: Node): Expression => build(compileExpression(one, VAR_TEXT), this.runtime);
+    if (node.typename === "Attribute") {
+      const { target, name } = node as AttributeNode;
+      return { holder: compile(target), key: name };
+    }
+    if (node.typename !== "Item") return undefined;
+    const { target, key } = node as ItemNode;
+    return key.typename === "Slice" ? undefined : { holder: compile(target), key: compile(key) };
   }
 
   #createContext(template: CompiledTemplate, parent: FrameType | null, state: CallState): Context {

@@ -1,4 +1,5 @@
 import { VolleyError } from "../core/errors.ts";
+import { keepsText } from "../core/values/kept-text.ts";
 import { Data, Float, mapLeaves, numeric } from "../core/values/value.ts";
 import { LATE, type Vars } from "../core/values/vars.ts";
 
@@ -261,7 +262,8 @@ class Scope implements VarScope {
   }
 
   isVerbatim(name: string): boolean {
-    return this.#rendered?.get(name)?.verbatim === true;
+    const rendered = this.#rendered?.get(name);
+    return rendered === undefined ? keepsText(this.layerOf(name)?.vars, name) : rendered.verbatim;
   }
 
   isRendered(name: string): boolean {

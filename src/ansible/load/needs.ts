@@ -37,6 +37,8 @@ export class NeedNotes implements Needs {
     const endsAll = module === "meta" && /^end_(?:play|batch)$/.test(String(args._raw_params));
     if (endsAll && keys.when !== undefined) this.others ??= `${at}: one host may end the play for the others`;
     this.value(args, at);
+    const { apply } = args;
+    if (isDict(apply) && !(apply instanceof Map)) this.keys(apply, at);
     this.controller ??= needOfFirstFound(args, keys, at);
   }
 

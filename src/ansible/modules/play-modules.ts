@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { readBool } from "../../actions/coerce.ts";
 import { VolleyError } from "../../core/errors.ts";
+import { copyKept } from "../../core/values/kept-text.ts";
 import { isDict, writeJson } from "../../core/values/value.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { isOfUndefined } from "../../template/index.ts";
@@ -58,6 +59,7 @@ function setFact(call: RenderedCall): ModuleEnd {
   const { args, interpreter } = call;
   const { cacheable = false, _raw_params: raw, ...given } = args;
   void raw;
+  copyKept(args, given);
   const facts: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(given)) {
     if (!/^[A-Za-z_]\w*$/.test(name))
@@ -75,6 +77,7 @@ function setFact(call: RenderedCall): ModuleEnd {
       "PARAMS_INVALID",
       "No key/value pairs provided, at least one is required for this action to succeed",
     );
+  copyKept(given, facts);
   factsOwner(call).learn(facts);
   if (readBool(cacheable) === true) Object.assign(interpreter.state.cached, facts);
   return {

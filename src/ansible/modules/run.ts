@@ -1,6 +1,7 @@
 import type { ActionCall, ActionContext } from "../../core/action.ts";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
+import { copyKept } from "../../core/values/kept-text.ts";
 import { isDict } from "../../core/values/value.ts";
 import { OMIT } from "../../core/values/vars.ts";
 import { withTimeLimit } from "../../engine/limits.ts";
@@ -92,11 +93,14 @@ function argumentsOf(call: ModuleCall): Record<string, unknown> {
       : undefined;
   const rendered = whole === undefined || COMMANDS.has(module) ? undefined : templar.value(whole);
   const more = isDict(rendered) ? rendered : argsFrom === undefined ? {} : templar.value(argsFrom);
-  return {
+  const own = isDict(rendered) ? {} : render(args);
+  const all = {
     ...defaults,
     ...(isDict(more) ? Object.fromEntries(more instanceof Map ? more : Object.entries(more)) : {}),
-    ...(isDict(rendered) ? {} : render(args)),
+    ...own,
   };
+  copyKept(own, all);
+  return all;
 }
 
 /** Modules that act on the controller, and so do not go on in the background. */

@@ -395,7 +395,7 @@ export const mappingFilters: Readonly<Record<string, Callable>> = {
       fail("'recursive' and 'list_merge' are the only valid keyword arguments");
     if (!/^(?:replace|keep|(?:append|prepend)(?:_rp)?)$/.test(str(listMerge))) fail(LIST_MERGE);
     const dicts = args
-      .flatMap((arg) => (isList(arg) ? arg.flat(Number.POSITIVE_INFINITY) : [arg]))
+      .flatMap((arg) => (isList(arg) ? [...arg] : [arg]))
       .filter((one) => one !== null)
       .map((one) => dictOf(one, "combine"));
     return dicts.reduce(

@@ -76,6 +76,7 @@ const INI_OPTIONS = [
   "encoding",
   "case_sensitive",
   "allow_no_value",
+  "allow_none",
 ];
 
 const ini: Callable = (terms, keywords, state) =>
@@ -89,6 +90,7 @@ const ini: Callable = (terms, keywords, state) =>
     const exact = isTrue(given.case_sensitive);
     const sections = readProperties(decoded(lookedUpText("ini", file, state), given.encoding), {
       file,
+      allowsNoValue: isTrue(given.allow_no_value ?? given.allow_none),
       exact,
       isProperties,
     });
@@ -96,10 +98,10 @@ const ini: Callable = (terms, keywords, state) =>
     const values = sectionOf(sections, section) ?? fail(`No section '${section}' in ${file}`);
     if (isTrue(given.re)) {
       const pattern = pythonRegex(key, { unicode: true, anchored: "start", ignoreCase: !exact });
-      return [...values].filter(([name]) => pattern.test(name)).map(([, value]) => value);
+      return [...values].filter(([name]) => pattern.test(name)).map(([, value]) => value ?? "");
     }
     const value = values.get(exact || isProperties ? key : key.toLowerCase());
-    return value === undefined ? [given.default ?? ""] : [value];
+    return value === undefined ? [given.default ?? ""] : value === null ? [] : [value];
   });
 
 function isTrue(value: unknown): boolean {
