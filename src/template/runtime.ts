@@ -1,5 +1,7 @@
 import type { Frame, Frame as FrameType } from "nunjucks/src/runtime.js";
+import { keepsText } from "../core/values/kept-text.ts";
 import { makeMap } from "../core/values/value.ts";
+import { varScope } from "../vars/scope.ts";
 import { attribute, item, slice } from "./access.ts";
 import { fail, failUndefined, locate, type Position } from "./errors.ts";
 import { and, binary, compare, compareChain, equals, or, unary } from "./operators.ts";
@@ -91,6 +93,14 @@ function filter(name: string, args: readonly unknown[], byName: Keywords, { stat
     ? args
     : [...check(args.slice(0, 1)), ...(LAZY_FILTERS.has(name) ? args.slice(1) : check(args.slice(1)))];
   return explained("filter", name, () => call(strict, byName, state));
+}
+
+/** Return the name of a value's type, with what the place of the value tells: a text there may be one that stays text. */
+function typeDebug(value: unknown, holder: unknown, key: unknown, { state }: Context): unknown {
+  const isKept = holder === null ? varScope(state.vars).isVerbatim(String(key)) : keepsText(holder, key);
+  return typeof value === "string" && isKept
+    ? "NativeJinjaText"
+    : state.filter("type_debug")([value], {}, state);
 }
 
 function test(name: string, args: readonly unknown[], byName: Keywords, { state }: Context): boolean {
@@ -202,6 +212,7 @@ export function createRuntime(source: TemplateSource) {
     test,
     truth,
     tuple,
+    typeDebug,
     unary,
     unpack,
     self: (context: Context) =>

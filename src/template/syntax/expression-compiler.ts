@@ -230,7 +230,23 @@ export class ExpressionCompiler extends CodeWriter {
 
   compileApplyFilter({ name, target, args }: FilterNode): void {
     if (target === null) this.fail("a filter without anything to filter");
+    if (name === "type_debug" && this.emitTypeDebug(target)) return;
     this.emitFilter(name, () => this.compile(target), args);
+  }
+
+  /** Emit the filter for a var or an item, whose place tells more of the type than the value does. */
+  private emitTypeDebug(target: Node): boolean {
+    const place = placeOf(target);
+    if (place === undefined) return false;
+    const [holder, key] = place;
+    this.emitRuntime(
+      "typeDebug",
+      target,
+      holder ?? "null",
+      typeof key === "string" ? this.text(key) : key,
+      "context",
+    );
+    return true;
   }
 
   private emitFilter(name: string, target: () => void, args: Arguments): void {
@@ -254,4 +270,13 @@ export class ExpressionCompiler extends CodeWriter {
     this.emitArguments(() => this.compile(target), args);
     this.write(", context)");
   }
+}
+
+/** Return the holder and the key of what an expression names; no holder for a var. Undefined for other expressions. */
+function placeOf(node: Node): readonly [holder: Node | undefined, key: Node | string] | undefined {
+  if (node.typename === "Symbol") return [undefined, node.value as string];
+  if (node.typename === "Attribute") return [(node as AttributeNode).target, (node as AttributeNode).name];
+  if (node.typename !== "Item") return undefined;
+  const { target, key } = node as ItemNode;
+  return key.typename === "Slice" ? undefined : [target, key];
 }
