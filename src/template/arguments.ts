@@ -30,8 +30,7 @@ export function renderText(
 ): RenderedVar {
   const { value: found, text, isKept } = engine.valueOf(source, scope.vars);
   const { lone, isText, name, newlines } = text;
-  const verbatim =
-    lone !== undefined && (isText || isKept || (name !== undefined && scope.isVerbatim(name)));
+  const verbatim = lone !== undefined && (isText || isKept || (name !== undefined && scope.isVerbatim(name)));
   // Vars that are worked out on access, such as another host's, are passed on as they are.
   if (isDict(found) && isLate(found)) return { value: found, verbatim: false };
   try {

@@ -48,7 +48,8 @@ export function readProperties(
     if (section === undefined)
       return fail(`the INI file has a value before its first section, in line ${index + 1}`);
     last = exact || isProperties ? key : key.toLowerCase();
-    if (section.has(last)) fail(`Duplicate option in '${file}': '${last}' is there already, line ${index + 1}`);
+    if (section.has(last))
+      fail(`Duplicate option in '${file}': '${last}' is there already, line ${index + 1}`);
     if (value === undefined && !allowsNoValue)
       fail(`Source contains parsing errors: '${file}', line ${index + 1}: ${line.trim()}`);
     section.set(last, value?.trim() ?? null);
@@ -66,7 +67,8 @@ export function sectionOf(sections: Sections, name: string): Values | undefined 
     value.replace(/%(?:%|\((\w+)\)s)/g, (_, key?: string) => {
       if (key === undefined) return "%";
       const found = values.get(key.toLowerCase());
-      if (typeof found !== "string" || depth > 10) return fail(`the INI file has no value '${key}' to fill in`);
+      if (typeof found !== "string" || depth > 10)
+        return fail(`the INI file has no value '${key}' to fill in`);
       return fill(found, depth + 1);
     });
   return new Map([...values].map(([key, value]) => [key, value === null ? null : fill(value, 0)]));

@@ -5,8 +5,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { makeJob } from "../../../src/controller/prepare/plan.ts";
 import { hostBecome, openReach } from "../../../src/controller/prepare/reach.ts";
 import type { Host } from "../../../src/core/inventory.ts";
-import type { PlayProgram } from "../../../src/core/program.ts";
 import { definePlay } from "../../../src/core/playbook.ts";
+import type { PlayProgram } from "../../../src/core/program.ts";
 import { bareHost } from "../../../src/inventory/connection.ts";
 
 type Said = boolean | string | undefined;
