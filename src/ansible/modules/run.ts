@@ -176,7 +176,8 @@ async function perform(
   signal: AbortSignal,
 ): Promise<ModuleEnd> {
   const made = makeAction(call, name, args);
-  const performed = await performAction(made, place.system, contextOf(call, place, signal));
+  const isReal = !call.interpreter.host.job.options.check;
+  const performed = await performAction(made, place.system, contextOf(call, place, signal), isReal);
   const diff = settled(call.frame, "diff", call.templar.value);
   return endOf(
     performed,
