@@ -232,7 +232,7 @@ export class Interpreter {
         if (found !== undefined) return found;
         if (this.#answers !== undefined) return this.#answers.ask(question);
         // No other files are here.
-        if (question.plugin === "first_found") return [];
+        if (question.plugin === "first_found" || question.plugin === "stat") return [];
         throw new VolleyError(
           "TEMPLATE_FAILED",
           `lookup ${question.plugin}: ${question.terms.map(String).join(", ")} is not among the playbook's files`,
