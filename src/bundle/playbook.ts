@@ -116,7 +116,7 @@ function ansibleRolesOf(value: unknown): readonly string[] {
 }
 
 /** Return the names in the calls of `ansibleRole` in compiled code. */
-function ansibleRolesIn(code: string): readonly string[] {
+export function ansibleRolesIn(code: string): readonly string[] {
   return [...code.matchAll(/\bansibleRole\)?\((["'`])([^"'`\\$]+)\1/g)].map(([, , name]) => name!);
 }
 

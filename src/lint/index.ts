@@ -2,6 +2,7 @@ import { dirname, resolve } from "node:path";
 import type { AnsibleSettings } from "../ansible/config/settings.ts";
 import { findRole } from "../ansible/load/roles.ts";
 import { createModules } from "../ansible/modules/registry.ts";
+import type { SourceLocation } from "../core/errors.ts";
 import * as volley from "../index.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { checkHandlers, checkUnusedHandlers } from "./handlers.ts";
@@ -38,16 +39,20 @@ export async function lint(paths: readonly string[], options: LintOptions): Prom
   for (const target of targets) if (target.kind === "playbook") linter.look(target);
   for (const target of targets)
     if (target.kind !== "playbook" && target.kind !== "typescript") linter.look(target);
-  const scripts = targets.flatMap((target) => (target.kind === "typescript" ? [target.file] : []));
-  if (scripts.length > 0) {
+  for (const target of targets) if (target.kind === "typescript") linter.scripts.add(target.file);
+  if (linter.scripts.size > 0) {
     const { lintTypeScript } = await import("./typescript.ts");
-    for (const file of scripts) await lintTypeScript(file, linter.findings);
+    // Roles in YAML that a script uses may bring more scripts in.
+    for (const file of linter.scripts)
+      await lintTypeScript(file, linter.findings, (name, at) => linter.useRole(file, name, at));
   }
   return linter.end();
 }
 
 class Linter {
   readonly findings: Findings;
+  /** Playbooks and roles in TypeScript. */
+  readonly scripts = new Set<string>();
   readonly #world: LintWorld;
   readonly #units = new Set<Unit>();
   readonly #roles = new Map<string, Unit>();
@@ -61,8 +66,13 @@ class Linter {
       inventoryVars,
       useRole: (unit, name, at) => {
         const found = findRole(name, unit.search, unit.role, []) ?? ownRole(unit, name);
-        if (found !== undefined) return this.#role(found.directory, unit);
+        if (found !== undefined && found.script === undefined) return this.#role(found.directory, unit);
+        // What is not read here may declare any handler.
         unit.isOpen = true;
+        if (found?.script !== undefined) {
+          this.scripts.add(found.script);
+          return undefined;
+        }
         this.findings.add(
           "missing-role",
           // A role by itself is installed with its dependencies.
@@ -96,6 +106,13 @@ class Linter {
         lintTemplate(this.#loose(target.file), target.file);
         break;
     }
+  }
+
+  /** Look at a role in YAML that a playbook in TypeScript uses. */
+  useRole(file: string, name: string, at: SourceLocation): void {
+    const unit = makeUnit(this.#world, dirname(file));
+    unit.isOpen = true;
+    this.#world.useRole(unit, name, at);
   }
 
   #unit(unit: Unit): Unit {

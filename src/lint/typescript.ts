@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { createDiskAssets } from "../bundle/assets.ts";
-import { compile, evaluate, findProject, locate, type Project } from "../bundle/playbook.ts";
+import { ansibleRolesIn, compile, evaluate, findProject, locate, type Project } from "../bundle/playbook.ts";
 import { preflight } from "../controller/prepare/preflight.ts";
-import { isVolleyError, messageOf, VolleyError } from "../core/errors.ts";
+import { isVolleyError, messageOf, type SourceLocation, VolleyError } from "../core/errors.ts";
 import type { Host } from "../core/inventory.ts";
 import { isPlaybook, type PlayDefinition } from "../core/playbook.ts";
 import type { RoleUse } from "../core/role.ts";
@@ -22,8 +22,12 @@ const ANY_HOST: Host = {
   locked: [new VolleyError("SECRET_FAILED", "the vars of this host are not known")],
 };
 
-/** Look at a playbook or a role in TypeScript. */
-export async function lintTypeScript(file: string, findings: Findings): Promise<void> {
+/** Look at a playbook or a role in TypeScript. `useRole` is told of the roles in YAML that it uses. */
+export async function lintTypeScript(
+  file: string,
+  findings: Findings,
+  useRole: (name: string, at: SourceLocation) => void,
+): Promise<void> {
   findings.looked(file);
   const project = findProject(file, process.cwd());
   const compiled = await compile(project.file, project.directory).catch((thrown: unknown) => {
@@ -31,6 +35,7 @@ export async function lintTypeScript(file: string, findings: Findings): Promise<
     return undefined;
   });
   if (compiled === undefined) return;
+  for (const name of ansibleRolesIn(compiled.code)) useRole(name, { file: findings.shown(file) });
   const plays = attempt(project, findings, () => playsOf(evaluate(compiled, project.file, volley)));
   const assets = createDiskAssets((role) => compiled.directories[role], compiled.files);
   for (const play of plays ?? [])

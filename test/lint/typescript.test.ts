@@ -45,3 +45,22 @@ test("a file that exports neither", async () => {
     "a.ts playbook: the file exports neither a playbook nor a role",
   ]);
 });
+
+test("plays and roles of the other kind", async () => {
+  const found = await look(
+    {
+      "site.yml": "- { hosts: all, roles: [script], tasks: [{ command: 'true', notify: of the script }] }\n",
+      "roles/script/role.ts": role('    task("", file({ path: "/a" }));', "script"),
+      "site.ts":
+        'import { ansibleRole, definePlaybook } from "volley";\nexport default definePlaybook([{ hosts: "all", roles: [ansibleRole("yaml"), ansibleRole("none")] }]);\n',
+      "roles/yaml/tasks/main.yml": "- { fle: { path: /a } }\n",
+    },
+    "site.yml",
+    "site.ts",
+  );
+  expect(found.map(({ rule, file }) => `${file} ${rule}`)).toEqual([
+    "roles/script/role.ts playbook",
+    "roles/yaml/tasks/main.yml unknown-module",
+    "site.ts missing-role",
+  ]);
+});
