@@ -2,6 +2,7 @@
 
 export * from "./actions/access/index.ts";
 export * from "./actions/accounts/index.ts";
+export * from "./actions/ansible/index.ts";
 export * from "./actions/debian/index.ts";
 export * from "./actions/edit/index.ts";
 export * from "./actions/files/index.ts";

@@ -18,7 +18,7 @@ import { createUserSystems } from "./users.ts";
 /** How a Job is carried out by this bundle; the bundle itself supplies the rest of the Effects. */
 export type CarryOutOptions = Omit<
   EffectsOptions,
-  "system" | "systems" | "facts" | "assets" | "render" | "renderVar" | "makeTemplates"
+  "system" | "systems" | "facts" | "assets" | "render" | "renderVar" | "templatesOf" | "makeTemplates"
 >;
 
 /** Carry out a Job with the contents of the bundle. */

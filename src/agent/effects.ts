@@ -24,6 +24,7 @@ export interface EffectsOptions {
   readonly assets: AssetStore;
   readonly render: Renderer["render"];
   readonly renderVar: Renderer["renderVar"];
+  readonly templatesOf: Renderer["templatesOf"];
   readonly makeTemplates: Renderer["makeTemplates"];
   readonly world?: Effects["world"];
   emit(event: TargetEvent): void;
@@ -47,6 +48,7 @@ export function createEffects(options: EffectsOptions): Effects {
     assets,
     render,
     renderVar,
+    templatesOf,
     makeTemplates,
     emit,
     waitForOthers,
@@ -61,6 +63,7 @@ export function createEffects(options: EffectsOptions): Effects {
     assets,
     render,
     renderVar,
+    templatesOf,
     makeTemplates,
     ...(options.world === undefined ? {} : { world: options.world }),
     emit,

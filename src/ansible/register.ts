@@ -1,11 +1,10 @@
+import { type Register, registerOf as registerOfResult } from "../core/register.ts";
 import type { Diff, ItemResult, Result } from "../core/result.ts";
-import { isRecord } from "../core/values/value.ts";
 import type { Performed } from "../engine/perform.ts";
 
-// Results in the shape that `register` gives them.
+export type { Register } from "../core/register.ts";
 
-/** The result of a module, as playbooks see it. */
-export type Register = Record<string, unknown>;
+// Results in the shape that `register` gives them.
 
 /** The end of one pass of a task: without a loop, or for one item. */
 export interface PassEnd {
@@ -24,34 +23,7 @@ export interface PassEnd {
 
 /** Turn the result of an action into a register. */
 export function registerOf({ result, said }: Performed): Register {
-  const data: Register = isRecord(result.data)
-    ? { ...result.data }
-    : result.data === undefined
-      ? {}
-      : { data: result.data };
-  const changed = result.state === "changed";
-  const register: Register = { ...data, changed, failed: result.state === "failed" };
-  if (result.state === "skipped") register.skipped = true;
-  const message = result.error?.message ?? said ?? (result.state === "skipped" ? result.message : undefined);
-  if (message !== undefined && register.msg === undefined) register.msg = message;
-  return withLines(register);
-}
-
-/** Add `stdout_lines` and `stderr_lines`, as Ansible does to every result that has an output. */
-export function withLines(register: Register): Register {
-  for (const name of ["stdout", "stderr"]) {
-    const text = register[name];
-    if (typeof text === "string" && register[`${name}_lines`] === undefined)
-      register[`${name}_lines`] = linesOf(text);
-  }
-  return register;
-}
-
-/** Split a text as Python's splitlines does for the ends of lines that programs print. */
-function linesOf(text: string): readonly string[] {
-  const lines = text.split(/\r\n|\r|\n/);
-  if (lines.at(-1) === "") lines.pop();
-  return lines;
+  return registerOfResult(result, said);
 }
 
 /** Return the state of a register. */

@@ -22,6 +22,8 @@ export interface Effects {
   readonly render: Render;
   /** Render a template in a var. */
   readonly renderVar: RenderVar;
+  /** The templates of a role, by its directory. */
+  readonly templatesOf: (role: string) => Templates;
   /** Make templates over a loader, for plays that render by themselves. */
   readonly makeTemplates: (options: TemplateOptions) => Templates;
   /** What a controller lends to plays that carry themselves out there. */

@@ -172,7 +172,7 @@ function waitsForever(turn: string, name: string): VolleyError {
  * A Result with the questions roles ask of it answered. `isGuess`: to ask for its data is to ask for something unknown.
  */
 export function toTaskResult(result: Result, isGuess = false, owner?: Asker): TaskResult {
-  return {
+  return known(result, {
     ...result,
     // Read only when it is asked for: data that was not kept over a restart throws.
     get data(): unknown {
@@ -182,7 +182,22 @@ export function toTaskResult(result: Result, isGuess = false, owner?: Asker): Ta
     changed: result.state === "changed",
     skipped: result.state === "skipped",
     failed: result.state === "failed",
-  };
+  });
+}
+
+/** The Results that are told to roles. */
+const results = new WeakMap<TaskResult, Result>();
+
+function known(result: Result, told: TaskResult): TaskResult {
+  results.set(told, result);
+  return told;
+}
+
+/** Return the Result that a role was told. Reading it asks for nothing unknown. */
+export function resultOf(told: TaskResult): Result {
+  const result = results.get(told);
+  if (result === undefined) throw new VolleyError("PLAYBOOK_INVALID", "this is no result of a task");
+  return result;
 }
 
 /** The result that awaiting a task gives. An unknown result may be awaited and passed on, but answers no question. */
@@ -193,7 +208,7 @@ function awaited(result: Result, handle: TaskHandle, isGuess: boolean, owner: As
     enumerable: true,
   });
   const { items: _items, ...rest } = result;
-  return Object.defineProperties(rest as TaskResult, {
+  const told = Object.defineProperties(rest as TaskResult, {
     state: asked("state"),
     items: asked("data"),
     data: asked("data"),
@@ -201,6 +216,7 @@ function awaited(result: Result, handle: TaskHandle, isGuess: boolean, owner: As
     skipped: asked("skipped"),
     failed: asked("failed"),
   });
+  return known(result, told);
 }
 
 /**

@@ -17,6 +17,8 @@ import { mayTakeLong, RENDER_MS, renderWithin } from "./limits.ts";
 export interface Renderer {
   readonly render: Render;
   readonly renderVar: RenderVar;
+  /** The templates of a role, by its directory. */
+  readonly templatesOf: (role: string) => Templates;
   /** Make templates over a loader of the caller's own. */
   readonly makeTemplates: (options: TemplateOptions) => Templates;
 }
@@ -55,6 +57,7 @@ export function createRenderer(
     return templates;
   };
   return {
+    templatesOf,
     makeTemplates: (options) => loadEngine()({ env, ...(look === undefined ? {} : { look }), ...options }),
     render: (role, src, vars, style) =>
       renderWithin(limitMs, `the template ${src}`, () => templatesOf(role).render(src, vars, style)),

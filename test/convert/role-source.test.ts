@@ -98,7 +98,7 @@ test("a role's tree has its statements with their places, and its vars with thei
   });
   expect(vars).toEqual({ "vars/Debian.yml": { content: { packages: ["web"] }, lines: { packages: 1 } } });
   expect([files, templates]).toEqual([["files/a/b"], ["templates/site.j2"]]);
-  expect(library).toEqual({ own: { path: "library/own", kind: "json" } });
+  expect(library).toEqual({ own: { path: "library/own", kind: "words" } });
 });
 
 test("it is written as JSON, in which values that JSON lacks are marked", () => {

@@ -42,13 +42,8 @@ export function readText(file: string, shown: string): string {
   return decoded.text;
 }
 
-/** Parse a YAML file of a playbook; `repeated` is told of keys that are written twice. Fails with `PLAYBOOK_INVALID`, line and column. */
-export function parseSource(
-  text: string,
-  path: string,
-  seal: Seal,
-  repeated?: (key: string, location: SourceLocation, first: SourceLocation) => void,
-): SourceFile {
+/** Parse a YAML file of a playbook. Fails with `PLAYBOOK_INVALID`, line and column. */
+export function parseSource(text: string, path: string, seal: Seal): SourceFile {
   if (isVault(text))
     throw new VolleyError(
       "PLAYBOOK_INVALID",
@@ -61,7 +56,6 @@ export function parseSource(
   const dialect = {
     code: "PLAYBOOK_INVALID" as const,
     lastWins: true,
-    ...(repeated === undefined ? {} : { repeated }),
     tagged: ({
       tag,
       text: scalar,

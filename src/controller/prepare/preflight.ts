@@ -4,7 +4,7 @@ import { isVolleyError } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { Host } from "../../core/inventory.ts";
 import type { PlayDefinition } from "../../core/playbook.ts";
-import type { GuestRoles, TaskOutline } from "../../core/program.ts";
+import type { TaskOutline } from "../../core/program.ts";
 import {
   type RoleContext,
   type RoleUse,
@@ -19,14 +19,7 @@ import {
 import { findSecrets } from "../../core/secret.ts";
 import { isRecord } from "../../core/values/value.ts";
 import { plain, type Vars } from "../../core/values/vars.ts";
-import {
-  checkHandler,
-  checkIncluded,
-  checkNotify,
-  checkTask,
-  notifyList,
-  tagList,
-} from "../../engine/check-task.ts";
+import { checkHandler, checkNotify, checkTask, notifyList, tagList } from "../../engine/check-task.ts";
 import { findAsset, magicVariables } from "../../engine/context.ts";
 import { foresee } from "../../engine/handle.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "../../engine/limits.ts";
@@ -35,8 +28,6 @@ import { createScope, isRendered, type RenderVar } from "../../vars/scope.ts";
 
 /** Subject of the checks before a run. */
 interface PreflightOptions {
-  /** The roles in Ansible's YAML that plays in TypeScript use. */
-  readonly guests?: GuestRoles | undefined;
   readonly plays: readonly { readonly play: PlayDefinition; readonly hosts: readonly Host[] }[];
   readonly assets: AssetStore;
   readonly groups: Readonly<Record<string, readonly string[]>>;
@@ -51,7 +42,6 @@ interface PreflightOptions {
  * passed over, because only a run knows their vars.
  */
 export async function preflight({
-  guests,
   plays,
   assets,
   groups,
@@ -70,8 +60,7 @@ export async function preflight({
         const foreseen = await foresee(() => foreseeRoleVars(use, host, vars, { groups, extraVars }));
         const tries = declared.get(used) ?? 0;
         if (tries < MAX_TRIES) {
-          const onInclude = (included: RoleUse): void => void guests?.outline(included, []);
-          await declareRole(use, foreseen, host, { assets, groups, check, onInclude });
+          await declareRole(use, foreseen, host, { assets, groups, check });
           declared.set(used, foreseen.isShort() ? tries + 1 : MAX_TRIES);
         }
         if (foreseen.isShort()) passedOver.add(host.name);
@@ -86,7 +75,7 @@ function without(vars: Vars, names: readonly string[]): Vars {
 }
 
 /** A play whose tasks are asked for. */
-interface ForeseenPlay extends Pick<PreflightOptions, "assets" | "groups" | "extraVars" | "guests"> {
+interface ForeseenPlay extends Pick<PreflightOptions, "assets" | "groups" | "extraVars"> {
   readonly play: PlayDefinition;
   readonly hosts: readonly Host[];
 }
@@ -101,7 +90,6 @@ export async function foreseeTasks({
   assets,
   groups,
   extraVars = [],
-  guests,
 }: ForeseenPlay): Promise<readonly TaskOutline[]> {
   const tasks: TaskOutline[] = [];
   if (host === undefined) return tasks;
@@ -113,15 +101,10 @@ export async function foreseeTasks({
       tasks.push({
         name,
         role: use.role.tasks === play.tasks ? "" : use.role.name,
-        tags: [...around, ...tagList(tags)],
+        tags: [...tagList(play.tags), ...tagList(use.options.tags), ...tagList(tags)],
       });
     };
-    const around = [...tagList(play.tags), ...tagList(use.options.tags)];
-    const onInclude = (included: RoleUse): void => {
-      const own = included.role === use.role ? [] : tagList(included.options.tags);
-      tasks.push(...(guests?.outline(included, [...around, ...own]) ?? []));
-    };
-    await declareRole(use, foreseen, host, { assets, groups, check: false, onTask, onInclude });
+    await declareRole(use, foreseen, host, { assets, groups, check: false, onTask });
   }
   return tasks;
 }
@@ -138,10 +121,8 @@ async function declareRole(
     groups,
     check,
     onTask,
-    onInclude,
   }: Pick<PreflightOptions, "assets" | "groups" | "check"> & {
     readonly onTask?: (name: string, tags: TaskOptions["tags"]) => void;
-    readonly onInclude?: (use: RoleUse) => void;
   },
 ): Promise<void> {
   const context: RoleContext = {
@@ -174,11 +155,7 @@ async function declareRole(
       look(call);
     },
     system: unknowable(),
-    include: (included) => {
-      checkIncluded(use.role.name, included);
-      onInclude?.(included);
-      return unknowable<TaskHandle<Vars>>("leave");
-    },
+    jinja: unknowable(),
     flushHandlers: () => {},
     log: () => {},
   };
@@ -314,7 +291,7 @@ async function foreseeRoleVars(
     { ...use, role: { ...use.role, vars: part } },
     known,
     host.name,
-    (name) => extraVars.includes(name) || (!Object.hasOwn(use.vars, name) && isRendered(scope, name)),
+    (name) => extraVars.includes(name) || isRendered(scope, name),
   );
   const vars = foreseen({ ...checked }, (name) => (unknown.has(name) ? onlyThere() : checked[name]));
   return { vars, hostVars, isShort: () => short };

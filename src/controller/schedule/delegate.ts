@@ -197,6 +197,7 @@ async function declareHere(event: Asked, options: DelegateOptions): Promise<read
         systemOf: () => unknowable(),
         cancel: signal,
         log: () => {},
+        templatesOf: renderer.templatesOf,
       }),
     );
   } finally {

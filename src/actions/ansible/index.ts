@@ -1,0 +1,2 @@
+export type { AnsibleTasks } from "./ansible-tasks.ts";
+export { ansibleTasks } from "./ansible-tasks.ts";

@@ -1,0 +1,633 @@
+import type { BlockNode, Node, TaskNode } from "../ansible/ir.ts";
+import { isDict } from "../core/values/value.ts";
+import { actionOf, argumentsCode, findAction } from "./arguments.ts";
+import {
+  arrow,
+  type Code,
+  call,
+  keyText,
+  list,
+  object,
+  quote,
+  type Statement,
+  around as wrap,
+} from "./code.ts";
+import type { RoleConversion } from "./conversion.ts";
+import { includeTasks, includeVars } from "./includes.ts";
+import { type Around, checkPlace, enter, numberOption, optionsOf, withDefaults } from "./keywords.ts";
+import { type LoopCode, loopCode, namesItem, passCode } from "./loops.ts";
+import { camelCase } from "./names.ts";
+import type { RoleVars } from "./role-vars.ts";
+import {
+  conditionsCode,
+  type Extra,
+  extraCode,
+  extraText,
+  innerScope,
+  type KnownResult,
+  namesStatement,
+  plainText,
+  type Scope,
+  textCode,
+  use,
+  withResult,
+} from "./scope.ts";
+import { refuse, textsIn, valueCode } from "./values.ts";
+
+// Tasks and blocks as statements.
+
+/** Modules that change nothing a role could see. */
+const NOTHING_TO_DO = new Set(["gather_facts", "ping", "set_stats", "setup", "validate_argument_spec"]);
+
+/** Modules that work on the play, or on the controller. */
+const NO_ACTIONS = new Set([
+  "add_host",
+  "async_status",
+  "fetch",
+  "group_by",
+  "import_role",
+  "include_role",
+  "script",
+]);
+
+/** Modules that find facts. */
+const FINDS_FACTS = new Set(["getent", "hostname", "package_facts", "service_facts"]);
+
+/** Convert statements in order. `file` is the path of the file that they stand in. */
+export function convertNodes(
+  nodes: readonly Node[],
+  conversion: RoleConversion,
+  around: Around,
+  outer: Scope,
+  file: string,
+): readonly Statement[] {
+  const statements: Statement[] = [];
+  let scope = outer;
+  for (const node of nodes) {
+    const converted = convertNode(node, conversion, around, scope, file);
+    statements.push(...converted.statements);
+    scope = converted.scope;
+  }
+  return statements;
+}
+
+/** Statements, and the scope behind them. */
+interface Converted {
+  readonly statements: readonly Statement[];
+  readonly scope: Scope;
+}
+
+function convertNode(
+  node: Node,
+  conversion: RoleConversion,
+  around: Around,
+  scope: Scope,
+  file: string,
+): Converted {
+  if (node.kind === "role")
+    return refuse(
+      node.at,
+      `the role ${node.use.name} is brought in here, and a role in TypeScript brings in no other`,
+      "let the play list both roles",
+    );
+  const vars = varsOf(node);
+  if (vars === undefined) return convertPlain(node, conversion, around, scope, file);
+  const isInclude = node.kind === "task" && /^include(?:_tasks)?$/.test(node.module);
+  const context = camelCase("scoped", scope.taken);
+  scope.taken.add(context);
+  const inner = innerScope(scope, context, Object.keys(vars));
+  const { statements } = convertPlain(node, conversion, around, inner, file);
+  const method = `${scope.context}.${isInclude ? "withParameters" : "withVars"}`;
+  const body: Statement[] = [
+    {
+      kind: "line",
+      code: wrap(
+        `const ${context} = `,
+        call(
+          method,
+          object(Object.entries(vars).map(([name, value]) => [keyText(name), valueCode(value, node.at)])),
+        ),
+      ),
+    },
+    ...namesStatement(inner),
+    ...statements,
+  ];
+  return { statements: [{ kind: "block", parts: [{ head: "", body }] }], scope };
+}
+
+function varsOf({ keys }: TaskNode | BlockNode): Readonly<Record<string, unknown>> | undefined {
+  const { vars } = keys;
+  if (!isDict(vars) || vars instanceof Map || Object.keys(vars).length === 0) return undefined;
+  return vars;
+}
+
+function convertPlain(
+  node: TaskNode | BlockNode,
+  conversion: RoleConversion,
+  around: Around,
+  scope: Scope,
+  file: string,
+): Converted {
+  const inside = enter(around, node.keys, node.at);
+  if (node.kind === "block")
+    return { statements: convertBlock(node, conversion, inside, scope, file), scope };
+  return convertTask(node, conversion, around, inside, scope, file);
+}
+
+function convertBlock(
+  node: BlockNode,
+  conversion: RoleConversion,
+  around: Around,
+  scope: Scope,
+  file: string,
+): readonly Statement[] {
+  const { vars } = conversion;
+  const inner = (nodes: readonly Node[]): readonly Statement[] =>
+    convertNodes(nodes, conversion, around, scope, file);
+  const comments: Statement[] =
+    node.name === undefined || node.imported !== undefined
+      ? []
+      : [{ kind: "comment", text: oneLine(node.name) }];
+  let body: readonly Statement[];
+  if (node.imported !== undefined)
+    body = includeTasks({ paths: [node.imported], node, nodes: node.block }, conversion, around, scope);
+  else if (node.rescue.length === 0 && node.always.length === 0) body = inner(node.block);
+  else
+    body = [
+      {
+        kind: "block",
+        parts: [
+          { head: "try", body: inner(node.block) },
+          ...(node.rescue.length === 0
+            ? []
+            : [
+                {
+                  head: "catch (error)",
+                  body: [
+                    { kind: "line" as const, code: `${use(scope, "rescue")}(error)` },
+                    ...inner(node.rescue),
+                  ],
+                },
+              ]),
+          ...(node.always.length === 0 ? [] : [{ head: "finally", body: inner(node.always) }]),
+        ],
+      },
+    ];
+  return [...comments, ...when(node, body, scope, vars, [])];
+}
+
+/** Put statements under the conditions of a task or a block. */
+function when(
+  { keys, at }: TaskNode | BlockNode,
+  body: readonly Statement[],
+  scope: Scope,
+  vars: RoleVars,
+  extra: Extra,
+): readonly Statement[] {
+  const condition = conditionsCode((keys.when ?? []) as readonly unknown[], scope, vars, extra, at);
+  if (condition === undefined) return body;
+  return [{ kind: "block", parts: [{ head: wrap("if (", condition, ")"), body }] }];
+}
+
+function oneLine(text: string): string {
+  return text.trim().replace(/\s+/g, " ");
+}
+
+function convertTask(
+  node: TaskNode,
+  conversion: RoleConversion,
+  outside: Around,
+  around: Around,
+  scope: Scope,
+  file: string,
+): Converted {
+  const { module, at } = node;
+  const { vars } = conversion;
+  if (module.includes("{{")) refuse(at, `the module is known only in a run: ${module}`);
+  if (node.argsFrom !== undefined)
+    refuse(at, `the arguments of ${module} come from ${node.argsFrom}`, "write them out: name: value");
+  checkPlace(around, module, at);
+  if (NO_ACTIONS.has(module)) refuse(at, `a role in TypeScript has no word for ${module}`);
+  const note = (text: string): Converted => ({ statements: [{ kind: "comment", text }], scope });
+  const named = node.name === undefined ? "" : ` (${oneLine(node.name)})`;
+  if (NOTHING_TO_DO.has(module)) return note(`${module}${named}: there is nothing to do.`);
+  switch (module) {
+    case "meta":
+      return convertMeta(node, scope, vars);
+    case "set_fact":
+      return { statements: setFact(node, scope, vars), scope };
+    case "include_vars":
+      return { statements: [...titled(node), ...includeVars(node, conversion, scope, when)], scope };
+    case "include":
+    case "include_tasks":
+    case "import_tasks": {
+      const statements = includeTasks({ node, file }, conversion, outside, scope);
+      return { statements: [...titled(node), ...statements], scope };
+    }
+    default:
+      return convertAction(node, conversion, around, scope);
+  }
+}
+
+/** The name of a statement that is no task here. */
+function titled({ name }: TaskNode): readonly Statement[] {
+  return name === undefined ? [] : [{ kind: "comment", text: oneLine(name) }];
+}
+
+function convertMeta(node: TaskNode, scope: Scope, vars: RoleVars): Converted {
+  const word = String(node.args._raw_params ?? "").trim();
+  switch (word) {
+    case "flush_handlers": {
+      const line: Statement = { kind: "line", code: `${use(scope, "flushHandlers")}()` };
+      return { statements: when(node, [line], scope, vars, []), scope };
+    }
+    case "noop":
+    case "clear_facts":
+    case "refresh_inventory":
+    case "reset_connection":
+      return { statements: [{ kind: "comment", text: `meta: ${word}: there is nothing to do.` }], scope };
+    default:
+      return refuse(node.at, `a role in TypeScript has no word for "meta: ${word}"`);
+  }
+}
+
+function setFact(node: TaskNode, scope: Scope, vars: RoleVars): readonly Statement[] {
+  const { args, keys, at } = node;
+  if (keys.register !== undefined) refuse(at, "a register of set_fact is not converted");
+  const { cacheable: _cacheable, ...facts } = args;
+  const loop = loopCode(keys, scope, vars, at);
+  const entries = Object.entries(facts).map(([name, value]): readonly [string, Code] => [
+    name.includes("{{") ? `[${flatText(name, scope, vars, loop)}]` : keyText(name),
+    valueCode(value, at),
+  ]);
+  const line: Statement = { kind: "line", code: call(use(scope, "set"), object(entries), ...passCode(loop)) };
+  return [...titled(node), ...looped(node, loop, [line], scope, vars)];
+}
+
+function flatText(text: string, scope: Scope, vars: RoleVars, loop: LoopCode | undefined): string {
+  const code = textCode(text, scope, vars, loop?.extra ?? []);
+  if (typeof code === "string") return code;
+  const more = loop === undefined ? "" : `, ${extraText(loop.extra)}`;
+  return `${use(scope, "text")}(${quote(text)}${more})`;
+}
+
+/** Put statements into a loop, and under their conditions: outside, where they do not name the item. */
+function looped(
+  node: TaskNode,
+  loop: LoopCode | undefined,
+  body: readonly Statement[],
+  scope: Scope,
+  vars: RoleVars,
+): readonly Statement[] {
+  if (loop === undefined) return when(node, body, scope, vars, []);
+  const conditions = (node.keys.when ?? []) as readonly unknown[];
+  const isInside = namesItem(conditions, loop);
+  const inner = isInside ? when(node, body, scope, vars, loop.extra) : body;
+  const name = loop.parameters.replace(/^\(|(?:: readonly .*)?\)$/g, "");
+  const head = wrap(`for (const ${name} of `, loop.items, ")");
+  const all: readonly Statement[] = [{ kind: "block", parts: [{ head, body: inner }] }];
+  return isInside ? all : when(node, all, scope, vars, []);
+}
+
+function convertAction(node: TaskNode, conversion: RoleConversion, around: Around, scope: Scope): Converted {
+  const { keys, at, module } = node;
+  const { vars } = conversion;
+  const loop = loopCode(keys, scope, vars, at);
+  const parts = taskParts(node, conversion, around, scope, loop);
+  const { register } = keys;
+  const conditions = (keys.when ?? []) as readonly unknown[];
+  // A loop over what is not there is skipped by a condition that does not hold.
+  const isOutside =
+    loop !== undefined && conditions.length > 0 && !loop.isLiteral && !namesItem(conditions, loop);
+  const condition = conditionsCode(conditions, scope, vars, isOutside ? [] : (loop?.extra ?? []), at);
+  const before: Statement[] = parts.comments.map((text) => ({ kind: "comment", text }));
+  let items: Code | undefined = loop?.items;
+  if (loop !== undefined && typeof register === "string") {
+    const name = camelCase(`${register}_items`, scope.taken);
+    scope.taken.add(name);
+    before.push({ kind: "line", code: wrap(`const ${name} = `, loop.items) });
+    items = name;
+  }
+  const options: (readonly [string, Code])[] = [
+    ...(items === undefined ? [] : [["loop", items] as const]),
+    ...(condition === undefined || isOutside
+      ? []
+      : [
+          [
+            "when",
+            arrow(loop !== undefined && namesItem(conditions, loop) ? loop.parameters : "()", condition),
+          ] as const,
+        ]),
+    ...parts.options,
+  ];
+  const awaited = wrap(
+    "await ",
+    call(use(scope, "task"), parts.name, parts.action, ...(options.length === 0 ? [] : [object(options)])),
+  );
+  const learned = FINDS_FACTS.has(module) ? call(use(scope, "learn"), awaited) : awaited;
+  if (typeof register !== "string") {
+    const line: Statement = { kind: "line", code: learned };
+    return { statements: isOutside ? under(condition, [...before, line]) : [...before, line], scope };
+  }
+  const registered = call(
+    use(scope, "register"),
+    quote(register),
+    learned,
+    ...(loop === undefined
+      ? []
+      : [
+          object([
+            ["items", items as string],
+            ...(loop.loopVar === "item" ? [] : [["loopVar", quote(loop.loopVar)] as const]),
+          ]),
+        ]),
+  );
+  if (isOutside) {
+    const skip: Statement = { kind: "line", code: `${use(scope, "skip")}(${quote(register)})` };
+    const body: readonly Statement[] = [...before, { kind: "line", code: registered }];
+    const head = wrap("if (", condition!, ")");
+    const statements: readonly Statement[] = [
+      {
+        kind: "block",
+        parts: [
+          { head, body },
+          { head: "else", body: [skip] },
+        ],
+      },
+    ];
+    return { statements, scope: withoutResult(scope, register) };
+  }
+  // The constant is declared only where code reads it.
+  const constant = camelCase(register, scope.taken, "Result");
+  scope.taken.add(constant);
+  let isUsed = false;
+  const result: KnownResult = {
+    code: constant,
+    isCommand: loop === undefined && /^(?:command|shell|raw)$/.test(module),
+    isStat: loop === undefined && module === "stat",
+    use: () => {
+      isUsed = true;
+    },
+  };
+  const line: Statement = {
+    kind: "line",
+    get code() {
+      return isUsed ? wrap(`const ${constant} = `, registered) : registered;
+    },
+  };
+  return { statements: [...before, line], scope: withResult(scope, register, result) };
+}
+
+function under(condition: Code | undefined, body: readonly Statement[]): readonly Statement[] {
+  return condition === undefined
+    ? body
+    : [{ kind: "block", parts: [{ head: wrap("if (", condition, ")"), body }] }];
+}
+
+function withoutResult(scope: Scope, name: string): Scope {
+  return { ...scope, results: new Map([...scope.results].filter(([own]) => own !== name)) };
+}
+
+/** A task in parts, as `task` and `handler` take them. */
+export interface TaskParts {
+  readonly comments: readonly string[];
+  readonly name: Code;
+  readonly action: Code;
+  readonly options: readonly (readonly [string, Code])[];
+}
+
+/** Write the name, the action and the options of a task, but not its loop and condition. */
+export function taskParts(
+  node: TaskNode,
+  conversion: RoleConversion,
+  around: Around,
+  scope: Scope,
+  loop: LoopCode | undefined,
+): TaskParts {
+  const { module, at } = node;
+  const { vars } = conversion;
+  checkOptions(node, around, loop);
+  const given = withDefaults(around, module, node.args, at);
+  const { code, usesItem, isPlain, comments } =
+    module === "assert"
+      ? assertCode(node, conversion, scope, loop)
+      : actionCode(node, given, conversion, around, scope, loop);
+  const parameters = loop !== undefined && usesItem ? loop.parameters : "()";
+  const isLate = !isPlain || loop !== undefined;
+  return {
+    comments,
+    name: nameCode(node, scope, vars),
+    action: isLate ? arrow(parameters, code) : code,
+    options: [
+      ...(loop?.label === undefined ? [] : [["label", arrow(loop.labelParameters, loop.label)] as const]),
+      ...notifyOption(around, node, conversion, scope),
+      ...judgeOptions(node, scope, vars, loop),
+      ...optionsOf(around, module, scope, vars, []),
+      ...asyncOption(node, scope),
+    ],
+  };
+}
+
+/** Refuse keywords that differ from item to item, because options of a task are the same for all. */
+function checkOptions({ keys, at }: TaskNode, around: Around, loop: LoopCode | undefined): void {
+  if (loop === undefined) return;
+  const { retries, delay } = keys;
+  for (const [key, value] of Object.entries({ ...around.keys, retries, delay }))
+    if (value !== undefined && namesItem(value, loop))
+      refuse(at, `${key} names the loop's item, and an option of a task is the same for all items`);
+}
+
+function nameCode(node: TaskNode, scope: Scope, vars: RoleVars): Code {
+  const name = oneLine(node.name ?? node.module) || node.module;
+  if (!/\{[{%#]/.test(name)) return quote(name);
+  const plain = plainText(name, scope, vars, []);
+  if (plain?.type === "string") {
+    plain.use?.();
+    return plain.code;
+  }
+  return `${use(scope, "title")}(${quote(name)})`;
+}
+
+/** The call of an action. */
+interface WrittenCall {
+  readonly code: Code;
+  readonly usesItem: boolean;
+  /** True where it can be made before the task's turn. */
+  readonly isPlain: boolean;
+  readonly comments: readonly string[];
+}
+
+function actionCode(
+  node: TaskNode,
+  args: Readonly<Record<string, unknown>>,
+  conversion: RoleConversion,
+  around: Around,
+  scope: Scope,
+  loop: LoopCode | undefined,
+): WrittenCall {
+  const { module, at } = node;
+  const { vars } = conversion;
+  if (findAction(module) === undefined && !SPECIAL.has(module)) return missingAction(node, conversion);
+  const used = actionOf(module, args, at);
+  const extra = loop?.extra ?? [];
+  const names = loop !== undefined && namesItem([args, around.environment], loop);
+  const written = argumentsCode(used, at, (text) => plainText(text, scope, vars, extra));
+  for (const parameter of written.left)
+    conversion.note(at, `the action ${used.action} has no such parameter, which is left out: ${parameter}`);
+  const comments = written.left.map((parameter) => `Left out, because the action lacks it: ${parameter}`);
+  const action = conversion.importAction(used.action);
+  const usesItem = names || (!written.isPlain && needsItem(used.action, loop));
+  const made = written.isPlain
+    ? call(action, written.code)
+    : call(use(scope, "call"), action, written.code, ...(usesItem ? passCode(loop) : []));
+  if (around.environment.length === 0) return { code: made, usesItem, isPlain: written.isPlain, comments };
+  const environment =
+    around.environment.length === 1 ? around.environment[0] : merged(around.environment, at);
+  const code = call(
+    use(scope, "inEnvironment"),
+    made,
+    valueCode(environment, at),
+    ...(usesItem ? extraCode(extra) : []),
+  );
+  return { code, usesItem, isPlain: false, comments };
+}
+
+/** Modules that another action stands for. */
+const SPECIAL = new Set(["raw", "systemd_service"]);
+
+/** A task whose module nobody has fails when it is reached, as it does in YAML. */
+function missingAction({ module, at }: TaskNode, conversion: RoleConversion): WrittenCall {
+  const text = `there is no action for the module ${module} (${at})`;
+  conversion.note(at, `there is no action for the module ${module}: the task fails where it is reached`);
+  return {
+    code: call(conversion.importAction("fail"), object([["msg", quote(text)]])),
+    usesItem: false,
+    isPlain: true,
+    comments: [],
+  };
+}
+
+/** A template may name the item itself. */
+function needsItem(action: string, loop: LoopCode | undefined): boolean {
+  return loop !== undefined && action === "template";
+}
+
+function merged(environments: readonly unknown[], at: string): unknown {
+  if (!environments.every((each) => isDict(each) && !(each instanceof Map)))
+    return refuse(at, "environment of several places is converted only where each is a dict");
+  return Object.assign({}, ...environments) as unknown;
+}
+
+function assertCode(
+  { args, at }: TaskNode,
+  conversion: RoleConversion,
+  scope: Scope,
+  loop: LoopCode | undefined,
+): WrittenCall {
+  const { that, fail_msg: failed, msg, success_msg: success, quiet } = args;
+  if (that === undefined) refuse(at, 'assert needs conditions: "that"');
+  const usesItem = loop !== undefined && namesItem(args, loop);
+  const conditions = [that].flat();
+  const extra = usesItem ? passCode(loop) : [];
+  const text = (name: string, value: unknown): readonly (readonly [string, Code])[] =>
+    value === undefined
+      ? []
+      : [[name, textCode(String(value), scope, conversion.vars, usesItem ? loop.extra : [])]];
+  const isOne = conditions.length === 1;
+  const code = call(
+    conversion.importAction("assert"),
+    object([
+      [
+        "that",
+        call(
+          use(scope, "assertions"),
+          isOne ? valueCode(conditions[0], at) : list(conditions.map((each) => valueCode(each, at))),
+          ...extra,
+        ),
+      ],
+      ...text("fail_msg", failed ?? msg),
+      ...text("success_msg", success),
+      ...(quiet === true || quiet === "yes" ? [["quiet", "true"] as const] : []),
+    ]),
+  );
+  return { code, usesItem, isPlain: false, comments: [] };
+}
+
+function notifyOption(
+  around: Around,
+  node: TaskNode,
+  conversion: RoleConversion,
+  scope: Scope,
+): readonly (readonly [string, Code])[] {
+  const names = [around.keys.notify ?? []].flat(2).map(String);
+  const codes = names.flatMap((name): Code[] => {
+    const found = conversion.notified(name, node.at);
+    if (found.length > 0) return found.map(quote);
+    return [textCode(name, scope, conversion.vars, [])];
+  });
+  const unique = codes.filter((code, index) => typeof code !== "string" || codes.indexOf(code) === index);
+  if (unique.length === 0) return [];
+  return [["notify", unique.length === 1 ? unique[0]! : list(unique)]];
+}
+
+/** Write `changed_when`, `failed_when` and `until`, which read the task's own result. */
+function judgeOptions(
+  node: TaskNode,
+  scope: Scope,
+  vars: RoleVars,
+  loop: LoopCode | undefined,
+): readonly (readonly [string, Code])[] {
+  const { keys, at, module } = node;
+  const options: (readonly [string, Code])[] = [];
+  const register = typeof keys.register === "string" ? keys.register : undefined;
+  const judge = (key: string, name: string): void => {
+    const rules = keys[key] as readonly unknown[] | undefined;
+    if (rules === undefined) return;
+    const only = rules.length === 1 ? rules[0] : undefined;
+    const bool =
+      typeof only === "boolean"
+        ? only
+        : typeof only === "string" && /^(?:true|false)$/i.test(only)
+          ? /^t/i.test(only)
+          : undefined;
+    if (bool !== undefined && key !== "until") {
+      options.push([name, String(bool)]);
+      return;
+    }
+    if (loop !== undefined && namesItem(rules, loop))
+      refuse(at, `${key} names the loop's item, which a rule in TypeScript does not get`);
+    const isOwn =
+      register !== undefined && textsIn(rules).some((text) => new RegExp(`\\b${register}\\b`).test(text));
+    const isCommand = /^(?:command|shell|raw)$/.test(module);
+    const seen = !isOwn
+      ? scope
+      : withResult(scope, register, { code: "result", isCommand, isStat: module === "stat", use: () => {} });
+    const plain = conditionsCode(rules, seen, vars, [], at) ?? "true";
+    const needs = isOwn && usesJinja(plain);
+    const condition = needs
+      ? conditionsCode(rules, scope, vars, [[register, `${use(scope, "registered")}(result)`]], at)!
+      : plain;
+    options.push([name, arrow(isOwn ? "(result)" : "()", condition)]);
+  };
+  judge("changed_when", "changedWhen");
+  judge("failed_when", "failedWhen");
+  judge("until", "until");
+  for (const key of ["retries", "delay"])
+    if (keys[key] !== undefined && keys[key] !== null)
+      options.push([key, numberOption(keys[key], scope, [])]);
+  return options;
+}
+
+/** True for conditions that are not all plain. */
+function usesJinja(code: Code): boolean {
+  if (typeof code === "string") return false;
+  return code.kind === "call" || (code.kind === "all" && code.parts.some(usesJinja));
+}
+
+function asyncOption({ keys, at }: TaskNode, scope: Scope): readonly (readonly [string, Code])[] {
+  const { async: seconds, poll } = keys;
+  if (seconds === undefined || Number(seconds) === 0) return [];
+  if (poll !== undefined && Number(poll) === 0)
+    refuse(at, "a task that is left to itself (poll: 0) has no form in TypeScript");
+  return [["timeout", numberOption(seconds, scope, [])]];
+}

@@ -1,0 +1,182 @@
+import { spawnSync } from "node:child_process";
+import { cpSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, test } from "vitest";
+import { readRole } from "../../src/convert/role-source.ts";
+import { type ConvertedRole, convertRole } from "../../src/convert/role-to-ts.ts";
+import { VolleyError } from "../../src/core/errors.ts";
+import { builtCli, type CliEnd, volley } from "../e2e/lib/cli.ts";
+import { scratchDirectory } from "../e2e/lib/project.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROLES = fileURLToPath(new URL("roles", import.meta.url));
+const scratch = scratchDirectory();
+beforeAll(async () => void (await builtCli()), 120_000);
+
+/** All files below a directory: mode and content, by path. */
+function filesBelow(directory: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const path of readdirSync(directory, { recursive: true, encoding: "utf8" })) {
+    const stats = lstatSync(join(directory, path));
+    const content = stats.isFile() ? readFileSync(join(directory, path), "utf8") : "directory";
+    found[path] = `${(stats.mode & 0o7777).toString(8)} ${content}`;
+  }
+  return found;
+}
+
+interface Carried {
+  readonly end: CliEnd;
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** Run a playbook on this machine, with a directory of its own for what the role writes. */
+async function carryOut(
+  playbook: string,
+  cwd: string,
+  made = mkdtempSync(join(scratch(), "made-")),
+): Promise<Carried> {
+  const vars = ["-e", "ansible_connection=local", "-e", `scratch=${made}`];
+  const end = await volley(["run", playbook, "-i", "here,", "-o", "plain", ...vars], {
+    cwd,
+    env: { ANSIBLE_CONFIG: "" },
+  });
+  return { end, files: filesBelow(made) };
+}
+
+describe("the role app", () => {
+  let directory = "";
+  beforeAll(async () => {
+    directory = mkdtempSync(join(scratch(), "project-"));
+    cpSync(ROLES, join(directory, "roles"), { recursive: true });
+    writeFileSync(join(directory, "package.json"), '{ "type": "module" }\n');
+    writeFileSync(join(directory, "site.yml"), "- hosts: all\n  vars: {app_name: demo}\n  roles: [app]\n");
+    writeFileSync(
+      join(directory, "site.ts"),
+      `import { definePlaybook } from "volley";
+import app from "./converted/app/role.ts";
+
+export default definePlaybook([{ hosts: "all", vars: { app_name: "demo" }, roles: [app()] }]);
+`,
+    );
+    const end = await volley(["role", "to-ts", "app", "-o", "converted/app"], { cwd: directory });
+    expect(end).toMatchObject({ code: 0, stderr: "" });
+  }, 120_000);
+
+  test("does in TypeScript what it does in YAML", async () => {
+    const yaml = await carryOut("site.yml", directory);
+    expect(yaml.end.code, yaml.end.stdout).toBe(0);
+    const typescript = await carryOut("site.ts", directory);
+    expect(typescript.end.code, typescript.end.stdout + typescript.end.stderr).toBe(0);
+    expect(Object.keys(yaml.files).length).toBeGreaterThan(14);
+    expect(typescript.files).toEqual(yaml.files);
+  }, 120_000);
+
+  test("passes the project's type checks", () => {
+    const config = {
+      extends: join(ROOT, "tsconfig.json"),
+      compilerOptions: {
+        paths: { volley: [join(ROOT, "src/index.ts")] },
+        typeRoots: [join(ROOT, "node_modules/@types")],
+      },
+      include: ["site.ts", "converted"],
+    };
+    writeFileSync(join(directory, "tsconfig.json"), JSON.stringify(config));
+    cpSync(join(ROOT, "node_modules/valibot"), join(directory, "node_modules/valibot"), { recursive: true });
+    const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
+    const { stdout, status } = spawnSync(process.execPath, [tsc, "--noEmit", "-p", directory], {
+      encoding: "utf8",
+    });
+    expect(stdout).toBe("");
+    expect(status).toBe(0);
+  }, 120_000);
+
+  test("is laid out as Biome lays code out", () => {
+    const biome = createRequire(import.meta.url).resolve("@biomejs/biome/bin/biome");
+    cpSync(join(ROOT, "biome.json"), join(directory, "biome.json"));
+    const { stdout, stderr, status } = spawnSync(process.execPath, [biome, "check", "converted"], {
+      cwd: directory,
+      encoding: "utf8",
+    });
+    expect(status, stdout + stderr).toBe(0);
+  }, 60_000);
+
+  test("is not written over what is there", async () => {
+    const end = await volley(["role", "to-ts", "app", "-o", "converted/app"], { cwd: directory });
+    expect(end.code).toBe(1);
+    expect(end.stderr).toContain("converted/app is there already");
+  });
+});
+
+/** Convert a role of these files. */
+function convert(files: Readonly<Record<string, string>>): ConvertedRole {
+  const directory = mkdtempSync(join(scratch(), "role-"));
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(directory, "web", path)), { recursive: true });
+    writeFileSync(join(directory, "web", path), text);
+  }
+  return convertRole(readRole("./web", directory, { notes: [] }));
+}
+
+const tasksOf = (text: string): string => convert({ "tasks/main.yml": text }).texts["tasks/main.ts"]!;
+
+test.each([
+  ["- copy: {src: a, dest: /a}\n  delegate_to: other\n", "tasks/main.yml:1 copy is delegated to other"],
+  ["- command: a\n  async: 60\n  poll: 0\n", "tasks/main.yml:1 a task that is left to itself"],
+  ["- include_role: {name: other}\n", "tasks/main.yml:1 a role in TypeScript has no word for include_role"],
+  ["- debug:\n- meta: end_play\n", 'tasks/main.yml:2 a role in TypeScript has no word for "meta: end_play"'],
+  ["- copy: {dest: /a, contents: b}\n", 'tasks/main.yml:1 the action copy has no parameter "contents"'],
+  ["- command: a\n  notify: nobody\n", 'tasks/main.yml:1 the role has no handler "nobody"'],
+  ['- file: "{{ args }}"\n', "tasks/main.yml:1 the arguments of file come from {{ args }}"],
+])("what TypeScript cannot say is refused with its place: %s", (text, expected) => {
+  let told = "it was converted";
+  try {
+    tasksOf(text);
+  } catch (thrown) {
+    if (!(thrown instanceof VolleyError)) throw thrown;
+    told = `${thrown.location?.file}:${thrown.location?.line} ${thrown.message}`;
+  }
+  expect(told).toContain(expected);
+});
+
+test("a module without an action fails where it is reached, and is told", () => {
+  const { notes, texts } = convert({
+    "tasks/main.yml": "- pkgin: name=a\n  when: ansible_os_family == 'NetBSD'\n",
+  });
+  expect(notes).toEqual([
+    "tasks/main.yml:1:3: there is no action for the module pkgin: the task fails where it is reached",
+  ]);
+  expect(
+    texts["tasks/main.ts"],
+  ).toContain(`  await task("pkgin", fail({ msg: "there is no action for the module pkgin (tasks/main.yml:1:3)" }), {
+    when: () => facts.os_family === "NetBSD",
+  });`);
+});
+
+test.each([
+  ["ansible_os_family == 'Debian'", 'facts.os_family === "Debian"'],
+  [
+    "ansible_facts['distribution'] in ['Debian', 'Ubuntu']",
+    '["Debian", "Ubuntu"].includes(facts.distribution)',
+  ],
+  ["not (strict | bool)", "!vars.strict"],
+  ["strict and mode != 'a'", 'vars.strict && vars.mode !== "a"'],
+  ["not (mode == 'a' or strict)", '!(vars.mode === "a" || vars.strict)'],
+  ["port == 80", 'holds("port == 80")'],
+  ["mode is defined", 'holds("mode is defined")'],
+])("the condition %s", (condition, expected) => {
+  const { texts } = convert({
+    "defaults/main.yml": "strict: true\nmode: a\nport: 80\n",
+    "tasks/main.yml": `- command: a\n  when: ${JSON.stringify(condition)}\n`,
+  });
+  expect(texts["tasks/main.ts"]!.replace(/\s+/g, " ")).toContain(`when: () => ${expected}`);
+});
+
+test("a var that the role sets anew is no plain value", () => {
+  const { texts } = convert({
+    "defaults/main.yml": "mode: a\n",
+    "tasks/main.yml": "- set_fact: {mode: b}\n- command: a\n  when: mode == 'a'\n",
+  });
+  expect(texts["tasks/main.ts"]).toContain("when: () => holds(\"mode == 'a'\")");
+});
