@@ -93,6 +93,12 @@ test("an imported playbook has roles, files and modules of its own; extra vars m
   expect(end.code).toBe(0);
 });
 
+test("what filters say of values that do not fit", async () => {
+  const end = await carryOut("filters.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+});
+
 test("a role whose directory is the playbook's has its vars", async () => {
   expect(await carryOut("roles/itself/play.yml")).toMatchObject({ code: 0 });
 });

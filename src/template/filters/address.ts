@@ -2,7 +2,16 @@ import { realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { posix } from "node:path";
 import { fail } from "../errors.ts";
-import { type Callable, type CallState, callable, iterate, str, text, tuple } from "../values.ts";
+import {
+  type Callable,
+  type CallState,
+  callable,
+  isList,
+  str,
+  text,
+  tuple,
+  typeName,
+} from "../values.ts";
 
 function realpath(path: string): string {
   const absolute = posix.resolve(path);
@@ -29,7 +38,9 @@ function dirname(path: string): string {
 }
 
 function join(value: unknown): string {
-  const parts = typeof value === "string" ? [value] : iterate(value).map(text);
+  if (typeof value !== "string" && !isList(value))
+    return fail(`|path_join expects string or sequence, got <class '${typeName(value)}'> instead.`);
+  const parts = typeof value === "string" ? [value] : value.map(text);
   return parts.reduce(
     (path, part) =>
       part.startsWith("/") || path === "" ? part : `${path}${path.endsWith("/") ? "" : "/"}${part}`,

@@ -9,6 +9,7 @@ import {
   type Dict,
   defined,
   dictEntries,
+  dictGet,
   intArgument,
   isDict,
   isList,
@@ -341,18 +342,39 @@ function listOf(value: unknown, filter: string): unknown[] {
 }
 
 function subelements(value: unknown, path: unknown, skipMissing: unknown = false): unknown[] {
-  const parts = isList(path) ? path.map(str) : str(path).split(".");
-  return (isDict(value) ? dictEntries(value).map(([, one]) => one) : iterate(value)).flatMap((element) => {
+  if (!isDict(value) && !isList(value)) return fail("obj must be a list of dicts or a nested dict");
+  if (!isList(path) && typeof path !== "string") return fail("subelements must be a list or a string");
+  const parts = isList(path) ? path.map(str) : path.split(".");
+  return (isDict(value) ? dictEntries(value).map(([, one]) => one) : value).flatMap((element) => {
     let found: unknown = element;
     for (const part of parts) {
-      found = item(found, part);
-      if (found instanceof Undefined)
-        return truth(skipMissing) ? [] : fail(`subelements: an item has no '${part}'`);
+      if (!isDict(found)) fail(`the key ${part} should point to a dictionary, got '${str(found)}'`);
+      const inner = item(found, part);
+      if (inner instanceof Undefined)
+        return truth(skipMissing) ? [] : fail(`could not find '${part}' key in iterated item ${str(found)}`);
+      found = inner;
     }
     return isList(found)
       ? found.map((one) => tuple(element, one))
-      : fail(`subelements: '${parts.join(".")}' is not a list`);
+      : fail(`the key '${parts.at(-1)}' should point to a list, got '${str(found)}'`);
   });
+}
+
+function items2dict(value: unknown, key: unknown, name: unknown): Map<unknown, unknown> {
+  const [keyName, valueName] = [textArgument(key, "key"), textArgument(name, "value")];
+  const items = listOf(value, "items2dict");
+  if (!items.every(isDict))
+    return fail(`items2dict requires a list of dictionaries, got ${str(items)} instead.`);
+  return makeMap(
+    items.map((one) => {
+      const pair: [unknown, unknown] = [dictGet(one, keyName), dictGet(one, valueName)];
+      if (pair.includes(undefined))
+        fail(
+          `items2dict requires each dictionary in the list to contain the keys '${keyName}' and '${valueName}', got ${str(items)} instead.`,
+        );
+      return pair;
+    }),
+  );
 }
 
 function extract(key: unknown, container: unknown, more: unknown = null): unknown {
@@ -382,14 +404,7 @@ export const mappingFilters: Readonly<Record<string, Callable>> = {
         ]),
     ),
   ),
-  items2dict: callable(["value", "key_name", "value_name"], (value: unknown, key?: unknown, name?: unknown) =>
-    makeMap(
-      listOf(value, "items2dict").map((one) => [
-        defined(item(one, textArgument(key, "key"))),
-        defined(item(one, textArgument(name, "value"))),
-      ]),
-    ),
-  ),
+  items2dict: callable(["value", "key_name", "value_name"], items2dict),
   combine: (args, { recursive = false, list_merge: listMerge = "replace", ...unknown }) => {
     if (Object.keys(unknown).length > 0)
       fail("'recursive' and 'list_merge' are the only valid keyword arguments");

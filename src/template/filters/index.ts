@@ -32,7 +32,7 @@ const generalFilters: Readonly<Record<string, Callable>> = {
     if (!(value instanceof Undefined)) return value;
     return fail(
       message === null
-        ? `Mandatory variable ${/^'[^']*'(?= is undefined$)/.exec(value.message)?.[0] ?? ""} not defined.`
+        ? `Mandatory variable ${/^'[^']*'(?= is undefined$)/.exec(value.message)?.[0] ?? ""}  not defined.`
         : str(message),
     );
   }),

@@ -47,8 +47,9 @@ function comment(text: string, style: string, options: Readonly<Record<string, u
   const lines = text.split(newline).map((line) => (decoration + line).trimEnd());
   const prefix = (name: "prefix" | "postfix"): string[] => {
     const count = intArgument(preset[`${name}_count`], 1);
-    if (name === "prefix" && preset.prefix === "") return [];
-    return Array.from({ length: count }, () => option(name, decoration.trimEnd()).trimEnd());
+    const line = option(name, decoration.trimEnd());
+    // As in Ansible, an empty line follows the text, and none comes before it.
+    return name === "prefix" && line === "" ? [] : Array.from({ length: count }, () => line.trimEnd());
   };
   return [
     ...(beginning === "" ? [] : [beginning]),

@@ -37,7 +37,7 @@ export function hashPassword(password: string, scheme: string, options: HashOpti
   if (kind === "md5") return md5Crypt("1", password, salt);
   return kind === "sha512" || kind === "sha256"
     ? sha2Crypt(kind, password, salt, rounds)
-    : fail(`password_hash has no scheme '${kind}': use sha512, sha256, md5 or bcrypt`);
+    : fail(`password_hash does not support '${kind}' algorithm: use sha512, sha256, md5 or bcrypt`);
 }
 
 /** Make a UUID as Ansible's `to_uuid` does: version 5. Default: Ansible's own namespace. */

@@ -1,6 +1,16 @@
 import { createHash, randomInt } from "node:crypto";
 import { fail } from "../errors.ts";
-import { asNumber, type Callable, callable, intArgument, isInt, iterate, str } from "../values.ts";
+import {
+  type Callable,
+  callable,
+  intArgument,
+  isDict,
+  isInt,
+  isList,
+  iterate,
+  str,
+  truth,
+} from "../values.ts";
 
 const SIZE = 624;
 
@@ -76,8 +86,9 @@ export function below(seed: unknown): (limit: number) => number {
 
 function random(end: unknown, start: unknown, step: unknown, seed: unknown): unknown {
   const pick = below(seed);
-  if (asNumber(end) === undefined) {
-    if (step !== undefined && step !== null) fail("start and step can only be used with integer values");
+  if (isList(end) || isDict(end) || typeof end === "string") {
+    if ([start, step].some((each) => each !== undefined && truth(each)))
+      fail("start and step can only be used with integer values");
     const items = iterate(end);
     return items.length === 0 ? fail("Cannot choose from an empty sequence") : items[pick(items.length)];
   }
@@ -87,7 +98,9 @@ function random(end: unknown, start: unknown, step: unknown, seed: unknown): unk
   return count > 0 ? from + by * pick(count) : fail("empty range for randrange()");
 }
 
-function shuffle(value: unknown, seed: unknown): unknown[] {
+function shuffle(value: unknown, seed: unknown): unknown {
+  // As in Ansible, a value that has no items stays what it is.
+  if (!isList(value) && !isDict(value) && typeof value !== "string") return value;
   const pick = below(seed);
   const items = [...iterate(value)];
   for (let index = items.length - 1; index > 0; index--) {
