@@ -2,16 +2,7 @@ import { realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { posix } from "node:path";
 import { fail } from "../errors.ts";
-import {
-  type Callable,
-  type CallState,
-  callable,
-  isList,
-  str,
-  text,
-  tuple,
-  typeName,
-} from "../values.ts";
+import { type Callable, type CallState, callable, isList, str, text, tuple, typeName } from "../values.ts";
 
 function realpath(path: string): string {
   const absolute = posix.resolve(path);
