@@ -101,7 +101,7 @@ export async function faultOfCode(code: string): Promise<string | undefined> {
   if (name === "volley" && args.length > 0 && named === undefined && !isFlag(args[0] ?? ""))
     return `${code}: there is no such command`;
   if (name !== "volley" && !/^--?[a-z]/i.test(code)) return undefined;
-  const known = named === undefined ? [program, ...commands] : [named];
+  const known = named === undefined ? [program, ...commands] : [named, ...commandsBelow(named)];
   const unknown = (name === "volley" ? args : [name ?? ""]).find((word) => {
     // `-vv` is `-v` twice.
     const flag = word.replace(/^-(\w)\1+$/, "-$1");
