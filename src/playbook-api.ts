@@ -8,8 +8,15 @@ export type { Facts } from "./core/facts.ts";
 export { defineInventory } from "./core/inventory.ts";
 export type { Play, Playbook } from "./core/playbook.ts";
 export { definePlay, definePlaybook } from "./core/playbook.ts";
-export type { Role, RoleContext, TaskHandle, TaskResult, TasksContext } from "./core/role.ts";
-export { defineRole, TaskFailed } from "./core/role.ts";
+export type {
+  AnsibleRoleOptions,
+  Role,
+  RoleContext,
+  TaskHandle,
+  TaskResult,
+  TasksContext,
+} from "./core/role.ts";
+export { ansibleRole, defineRole, TaskFailed } from "./core/role.ts";
 export type { Secret } from "./core/secret.ts";
 export { secret } from "./core/secret.ts";
 export type { ReadSystem, System } from "./core/system.ts";

@@ -104,7 +104,7 @@ function parseParams<S extends GenericSchema>(name: string, schema: S, input: un
 }
 
 /** Say on one line what is wrong with a value, and replace valibot's standard messages by plain ones. */
-function explain({ message, expected, received }: BaseIssue<unknown>): string {
+export function explain({ message, expected, received }: BaseIssue<unknown>): string {
   const words =
     expected !== null && /^Invalid (?:type|value): /.test(message)
       ? `must be ${expected.replace(/^\((.*)\)$/s, "$1").replaceAll(" | ", ", ")}, not ${received}`

@@ -1,5 +1,6 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Vars } from "../core/values/vars.ts";
+import { isSameHandler } from "../engine/check-task.ts";
 import type { Frame, RoleInstance } from "./frame.ts";
 import type { Interpreter } from "./interpreter.ts";
 import type { Node, TaskNode } from "./ir.ts";
@@ -21,9 +22,12 @@ export class Handlers {
   /** Handlers before this one wait for the next round. */
   #position = 0;
   #rounds = 0;
+  /** Notifies a handler in TypeScript. */
+  readonly #elsewhere: (name: string) => boolean;
 
-  constructor(interpreter: Interpreter) {
+  constructor(interpreter: Interpreter, elsewhere: (name: string) => boolean) {
     this.#interpreter = interpreter;
+    this.#elsewhere = elsewhere;
   }
 
   /** Add the handlers of a role and of its dependencies, once. */
@@ -66,6 +70,45 @@ export class Handlers {
 
   /** Notify the handler with a name, and all that listen to it. Fails with `PLAYBOOK_INVALID` when there is none. */
   notify(name: string): void {
+    if (!this.#notifyOwn(name) && !this.#elsewhere(name))
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `The requested handler '${name}' was not found in either the main handlers list nor in the listening handlers list`,
+      );
+  }
+
+  /** Notify the handlers that a role in TypeScript means by one of {@link names}; false when there are none. */
+  notifyFrom(name: string): boolean {
+    const meant = this.#handlers.filter((handler) =>
+      this.#namesOf(handler).some((each) => isSameHandler(each, name)),
+    );
+    for (const handler of meant) this.#notified.add(handler);
+    return meant.length > 0;
+  }
+
+  /** The handlers and topics, as roles in TypeScript name them: `role:handler`; those of the play itself by their names alone. */
+  get names(): readonly string[] {
+    return this.#handlers.flatMap((handler) => this.#namesOf(handler));
+  }
+
+  #namesOf(handler: Handler): readonly string[] {
+    const { role } = handler;
+    return [this.#nameOf(handler), ...this.#topicsOf(handler)].map((name) =>
+      role === undefined ? name : `${role.node.name}:${name}`,
+    );
+  }
+
+  #topicsOf({ node, frame }: Handler): readonly string[] {
+    return ((node.keys.listen ?? []) as readonly unknown[]).flat().map((topic) => {
+      try {
+        return this.#interpreter.templar(frame).text(topic);
+      } catch {
+        return String(topic);
+      }
+    });
+  }
+
+  #notifyOwn(name: string): boolean {
     let found = false;
     const own = this.#handlers.findLast((handler) => {
       const called = this.#nameOf(handler);
@@ -77,22 +120,11 @@ export class Handlers {
       this.#notified.add(own);
     }
     for (const handler of this.#handlers) {
-      const topics = ((handler.node.keys.listen ?? []) as readonly unknown[]).flat().map((topic) => {
-        try {
-          return this.#interpreter.templar(handler.frame).text(topic);
-        } catch {
-          return String(topic);
-        }
-      });
-      if (!topics.includes(name)) continue;
+      if (!this.#topicsOf(handler).includes(name)) continue;
       found = true;
       this.#notified.add(handler);
     }
-    if (!found)
-      throw new VolleyError(
-        "PLAYBOOK_INVALID",
-        `The requested handler '${name}' was not found in either the main handlers list nor in the listening handlers list`,
-      );
+    return found;
   }
 
   /** Take the next handler that was notified. */
@@ -116,5 +148,10 @@ export class Handlers {
   rewind(): void {
     this.#position = 0;
     this.#rounds = 0;
+  }
+
+  /** True while handlers are notified that have not run. */
+  get isWaiting(): boolean {
+    return this.#notified.size > 0;
   }
 }

@@ -1,9 +1,16 @@
 import { readBool } from "../actions/coerce.ts";
-import type { BatchSize, Playbook, PlayDefinition, PlayOrder } from "../core/playbook.ts";
+import {
+  type BatchSize,
+  isPlaybook,
+  type Playbook,
+  type PlayDefinition,
+  type PlayOrder,
+} from "../core/playbook.ts";
 import type { ProgramHost } from "../engine/program.ts";
 import { decodeWhole } from "../vars/whole-value.ts";
+import { guestRoles } from "./guests.ts";
 import { Interpreter } from "./interpreter.ts";
-import type { PlaybookTree, PlayNode } from "./ir.ts";
+import type { PlaybookTree, PlayNode, ScriptRoles } from "./ir.ts";
 import { moduleFaults } from "./module-names.ts";
 import { createModules } from "./modules/registry.ts";
 import { countTasks, outlinePlay } from "./outline.ts";
@@ -18,15 +25,29 @@ export function ansiblePlaybook(
   written: unknown,
   volley: Readonly<Record<string, unknown>>,
   more: Pick<PlaybookTree, "asksForPython"> = {},
+  scripts: ScriptRoles = {},
 ): Playbook {
   const tree = { ...(decodeWhole(written) as PlaybookTree), ...more };
-  return { plays: tree.plays.map((play) => definePlay(tree, play, volley)) };
+  return { plays: tree.plays.map((play) => definePlay(tree, play, volley, scripts)) };
+}
+
+/** Add the roles of a tree to a playbook in TypeScript that uses them. */
+export function withAnsibleRoles(
+  playbook: unknown,
+  written: unknown,
+  volley: Readonly<Record<string, unknown>>,
+  more: Pick<PlaybookTree, "asksForPython"> = {},
+): unknown {
+  if (!isPlaybook(playbook)) return playbook;
+  const tree = { ...(decodeWhole(written) as PlaybookTree), ...more };
+  return { ...playbook, guests: guestRoles(tree, volley) };
 }
 
 function definePlay(
   tree: PlaybookTree,
   play: PlayNode,
   volley: Readonly<Record<string, unknown>>,
+  scripts: ScriptRoles,
 ): PlayDefinition {
   const { keys } = play;
   const { connection, remote_user: remoteUser, port, tags, become_user: user } = keys;
@@ -45,7 +66,7 @@ function definePlay(
     ...(Array.isArray(tags) ? { tags: tags.map(String) } : {}),
     program: {
       get outline() {
-        return outlinePlay(tree, play);
+        return outlinePlay(tree, play, scripts);
       },
       get faults() {
         return moduleFaults(tree, createModules(volley));
@@ -58,7 +79,7 @@ function definePlay(
       estimate: countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]),
       run: async (host: ProgramHost) => {
         const [filled, own] = [fillTree(tree, host.job), fillVaulted(play, host.job.vaulted)];
-        return await new PlayRun(new Interpreter(filled, own, createModules(volley), host)).run();
+        return await new PlayRun(new Interpreter(filled, own, createModules(volley), host, scripts)).run();
       },
     },
   };

@@ -11,7 +11,7 @@ import { candidates, createPlaybookFiles, type PlaybookFiles, type SearchRoots }
 import type { Frame, RoleInstance } from "./frame.ts";
 import { type HostState, stateIn, stateOf } from "./host-state.ts";
 import { inventoryOf, type RunInventory } from "./inventory.ts";
-import type { Node, PlaybookTree, PlayNode, RoleUseNode } from "./ir.ts";
+import type { Node, PlaybookTree, PlayNode, RoleUseNode, ScriptRoles } from "./ir.ts";
 import { CONTROLLER } from "./keywords.ts";
 import { findHere, lookUpHere } from "./lookups.ts";
 import type { Modules } from "./modules/registry.ts";
@@ -39,8 +39,18 @@ export class Interpreter {
   readonly #templates = new Map<string, Templates>();
   #varsFiles: readonly Vars[] = [];
 
-  constructor(tree: PlaybookTree, play: PlayNode, actions: Modules, host: ProgramHost) {
+  /** The playbook's roles in TypeScript. */
+  readonly scripts: ScriptRoles;
+
+  constructor(
+    tree: PlaybookTree,
+    play: PlayNode,
+    actions: Modules,
+    host: ProgramHost,
+    scripts: ScriptRoles = {},
+  ) {
     this.host = host;
+    this.scripts = scripts;
     this.tree = tree;
     this.play = play;
     this.#answers = host.world === undefined ? undefined : createLookupAnswers(host.world.lookups);
@@ -48,7 +58,8 @@ export class Interpreter {
     this.verbosity = 0;
     const { job } = host;
     const isHere = host.world !== undefined || (job.isLocal === true && job.session !== undefined);
-    this.files = createPlaybookFiles(host.assets, job.session?.project ?? "/", isHere);
+    const base = posix.resolve(job.session?.project ?? "/", tree.below ?? ".");
+    this.files = createPlaybookFiles(host.assets, base, isHere);
     this.inventory = inventoryOf(host);
     this.state = stateOf(host);
     this.steps = new Steps(host);
@@ -221,7 +232,7 @@ export class Interpreter {
         if (found !== undefined) return found;
         if (this.#answers !== undefined) return this.#answers.ask(question);
         // No other files are here.
-        if (question.plugin === "first_found") return [];
+        if (question.plugin === "first_found" || question.plugin === "stat") return [];
         throw new VolleyError(
           "TEMPLATE_FAILED",
           `lookup ${question.plugin}: ${question.terms.map(String).join(", ")} is not among the playbook's files`,

@@ -1,3 +1,4 @@
+import type { Role } from "../core/role.ts";
 import type { Vars } from "../core/values/vars.ts";
 
 // The tree that the loader makes of a playbook and its roles, and the interpreter carries out. The bundle holds the tree
@@ -7,6 +8,8 @@ import type { Vars } from "../core/values/vars.ts";
 export interface PlaybookTree {
   /** The playbook's file name. */
   readonly file: string;
+  /** The playbook's directory, relative to the project of a playbook in TypeScript. */
+  readonly below?: string;
   readonly plays: readonly PlayNode[];
   /** Roles by the path of their directory. */
   readonly roles: Readonly<Record<string, RoleNode>>;
@@ -153,6 +156,11 @@ export interface RoleNode {
   readonly allowDuplicates: boolean;
   /** `meta/argument_specs.yml`, by entry point. */
   readonly argumentSpecs: Readonly<Record<string, unknown>>;
+  /** The path of its file, for a role in TypeScript: nothing else of it is in the tree. */
+  readonly script?: string;
   /** `namespace.name` of the collection the role is in. */
   readonly collection?: string;
 }
+
+/** The roles in TypeScript of a playbook, by the path of their directory. */
+export type ScriptRoles = Readonly<Record<string, Role<unknown>>>;

@@ -95,6 +95,16 @@ export const ROLE_KEYWORDS: ReadonlySet<string> = new Set([
   "when",
 ]);
 
+/** Keys of `loop_control`. */
+export const LOOP_CONTROL_KEYWORDS: ReadonlySet<string> = new Set([
+  "extended",
+  "extended_allitems",
+  "index_var",
+  "label",
+  "loop_var",
+  "pause",
+]);
+
 /** Collections whose modules are known by their short names. */
 const KNOWN_COLLECTIONS =
   /^(?:ansible\.(?:builtin|legacy|mysql|netcommon|posix|utils|windows)|community\.(?:general|mysql|postgresql|crypto))\./;

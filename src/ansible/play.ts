@@ -1,101 +1,112 @@
 import { messageOf, VolleyError } from "../core/errors.ts";
-import type { TaskRef } from "../core/events.ts";
 import type { Result } from "../core/result.ts";
 import { isRecord } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
 import { isWanted } from "../engine/check-task.ts";
-import type { PlayEnd } from "../engine/play.ts";
+import type { PlayEnd } from "../engine/ended.ts";
+import type { HostHandlers } from "../engine/guest-types.ts";
 import type { ProgramHost } from "../engine/program.ts";
 import { whenAnswered } from "../engine/render.ts";
+import { PlayEnded, RoleEnded, RunCancelled, TaskFailure } from "./endings.ts";
 import { conditionsOf, type Frame, inherited, type RoleInstance, tagsOf } from "./frame.ts";
 import { Handlers } from "./handlers.ts";
 import { frameOfIncluded } from "./included-frame.ts";
 import type { Interpreter } from "./interpreter.ts";
-import type { BlockNode, Node, RoleStatementNode, TaskNode } from "./ir.ts";
+import type { BlockNode, Node, RoleStatementNode, RoleUseNode, TaskNode } from "./ir.ts";
 import { factsOwner } from "./modules/delegation.ts";
 import { includedBy } from "./modules/includes.ts";
 import { countTasks } from "./outline.ts";
 import type { Register } from "./register.ts";
 import { runTask, type TaskEnd } from "./run-task.ts";
+import { Scripts } from "./script-role.ts";
 import type { Steps } from "./steps.ts";
+import { renderTags } from "./templar.ts";
 import { allDependencies } from "./vars.ts";
-
-/** Thrown when a task of the host failed: blocks around it may rescue it. */
-class TaskFailure extends Error {
-  readonly register: Register;
-  readonly ref: TaskRef | undefined;
-  readonly task: Vars;
-  /** True for a fault of the playbook itself: nothing rescues it. */
-  readonly isFinal: boolean;
-  /** True where the failure ends the run for all hosts, unless it is rescued. */
-  readonly isFatal: boolean;
-  constructor(
-    register: Register,
-    ref: TaskRef | undefined,
-    task: Vars,
-    { isFinal = false, isFatal = false }: { readonly isFinal?: boolean; readonly isFatal?: boolean } = {},
-  ) {
-    super(typeof register.msg === "string" ? register.msg : "the task failed");
-    this.register = register;
-    this.ref = ref;
-    this.task = task;
-    this.isFinal = isFinal;
-    this.isFatal = isFatal;
-  }
-}
-
-/** Thrown to end the play on this host without a failure: `meta: end_play`, `end_host`. */
-class PlayEnded extends Error {}
-
-/** Thrown to end a role: `meta: end_role`. */
-class RoleEnded extends Error {}
-
-/** Thrown when the run is cancelled. */
-class RunCancelled extends Error {}
 
 /** Carries out a play's statements in order. */
 export class PlayRun {
   readonly #interpreter: Interpreter;
   readonly #host: ProgramHost;
   readonly #root: Frame;
-  readonly #handlers: Handlers;
+  readonly handlers: Handlers;
+  readonly #scripts: Scripts;
   readonly #steps: Steps;
   /** Roles that have run, by all that makes two uses of them the same. */
   readonly #done = new Set<string>();
   #waiting: number;
 
-  constructor(interpreter: Interpreter) {
+  /** `around`: the handlers of the play in TypeScript that has these roles. */
+  constructor(interpreter: Interpreter, around?: HostHandlers) {
     this.#interpreter = interpreter;
     this.#host = interpreter.host;
     const { play } = interpreter;
     this.#root = { parent: undefined, keys: play.keys, vars: {}, role: undefined, file: play.file };
-    this.#handlers = new Handlers(interpreter);
+    this.handlers = new Handlers(interpreter, (name) =>
+      around === undefined ? this.#scripts.notify(name) : around.notify(name),
+    );
+    this.#scripts = new Scripts(interpreter, this.handlers);
     this.#steps = interpreter.steps;
     this.#waiting = countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]);
   }
 
   async run(): Promise<PlayEnd> {
     if (!this.#steps.isFor) return { failed: false, cancelled: false, notExecuted: 0, pending: [] };
-    let failed = false;
-    let cancelled = false;
-    try {
-      await this.#sections();
-    } catch (thrown) {
-      if (thrown instanceof TaskFailure) {
-        failed = true;
-        if (thrown.isFatal) this.#steps.fail();
-        if (!thrown.isFinal && this.#forcesHandlers) await this.#flushAfterFailure();
-      } else if (thrown instanceof RunCancelled) cancelled = true;
-      else if (!(thrown instanceof PlayEnded)) throw thrown;
-    }
-    cancelled ||= this.#isCancelled;
+    const { failed, cancelled, isFinal } = await this.#ended(() => this.#sections());
+    if (failed && !isFinal && this.#forcesHandlers) await this.#ended(() => this.#flush());
+    const scripts = this.#scripts.close();
+    const isCut = failed || cancelled || this.#isCancelled;
     return {
       failed,
-      cancelled,
-      notExecuted: failed || cancelled ? Math.max(0, this.#waiting) : 0,
-      // As in Ansible, the next run knows nothing of handlers that this run left.
-      pending: [],
+      cancelled: cancelled || this.#isCancelled,
+      notExecuted: isCut ? this.waiting + scripts.notExecuted : 0,
+      // As in Ansible, the next run knows nothing of handlers in YAML that this run left.
+      pending: isCut ? scripts.pending : [],
     };
+  }
+
+  /** The number of tasks that are known of and have not had their turn. */
+  get waiting(): number {
+    return Math.max(0, this.#waiting);
+  }
+
+  /** Take a role that a play in TypeScript is to come to. */
+  addRole(use: RoleUseNode): RoleInstance {
+    const role = this.#interpreter.instance(use);
+    this.#interpreter.roles.push(...allDependencies(role), role);
+    this.handlers.addRole(role, this.#root);
+    this.#waiting += this.#countRole(role);
+    return role;
+  }
+
+  /** Carry out no task of a role that was added. */
+  passOver(role: RoleInstance): void {
+    this.#waiting -= this.#countRole(role);
+  }
+
+  /** Carry out a role that was added. */
+  runRole(role: RoleInstance): Promise<Pick<PlayEnd, "failed" | "cancelled">> {
+    return this.#ended(() => this.#role(role, this.#root, false));
+  }
+
+  /** Run the handlers that were notified. */
+  runHandlers(): Promise<Pick<PlayEnd, "failed" | "cancelled">> {
+    return this.#ended(() => this.#flush());
+  }
+
+  async #ended(
+    work: () => Promise<void>,
+  ): Promise<Pick<PlayEnd, "failed" | "cancelled"> & { readonly isFinal?: boolean }> {
+    try {
+      await work();
+    } catch (thrown) {
+      if (thrown instanceof TaskFailure) {
+        if (thrown.isFatal) this.#steps.fail();
+        return { failed: true, cancelled: this.#isCancelled, isFinal: thrown.isFinal };
+      }
+      if (thrown instanceof RunCancelled) return { failed: false, cancelled: true };
+      if (!(thrown instanceof PlayEnded)) throw thrown;
+    }
+    return { failed: false, cancelled: this.#isCancelled };
   }
 
   get #isCancelled(): boolean {
@@ -109,21 +120,13 @@ export class PlayRun {
       : this.#interpreter.templar(this.#root).bool(given);
   }
 
-  async #flushAfterFailure(): Promise<void> {
-    try {
-      await this.#flush();
-    } catch (thrown) {
-      if (!(thrown instanceof TaskFailure)) throw thrown;
-    }
-  }
-
   async #sections(): Promise<void> {
     const interpreter = this.#interpreter;
     const { play } = interpreter;
     const uses = play.roles.map((use) => interpreter.instance(use));
     for (const role of uses) interpreter.roles.push(...allDependencies(role), role);
-    for (const role of uses) this.#handlers.addRole(role, { ...this.#root, keys: {}, parent: this.#root });
-    this.#handlers.add(play.handlers, this.#root);
+    for (const role of uses) this.handlers.addRole(role, { ...this.#root, keys: {}, parent: this.#root });
+    this.handlers.add(play.handlers, this.#root);
     for (const role of uses) this.#waiting += this.#countRole(role);
     await this.#attempt("vars_prompt", () => interpreter.checkPrompts());
     if (!(await this.#attempt("strategy", () => this.#isLinear()))) this.#steps.goFree();
@@ -232,7 +235,7 @@ export class PlayRun {
     );
     if (!this.#interpreter.roles.some((each) => each.node === role.node))
       this.#interpreter.roles.push(...allDependencies(role), role);
-    this.#handlers.addRole(role, parent);
+    this.handlers.addRole(role, parent);
     await this.#role(role, parent, false);
   }
 
@@ -246,6 +249,7 @@ export class PlayRun {
     const { vars: _given, ...keys } = role.use.keys;
     const frame: Frame = { parent, keys, vars: {}, role, file: `${role.node.path}/tasks/main.yml` };
     await this.#steps.within(0, () => this.#dependencies(role, frame));
+    if (role.node.script !== undefined) return this.#steps.within(1, () => this.#script(role, frame));
     const tasks = await this.#attempt(`role ${role.node.name}`, () =>
       this.#interpreter.roleTasks(role, "tasks"),
     );
@@ -261,6 +265,19 @@ export class PlayRun {
 
   #dependencies({ dependencies }: RoleInstance, frame: Frame): Promise<void> {
     return this.#inOrder(dependencies.map((each) => () => this.#role(each, frame, true)));
+  }
+
+  /** Carry out a role in TypeScript. */
+  async #script(role: RoleInstance, frame: Frame): Promise<void> {
+    const replan = (): void => this.#host.planned(this.waiting + this.#scripts.waiting);
+    try {
+      await this.#scripts.run(role, frame, replan);
+    } catch (thrown) {
+      if (thrown instanceof TaskFailure || thrown instanceof RunCancelled) throw thrown;
+      await this.#attempt(`role ${role.node.name}`, () => {
+        throw thrown;
+      });
+    }
   }
 
   /** Check a role's vars by its argument_specs, as a task of its own. */
@@ -353,13 +370,7 @@ export class PlayRun {
 
   #isWanted(frame: Frame): boolean {
     const templar = this.#interpreter.templar(frame);
-    const tags = tagsOf(frame).flatMap((tag) => {
-      const rendered = templar.value(tag);
-      return (Array.isArray(rendered) ? rendered : [rendered])
-        .flatMap((each) => String(each).split(","))
-        .map((each) => each.trim());
-    });
-    return isWanted(tags, this.#host.job.options);
+    return isWanted(renderTags(tagsOf(frame), templar), this.#host.job.options);
   }
 
   /** Give a task its turn, and deal with its end. */
@@ -468,7 +479,7 @@ export class PlayRun {
     const given = (inherited(frame, "notify") ?? []) as readonly unknown[];
     const templar = this.#interpreter.templar(frame);
     for (const name of given.flatMap((each) => templar.value(each)).flat())
-      this.#handlers.notify(String(name));
+      this.handlers.notify(String(name));
   }
 
   /** Carry out what the passes of an include brought in. */
@@ -489,9 +500,10 @@ export class PlayRun {
     const { role } = what;
     if (role === undefined) return this.#statements(what.nodes, inner);
     if (what.isPublic === true) this.#interpreter.roles.push(role);
-    this.#handlers.addRole(role, inner);
+    this.handlers.addRole(role, inner);
     try {
       await this.#steps.within(0, () => this.#dependencies(role, inner));
+      if (role.node.script !== undefined) return await this.#steps.within(1, () => this.#script(role, inner));
       await this.#steps.within(1, () => this.#validate(role, inner));
       await this.#steps.within(2, () => this.#statements(what.nodes, inner));
     } catch (thrown) {
@@ -542,12 +554,15 @@ export class PlayRun {
 
   /** Run the handlers that were notified, in the order they are defined, until none is left. */
   async #flush(): Promise<void> {
-    for (let next = this.#handlers.take(); next !== undefined; next = this.#handlers.take()) {
+    for (let next = this.handlers.take(); next !== undefined; next = this.handlers.take()) {
       if (this.#isCancelled) throw new RunCancelled();
       const { node, frame } = next;
-      await this.#steps.within(this.#handlers.place, () => this.#handle(node, frame));
+      await this.#steps.within(this.handlers.place, () => this.#handle(node, frame));
     }
-    this.#handlers.rewind();
+    this.handlers.rewind();
+    await this.#scripts.flush(() => this.#host.planned(this.waiting + this.#scripts.waiting));
+    // Handlers in TypeScript may have notified some of these.
+    if (this.handlers.isWaiting) await this.#flush();
   }
 
   async #handle(node: TaskNode, parent: Frame): Promise<void> {

@@ -87,3 +87,13 @@ export function plainMessage(thrown: unknown): string {
     ? thrown.message.replace(/^(?:<[^>]*>|the var "<text>")(?: \(line \d+\))?: /, "")
     : messageOf(thrown);
 }
+
+/** Render tags; a template may give several, as a list or with commas. */
+export function renderTags(tags: readonly unknown[], templar: Templar): readonly string[] {
+  return tags.flatMap((tag) => {
+    const rendered = templar.value(tag);
+    return (Array.isArray(rendered) ? rendered : [rendered])
+      .flatMap((each) => String(each).split(","))
+      .map((each) => each.trim());
+  });
+}

@@ -74,6 +74,8 @@ export function collectAssets({ playbook, compiled }: LoadedPlaybook): {
   const used = new Set([
     PLAYBOOK_ROLE,
     ...playbook.plays.flatMap(({ roles }) => roles.map(({ role }) => role.directory)),
+    // The roles in TypeScript that a play in YAML comes to.
+    ...(playbook.plays.some(({ program }) => program !== undefined) ? Object.keys(compiled.directories) : []),
   ]);
   for (const name of used) {
     const directory = name === undefined ? undefined : compiled.directories[name];

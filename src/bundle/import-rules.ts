@@ -57,6 +57,13 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     ],
     ...onController,
   },
+  lint: {
+    imports: [
+      ...["core", "yaml", "vars", "template", "actions", "ansible", "ansible/config"],
+      ...["bundle", "controller"],
+    ],
+    ...onController,
+  },
   fanout: { imports: ["core", "system", "inventory", "transport"], ...onController },
   compare: {
     imports: ["core", "vars/secrets", "transport", "controller", "reporter"],
@@ -77,6 +84,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "transport",
       "bundle",
       "convert",
+      "lint",
     ],
     ...onController,
   },
@@ -133,6 +141,11 @@ export const EXCEPTIONS: readonly ImportException[] = [
     from: "controller/prepare/read.ts",
     to: "index.ts",
     why: "the controller evaluates playbooks to know their plays",
+  },
+  {
+    from: "lint/",
+    to: "index.ts",
+    why: "modules and parameters are those of the actions, and playbooks are evaluated to know their plays",
   },
   { from: "template/more/password.ts", to: "system/crypt.ts", why: "password_hash and htpasswd hash alike" },
   { from: "cli/demo.ts", to: "embedded/", why: "the demo brings its own fleet" },

@@ -75,8 +75,15 @@ export async function loadPlaybook(
   extra?: Vars,
 ): Promise<LoadedPlaybook> {
   const { file, directory } = project;
-  const state = await compiledState(project, openSlot(file), settings, extra);
-  const value = evaluate(state, file, volley);
+  const slot = openSlot(file);
+  let state = await compiledState(project, slot, settings, extra);
+  let value = evaluate(state, file, volley);
+  // Names of roles in YAML that the text of the calls does not show.
+  const more = ansibleRolesOf(value).filter((name) => state.roles?.includes(name) !== true);
+  if (more.length > 0) {
+    state = await compiledState(project, slot, settings, extra, more);
+    value = evaluate(state, file, volley);
+  }
   if (!isPlaybook(value)) {
     throw new VolleyError("PLAYBOOK_INVALID", `${relative(directory, file)} exports no playbook`, {
       hint: "write `export default definePlaybook([ … ])`",
@@ -94,24 +101,50 @@ interface CompiledState extends Omit<Compiled, "inputs"> {
   readonly settings?: string;
 }
 
+/** The settings and extra vars that a tree is made with, as a hash. */
+function settingsKey(settings: AnsibleSettings, extra: Vars): string {
+  return createHash("sha256")
+    .update(writeJson([settings, extra]))
+    .digest("hex");
+}
+
+/** Return the names of the roles in YAML that the plays of a playbook in TypeScript list. */
+function ansibleRolesOf(value: unknown): readonly string[] {
+  if (!isPlaybook(value)) return [];
+  const names = value.plays.flatMap(({ roles }) => roles.map(({ role }) => role.ansible?.name));
+  return [...new Set(names.filter((name) => name !== undefined))];
+}
+
+/** Return the names in the calls of `ansibleRole` in compiled code. */
+export function ansibleRolesIn(code: string): readonly string[] {
+  return [...code.matchAll(/\bansibleRole\)?\((["'`])([^"'`\\$]+)\1/g)].map(([, , name]) => name!);
+}
+
 async function compiledState(
   { file, directory }: Project,
   slot: CacheSlot,
   given: AnsibleSettings | undefined,
   extra: Vars = {},
+  more: readonly string[] = [],
 ): Promise<CompiledState> {
-  const settings = isYaml(file) ? (given ?? (await ansibleSettings())) : undefined;
-  const written =
-    settings === undefined
-      ? undefined
-      : createHash("sha256")
-          .update(writeJson([settings, extra]))
-          .digest("hex");
   const cached = slot.readJson<CompiledState>(STATE_FILE);
-  const isCurrent = cached?.volley === volleyVersion() && cached.settings === written;
+  const asked = isYaml(file) || cached?.settings !== undefined || more.length > 0;
+  let settings = asked ? (given ?? (await ansibleSettings())) : undefined;
+  const isCurrent =
+    cached?.volley === volleyVersion() &&
+    cached.settings === (settings === undefined ? undefined : settingsKey(settings, extra)) &&
+    more.every((name) => cached.roles?.includes(name));
   if (cached !== undefined && isCurrent && isFresh(cached.inputs)) return cached;
-  const { inputs, ...compiled } =
-    settings === undefined ? await compile(file, directory) : await compileTree(file, settings, extra);
+  let full: Compiled;
+  if (isYaml(file)) full = await compileTree(file, settings!, extra);
+  else {
+    const own = await compile(file, directory);
+    const roles = [...new Set([...ansibleRolesIn(own.code), ...more])];
+    settings = roles.length === 0 ? undefined : (settings ?? given ?? (await ansibleSettings()));
+    full = settings === undefined ? own : await addRoles(own, roles, { file, directory }, settings, extra);
+  }
+  const { inputs, ...compiled } = full;
+  const written = settings === undefined ? undefined : settingsKey(settings, extra);
   const state: CompiledState = {
     volley: volleyVersion(),
     inputs: fingerprint(inputs),
@@ -133,6 +166,8 @@ export interface Compiled {
   readonly directories: Readonly<Record<string, string>>;
   /** Further files of the playbook itself, by the path they have in the bundle. */
   readonly files?: Readonly<Record<string, string>>;
+  /** The names of the roles in Ansible's YAML that a playbook in TypeScript has with it. */
+  readonly roles?: readonly string[];
   /** Actions that the code reaches in ways it does not show; the bundle holds them. */
   readonly actions?: ActionNames;
   /** What is encrypted with Ansible Vault; the bundle holds none of it. */
@@ -146,8 +181,48 @@ function isYaml(file: string): boolean {
 
 /** Load a playbook in Ansible's YAML. Fails with `PLAYBOOK_INVALID`, with file and line. */
 async function compileTree(file: string, settings: AnsibleSettings, extra: Vars): Promise<Compiled> {
-  const { compilePlaybook } = await import("../ansible/load/compile.ts");
-  return compilePlaybook(file, settings, extra);
+  const { compilePlaybook, SCRIPTS } = await import("../ansible/load/compile.ts");
+  const { scripts, ...tree } = compilePlaybook(file, settings, extra);
+  const paths = Object.keys(scripts);
+  if (paths.length === 0) return tree;
+  const directory = dirname(file);
+  const own = await compile(
+    {
+      file,
+      text: paths
+        .map((path, index) => `export { default as r${index} } from ${JSON.stringify(scripts[path])};`)
+        .join("\n"),
+    },
+    directory,
+  );
+  const dict = paths.map((path, index) => `${JSON.stringify(path)}:module.exports.r${index}`).join(",");
+  return {
+    ...tree,
+    code: `${own.code}var ${SCRIPTS}={${dict}};module.exports={};exports=module.exports;${tree.code}`,
+    map: own.map,
+    inputs: [...new Set([...tree.inputs, ...own.inputs])],
+    directories: { ...own.directories, ...tree.directories },
+  };
+}
+
+/** Put the roles in Ansible's YAML that a playbook in TypeScript uses behind its code. */
+async function addRoles(
+  own: Compiled,
+  roles: readonly string[],
+  { file, directory }: Project,
+  settings: AnsibleSettings,
+  extra: Vars,
+): Promise<Compiled> {
+  const { compileRoles } = await import("../ansible/load/compile.ts");
+  const { scripts: _none, map: _map, ...tree } = compileRoles(file, directory, roles, settings, extra);
+  return {
+    ...own,
+    ...tree,
+    roles,
+    code: `${own.code}${tree.code}`,
+    inputs: [...new Set([...own.inputs, ...tree.inputs])],
+    directories: { ...tree.directories, ...own.directories },
+  };
 }
 
 async function ansibleSettings(): Promise<AnsibleSettings> {
@@ -160,14 +235,26 @@ const FILE_NAME = "volley/playbook.js";
 
 const SELF = "volley-self";
 
+/** A module that no file has, in the place of one. */
+interface SourceText {
+  /** Absolute. */
+  readonly file: string;
+  readonly text: string;
+}
+
 /** Compile a playbook or an inventory. Fails with `BUILD_FAILED` (and file and line) or `BUNDLE_FORBIDDEN`. */
-export async function compile(entry: string, projectDirectory: string): Promise<Compiled> {
+export async function compile(from: string | SourceText, projectDirectory: string): Promise<Compiled> {
+  const entry = typeof from === "string" ? from : from.file;
   const { build } = await import("esbuild");
   const directories: Record<string, string> = {};
   let result: BuildResult<{ write: false; metafile: true }>;
   try {
     result = await build({
-      entryPoints: [entry],
+      ...(typeof from === "string"
+        ? { entryPoints: [from] }
+        : {
+            stdin: { contents: from.text, resolveDir: dirname(from.file), sourcefile: basename(from.file) },
+          }),
       absWorkingDir: projectDirectory,
       bundle: true,
       write: false,

@@ -73,8 +73,11 @@ async function check(file: string, given: CheckFlags): Promise<number> {
 }
 
 /** Tell what a run would tell only when it reaches it: of a role, tasks for other systems may never be reached. */
-function tellFaults({ playbook: { plays } }: PreparedPlaybook): void {
-  const faults = new Set(plays.flatMap(({ program }) => program?.faults ?? []));
+function tellFaults({ playbook: { plays, guests } }: PreparedPlaybook): void {
+  const faults = new Set([
+    ...plays.flatMap(({ program }) => program?.faults ?? []),
+    ...(guests?.faults ?? []),
+  ]);
   for (const fault of faults) console.error(`volley: ${fault}; a run fails where it reaches this task`);
 }
 
@@ -100,7 +103,7 @@ async function checkHosts(prepared: PreparedPlaybook, flags: CheckFlags): Promis
   try {
     passedOver = (
       await preflight({
-        ...{ plays, assets: prepared.assets, groups, check: false },
+        ...{ plays, assets: prepared.assets, groups, check: false, guests: prepared.playbook.guests },
         extraVars: closed.extraVars,
       })
     ).size;

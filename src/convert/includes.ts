@@ -261,5 +261,8 @@ function fileCode(file: string, conversion: RoleConversion): string {
 }
 
 function includeCode(found: Code, under: unknown, scope: Scope): Code {
-  return call(use(scope, "include"), typeof under === "string" ? object([[keyText(under), found]]) : found);
+  return call(
+    use(scope, "includeVars"),
+    typeof under === "string" ? object([[keyText(under), found]]) : found,
+  );
 }

@@ -170,7 +170,7 @@ export function exitCodeFor(thrown: unknown): number {
 }
 
 /** Return the number of single-character edits between two words; a swap of neighbours is one edit. */
-function editDistance(a: string, b: string): number {
+export function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {

@@ -1,6 +1,6 @@
 import { VolleyError } from "./errors.ts";
 import { checkOptions, isWithin, type Kind, MAX_TIMER_SECONDS, SWITCH } from "./options.ts";
-import type { PlayProgram } from "./program.ts";
+import type { GuestRoles, PlayProgram } from "./program.ts";
 import type { AnyRole, HandlerSpec, Role, RoleUse, TasksContext } from "./role.ts";
 import { isRecord } from "./values/value.ts";
 import type { Vars } from "./values/vars.ts";
@@ -42,6 +42,8 @@ export interface PlayDefinition extends Play {
 /** Plays, in order. */
 export interface Playbook {
   readonly plays: readonly PlayDefinition[];
+  /** Roles of another language that the plays use. */
+  readonly guests?: GuestRoles;
 }
 
 /** The number of hosts of a play in a batch, or a share of the play's hosts, rounded down, at least one host. */

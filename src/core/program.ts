@@ -1,5 +1,6 @@
 import type { Facts } from "./facts.ts";
 import type { ControllerLookups } from "./lookup.ts";
+import type { RoleUse } from "./role.ts";
 import type { System } from "./system.ts";
 import { matchesGlob, setGlobPieces } from "./unix/shell.ts";
 import type { Vars } from "./values/vars.ts";
@@ -11,6 +12,8 @@ export interface TaskOutline {
   readonly role: string;
   /** All tags that select it, those of its play among them. */
   readonly tags: readonly string[];
+  /** Set where a role in TypeScript stands in the place of a task: it declares its tasks itself. */
+  readonly guest?: RoleUse;
 }
 
 /** Tell whether a run that starts at a task starts at one of this name: the name itself, or `role : name`, or a glob of one. */
@@ -94,4 +97,12 @@ export interface Lockstep {
   isOver(step: Pick<Step, "play" | "host">): boolean;
   /** Return whether the play is for this host: hosts of groups that tasks make are known only when the play begins. */
   isFor(step: Pick<Step, "play" | "host">): boolean;
+}
+
+/** The roles in Ansible's YAML that plays in TypeScript use. The engine opens them with `engine/guests.ts`. */
+export interface GuestRoles extends Pick<PlayProgram, "faults" | "needsController" | "needsOthers"> {
+  /** List the tasks of a role as they are known before a run. Fails with `PLAYBOOK_INVALID` for a role that is not there. */
+  outline(use: RoleUse, tags: readonly string[]): readonly TaskOutline[];
+  /** Begin to carry roles out within a play; the engine gives `host`, and gets a `GuestPlay`. */
+  open(host: never): unknown;
 }

@@ -1,10 +1,13 @@
 import type { ActionCall, RenderStyle } from "./action.ts";
 import { didYouMean, VolleyError } from "./errors.ts";
 import type { Facts } from "./facts.ts";
+import { checkOptions, isA, type Kind } from "./options.ts";
 import type { Result, State } from "./result.ts";
 import type { ReadSystem } from "./system.ts";
 import { isRecord } from "./values/value.ts";
 import { mergeVars, type Vars } from "./values/vars.ts";
+
+const TEXT: Kind = ["a string", isA("string")];
 
 /** A value, or a function called for the value when the task's turn comes. */
 type Condition<A extends readonly unknown[] = []> = boolean | ((...args: A) => boolean | Promise<boolean>);
@@ -174,6 +177,12 @@ export interface TasksContext<V = Vars, H extends string = string, F = unknown> 
   readonly handler: DeclareHandler;
   /** The machine, for reading; a read waits for the role's turn. */
   readonly system: ReadSystem;
+  /**
+   * Carry out a role in Ansible's YAML when its turn comes: `include(ansibleRole("geerlingguy.ntp"))`. Awaiting it gives
+   * a Result, changed when a task of the role was; its data are the registers and the `set_fact` vars that tasks in YAML
+   * have set on this host by then.
+   */
+  include(use: RoleUse): TaskHandle<Vars>;
   readonly jinja: Jinja;
   /** Run the handlers notified so far when its turn comes. */
   flushHandlers(): void;
@@ -210,6 +219,29 @@ export interface AnyRole {
   tasks(context: TasksContext): void | Promise<void>;
   /** The directory of the role's assets, relative to the project; set by the build for the file that defines the role. */
   readonly directory: string | undefined;
+  /** Set for a role in Ansible's YAML. */
+  readonly ansible?: AnsibleRole;
+}
+
+/** A role in Ansible's YAML, as a play in TypeScript uses it. */
+export interface AnsibleRole {
+  /** The name or path that it is looked for by. */
+  readonly name: string;
+  /** Its parameters. */
+  readonly vars: Vars;
+  /** The files to take instead of `main`. */
+  readonly from: Readonly<Partial<Record<"tasks" | "vars" | "defaults" | "handlers", string>>>;
+}
+
+/** The options of a role in Ansible's YAML within a play in TypeScript. */
+export interface AnsibleRoleOptions extends RoleUseOptions {
+  /** The role's parameters, above all vars but extra vars. As in YAML, texts may be templates. */
+  readonly vars?: Vars;
+  /** The files of the role to take instead of `main`, as `include_role` has them. */
+  readonly tasksFrom?: string;
+  readonly varsFrom?: string;
+  readonly defaultsFrom?: string;
+  readonly handlersFrom?: string;
 }
 
 /** Options of a role within one play. */
@@ -279,6 +311,52 @@ export function defineRole<V = Vars, H extends string = never, F = unknown>(
   return Object.assign(use, { role });
 }
 
+const ANSIBLE_ROLE_KEYS: Readonly<Record<keyof AnsibleRoleOptions, Kind | null>> = {
+  vars: ["an object", isRecord],
+  tags: null,
+  when: null,
+  become: null,
+  tasksFrom: TEXT,
+  varsFrom: TEXT,
+  defaultsFrom: TEXT,
+  handlersFrom: TEXT,
+};
+
+/**
+ * Use a role in Ansible's YAML in a play's `roles`, or with `include` within a role. It is looked for as a playbook in
+ * YAML beside this one looks for it: in `roles/`, in `roles_path` of ansible.cfg, and in collections. Write the name in
+ * the call, because the build looks for it there.
+ */
+export function ansibleRole(name: string, options: AnsibleRoleOptions = {}): RoleUse {
+  if (typeof name !== "string" || name === "")
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      'ansibleRole needs the name of a role: ansibleRole("geerlingguy.ntp")',
+    );
+  checkOptions(`role "${name}"`, ["role", "option"], options, ANSIBLE_ROLE_KEYS);
+  const { vars = {}, tasksFrom, varsFrom, defaultsFrom, handlersFrom, ...rest } = options;
+  const from = Object.fromEntries(
+    Object.entries({
+      tasks: tasksFrom,
+      vars: varsFrom,
+      defaults: defaultsFrom,
+      handlers: handlersFrom,
+    }).filter(([, file]) => file !== undefined),
+  );
+  const use: RoleUse = {
+    role: {
+      name: name.replace(/^.*\//, ""),
+      tasks: ({ include }) => void include(use),
+      directory: undefined,
+      ansible: { name, vars, from },
+    },
+    vars: {},
+    options: rest,
+    origin: new Error(`role "${name}" is used here`),
+  };
+  return use;
+}
+
 /** Return the names an object schema declares (valibot's `entries`, zod's `shape`), undefined for other schemas. */
 function varNames(schema: StandardSchemaV1): readonly string[] | undefined {
   const { entries, shape } = schema as { readonly entries?: unknown; readonly shape?: unknown };
@@ -304,7 +382,7 @@ function checkVarNames(role: AnyRole, vars: Vars): void {
 /**
  * Return a role's vars for one host: the play's over the host's, checked by the role's schema.
  * Without a schema a role gets all vars. Templates give text: where the schema wants a number or a bool,
- * the text of a var that `isRendered` is read as one. Fails with `VARS_INVALID`.
+ * the text of a var that `isRendered` (or that came as text) is read as one. Fails with `VARS_INVALID`.
  */
 export async function resolveRoleVars(
   use: RoleUse,
@@ -327,15 +405,19 @@ export async function resolveRoleVars(
   const retyped = issues.reduce<unknown>((value, issue) => {
     const path = pathOf(issue);
     const name = String(path[0]);
-    return name in given || !isRendered(name) ? value : retype(value, path);
+    return isRendered(name) ? retype(value, path) : value;
   }, all);
   if (retyped !== all) {
     checked = await role.vars["~standard"].validate(retyped);
     if (checked.issues === undefined) return checked.value as Vars;
   }
-  const problems = issues.map((issue) => explainIssue(issue, given));
+  // A play in YAML has vars of many places.
+  const isOfYaml = use.origin === undefined;
+  const problems = issues.map((issue) => explainIssue(issue, isOfYaml ? all : given));
   const error = new VolleyError("VARS_INVALID", `role "${role.name}" on ${host}: ${problems.join("; ")}`, {
-    hint: `give it in the play, \`${role.name}({ … })\`, or as a var of the host or one of its groups`,
+    hint: isOfYaml
+      ? "give it as a parameter of the role, or as a var of the play or the host"
+      : `give it in the play, \`${role.name}({ … })\`, or as a var of the host or one of its groups`,
   });
   // The fault is in the play, not in the line that found it.
   if (use.origin?.stack !== undefined) error.stack = use.origin.stack;

@@ -57,6 +57,16 @@ export function checkHandler(role: string, name: unknown, call: unknown, options
   }
 }
 
+/** Refuse to include anything but a role in Ansible's YAML; returns its name. Fails with `PLAYBOOK_INVALID`. */
+export function checkIncluded(role: string, used: unknown): string {
+  const included = isRecord(used) && isRecord(used.role) ? used.role : undefined;
+  if (included?.ansible === undefined)
+    throw new VolleyError("PLAYBOOK_INVALID", `role "${role}": include takes a role in Ansible's YAML`, {
+      hint: 'include(ansibleRole("geerlingguy.ntp"))',
+    });
+  return String(included.name);
+}
+
 /** The handlers that a play has declared by now, as one of its roles names them. */
 export interface DeclaredHandlers {
   /** The role's own, by name. */

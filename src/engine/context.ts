@@ -20,6 +20,7 @@ import {
   createScope,
   extendScope,
   isRendered,
+  listedScope,
   type RenderVar,
   SELF,
   type VarLayer,
@@ -27,6 +28,7 @@ import {
 } from "../vars/scope.ts";
 import { tagList } from "./check-task.ts";
 import type { Effects, Render } from "./effects.ts";
+import type { IncludedRoles, PlayGuests, TypeScriptGuest } from "./guest-types.ts";
 import { createJinja } from "./jinja.ts";
 import { leftUntil, RENDER_MS, renderWithin } from "./limits.ts";
 import { whenAnswered } from "./render.ts";
@@ -217,7 +219,7 @@ function hostVarsOf(job: Job, own: Vars, render: RenderVar): Vars {
 }
 
 /** The options of declaring a play's roles. */
-interface DeclareOptions {
+export interface DeclareOptions {
   readonly play: PlayDefinition;
   readonly job: Job;
   /** The vars every template of the play sees. */
@@ -227,6 +229,8 @@ interface DeclareOptions {
   /** Aborted: queries of a role's own code are ended. */
   readonly cancel: AbortSignal;
   readonly log: (text: string) => void;
+  /** The roles in Ansible's YAML that the roles may include. Absent where roles only declare their tasks. */
+  readonly included?: PlayGuests & IncludedRoles;
   readonly templatesOf: Effects["templatesOf"];
 }
 
@@ -234,24 +238,82 @@ interface DeclareOptions {
 export async function declareRoles(options: DeclareOptions): Promise<readonly RoleRun[]> {
   const roles: RoleRun[] = [];
   const handlersOfPlay = (): readonly string[] =>
-    roles.flatMap(({ use, handlers }) => [...handlers.keys()].map((name) => `${use.role.name}:${name}`));
+    roles
+      .flatMap(({ use, handlers }) => [...handlers.keys()].map((name) => `${use.role.name}:${name}`))
+      .concat(options.included?.opened?.handlers ?? []);
   for (const use of options.play.roles) roles.push(await prepareRole(use, handlersOfPlay, options));
-  for (const role of roles) role.declare();
+  // Roles in YAML are all known before the others name their handlers.
+  for (const role of [...roles].sort((one, other) => Number(isYaml(other)) - Number(isYaml(one))))
+    role.declare();
   return roles;
+}
+
+function isYaml({ use }: RoleRun): boolean {
+  return use.role.ansible !== undefined;
+}
+
+/** A role of a play in YAML has no tree of its own. */
+const NOTHING_INCLUDED: PlayGuests & IncludedRoles = {
+  opened: undefined,
+  meet: () => {},
+  declare: () => {
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      "a role that a play in YAML uses cannot include roles in YAML",
+      {
+        hint: "name them in the play",
+      },
+    );
+  },
+};
+
+/** Have a role declare its tasks that a play in YAML has come to, whose vars are a scope. */
+export async function declareGuest(
+  { use, vars, defaults }: TypeScriptGuest,
+  handlersOfPlay: () => readonly string[],
+  options: DeclareOptions,
+): Promise<RoleRun> {
+  const role = await prepareRole(use, handlersOfPlay, {
+    ...options,
+    // The vars of the play are among those of this place.
+    play: { ...options.play, vars: {}, tags: [] },
+    hostVars: vars,
+    defaults,
+    included: NOTHING_INCLUDED,
+  });
+  role.declare();
+  return role;
 }
 
 async function prepareRole(
   use: RoleUse,
   handlersOfPlay: () => readonly string[],
-  { play, job, hostVars, facts, systemOf, cancel, log, templatesOf }: DeclareOptions,
+  {
+    play,
+    job,
+    hostVars,
+    facts,
+    systemOf,
+    cancel,
+    log,
+    included,
+    defaults,
+    templatesOf,
+  }: DeclareOptions & Partial<Pick<TypeScriptGuest, "defaults">>,
 ): Promise<RoleRun> {
   const system = systemOf(use.options.become);
   const { extraVars = {} } = job;
   const playVars = withoutExtra(play.vars ?? {}, job);
   const given = { ...use, vars: withoutExtra(use.vars, job) };
   const scope = roleVariables(hostVars, playVars, given, given.vars);
-  const seen = plainVars(viewScope(scope, job.vars, playVars, extraVars), playVars);
-  const isText = (name: string): boolean => Object.hasOwn(extraVars, name) || isRendered(scope, name);
+  // A play in YAML has vars from many places, and all of them are as good as text.
+  const isGuest = defaults !== undefined;
+  const seen = plainVars(
+    isGuest ? listedScope(scope) : viewScope(scope, job.vars, playVars, extraVars),
+    playVars,
+  );
+  const isText = (name: string): boolean =>
+    isGuest || Object.hasOwn(extraVars, name) || isRendered(scope, name);
   const vars = await whenAnswered(() => resolveRoleVars(given, seen, job.host, isText));
   const own = use.role.facts === undefined ? {} : ((await use.role.facts(system, facts)) as object);
   const context: RoleContext = {
@@ -278,6 +340,8 @@ async function prepareRole(
     selection: job.options,
     playTags,
     handlersOfPlay,
+    included,
+    defaults,
     cancel,
     log,
   });

@@ -4,12 +4,13 @@ import { type Playbook, type PlayDefinition, waitsBetween } from "../core/playbo
 import type { Job } from "../core/protocol.ts";
 import { EMPTY_TALLY, type Tally } from "../core/result.ts";
 import type { Vars } from "../core/values/vars.ts";
-import { declareRoles, hostVariables } from "./context.ts";
+import { type DeclareOptions, declareGuest, declareRoles, hostVariables } from "./context.ts";
 import type { Effects, HostView } from "./effects.ts";
+import { Included, openTypeScriptGuests } from "./guests.ts";
 import { followAskers, watchStrays } from "./handle.ts";
 import { withEither } from "./limits.ts";
 import { runPlay } from "./play.ts";
-import { runProgram } from "./program.ts";
+import { type ProgramHost, runProgram } from "./program.ts";
 import type { RoleRun } from "./role.ts";
 import { Ledger, type PlayOnHost, Turns } from "./turn.ts";
 
@@ -56,6 +57,40 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
     scopes.set(view, hostVars);
     return { play, index, view, hostVars };
   };
+  const declaring = ({ play, hostVars, view: { facts, systemOf } }: PlayOnHost): DeclareOptions => {
+    const log = (text: string): void => ledger.log("info", text);
+    return { play, job, hostVars, facts, systemOf, cancel, log, templatesOf: effects.templatesOf };
+  };
+  const hostOfPlay = ({ name }: PlayDefinition) => ({
+    rescue: (task: TaskRef) => ledger.rescue(task),
+    planned: (left: number) => ledger.plan(left),
+    ends: effects,
+    forcesHandlers: job.options.forceHandlers === true,
+    log: (level: "info" | "warn", text: string) => ledger.log(level, text),
+    leftOver: state.leftovers?.load(name) ?? [],
+  });
+  const hostOfProgram = (at: PlayOnHost): ProgramHost => {
+    const host = hostOfPlay(at.play);
+    return {
+      ...host,
+      job,
+      play: at.play,
+      index: at.index,
+      facts: at.view.facts,
+      systemOf: at.view.systemOf,
+      world: effects.world,
+      assets: effects.assets,
+      memo: turns.memo,
+      makeTemplates: effects.makeTemplates,
+      perform: (task) => turns.perform(at, task),
+      openGuests: (around) =>
+        openTypeScriptGuests({
+          host: { ...host, around },
+          declare: (guest, handlers) => declareGuest(guest, handlers, declaring(at)),
+          perform: (role, task, { vars }, ends) => turns.take({ ...at, hostVars: vars }, role, task, ends),
+        }),
+    };
+  };
   const indexes = job.plays.filter((index) => playbook.plays[index] !== undefined);
   let cancelled = false;
   let failed = false;
@@ -64,14 +99,23 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
   for (const [position, index] of indexes.entries()) {
     const play = playbook.plays[index]!;
     let begun:
-      | { readonly at: PlayOnHost; readonly roles: readonly RoleRun[]; readonly waiting: number }
+      | {
+          readonly at: PlayOnHost;
+          readonly roles: readonly RoleRun[];
+          readonly included: Included;
+          readonly waiting: number;
+        }
       | undefined;
     if (!failed && !cancelled) {
       try {
         const at = await onHost(play, index);
-        const roles = play.program === undefined ? await declare(at, job, effects, ledger) : [];
-        const waiting = roles.reduce((sum, role) => sum + role.waiting, play.program?.estimate ?? 0);
-        begun = { at, roles, waiting };
+        const included = new Included(playbook, (around) => ({ ...hostOfProgram(at), around }));
+        const roles = play.program === undefined ? await declareRoles({ ...declaring(at), included }) : [];
+        const waiting = roles.reduce(
+          (sum, role) => sum + role.waiting,
+          (play.program?.estimate ?? 0) + (included.opened?.waiting ?? 0),
+        );
+        begun = { at, roles, included, waiting };
       } catch (thrown) {
         error = serializeError(thrown);
         failed = true;
@@ -81,34 +125,18 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
       notBegun.push(play);
       continue;
     }
-    const { at, roles, waiting } = begun;
+    const { at, roles, included, waiting } = begun;
     const total = ledger.total(waiting);
     state.beginPlay?.(index);
     ledger.emit({ type: "play:start", index, play: play.name, total });
-    const host = {
-      rescue: (task: TaskRef) => ledger.rescue(task),
-      planned: (left: number) => ledger.plan(left),
-      ends: effects,
-      forcesHandlers: job.options.forceHandlers === true,
-      log: (level: "info" | "warn", text: string) => ledger.log(level, text),
-      leftOver: state.leftovers?.load(play.name) ?? [],
-    };
     const end =
       play.program === undefined
-        ? await runPlay(roles, { ...host, perform: (role, task, ends) => turns.take(at, role, task, ends) })
-        : await runProgram(play.program, {
-            ...host,
-            job,
-            play,
-            index,
-            facts: at.view.facts,
-            systemOf: at.view.systemOf,
-            world: effects.world,
-            assets: effects.assets,
-            memo: turns.memo,
-            makeTemplates: effects.makeTemplates,
-            perform: (task) => turns.perform(at, task),
-          });
+        ? await runPlay(roles, {
+            ...hostOfPlay(play),
+            included,
+            perform: (role, task, ends) => turns.take(at, role, task, ends),
+          })
+        : await runProgram(play.program, hostOfProgram(at));
     state.leftovers?.save(play.name, end.pending);
     ledger.count("notExecuted", end.notExecuted);
     cancelled = end.cancelled || turns.isOrphaned;
@@ -129,16 +157,6 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
       `no task is called "${turns.unmatchedStart}", where the run was to start: no task was run`,
     );
   return { tally: ledger.tally, cancelled, failed, ...(error === undefined ? {} : { error }) };
-}
-
-function declare(
-  { play, hostVars, view: { facts, systemOf } }: PlayOnHost,
-  job: Job,
-  { cancel, templatesOf }: Effects,
-  ledger: Ledger,
-): Promise<readonly RoleRun[]> {
-  const log = (text: string): void => ledger.log("info", text);
-  return declareRoles({ play, job, hostVars, facts, systemOf, cancel, log, templatesOf });
 }
 
 /** Count the tasks of plays that are not begun. The number is an estimate, because the plays' code is not executed. */

@@ -18,11 +18,15 @@ export interface Performed {
   readonly applied: boolean;
 }
 
-/** Inspect with one action and, except in check mode, apply the change it found. A failure is a Result too. */
+/**
+ * Inspect with one action and, except in check mode, apply the change it found. A failure is a Result too. `isReal` says
+ * of check mode that the tasks before were carried out: what they have not brought is no unknown, but missing.
+ */
 export async function performAction(
   call: ActionCall,
   system: System,
   context: ActionContext,
+  isReal = false,
 ): Promise<Performed> {
   let applied = false;
   try {
@@ -40,6 +44,8 @@ export async function performAction(
       ...(message === undefined ? {} : { message }),
     } as Pick<Result, "diff" | "message">;
     if (context.check) {
+      // Fails where only the hope for earlier tasks kept it from failing.
+      if (isReal && unknown !== undefined) await call.inspect(system, { ...context, check: false });
       const result: Result =
         unknown === undefined
           ? { state: "changed", ...shown, ...(data === undefined ? {} : { data }) }

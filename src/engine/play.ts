@@ -3,12 +3,14 @@ import type { TaskRef } from "../core/events.ts";
 import type { Result } from "../core/result.ts";
 import type { TaskFailed } from "../core/role.ts";
 import { checkNotify, isSameHandler, notifyList } from "./check-task.ts";
-import { Cancelled, createHandle, Unknown } from "./handle.ts";
-import type { DeclaredTask, RoleRun } from "./role.ts";
+import type { Ended, Ends, PlayEnd } from "./ended.ts";
+import type { GuestEnd, HostHandlers, PlayGuests } from "./guest-types.ts";
+import { Cancelled, createHandle, evaluate, Unknown } from "./handle.ts";
+import type { DeclaredTask, Include, RoleRun } from "./role.ts";
 import { ROLE_SKIPPED } from "./task.ts";
 
 /** The side of the run that a play uses. */
-interface PlayHost {
+export interface PlayHost {
   /** Give a task its turn and count it. Null: no controller is left to decide whether this host does the task. */
   perform(role: RoleRun, task: DeclaredTask, ends: Ends): Promise<Ended | null>;
   /** A failure counts as rescued. */
@@ -21,31 +23,10 @@ interface PlayHost {
   readonly log: (level: "info" | "warn", text: string) => void;
   /** Handlers, as `role:handler`, that were notified in an earlier run and have not run. */
   readonly leftOver: readonly string[];
-}
-
-/** The end of a task's turn. */
-export interface Ended {
-  readonly ref: TaskRef;
-  readonly result: Result;
-  /** True for a task that was passed over, because the run starts at a later one, or by the person at the terminal. */
-  readonly leftOut?: boolean;
-}
-
-/** The signals that end a run. */
-export interface Ends {
-  /** Aborted: end after the action now running. */
-  readonly cancel: AbortSignal;
-  /** Aborted: end the action now running, too. */
-  readonly kill: AbortSignal;
-}
-
-/** The end of a play on this host. */
-export interface PlayEnd {
-  readonly failed: boolean;
-  readonly cancelled: boolean;
-  readonly notExecuted: number;
-  /** Handlers, as `role:handler`, that were notified and have not run. */
-  readonly pending: readonly string[];
+  /** The roles in Ansible's YAML among those of a play in TypeScript. */
+  readonly included?: PlayGuests;
+  /** The play in YAML that has roles in TypeScript. */
+  readonly around?: HostHandlers;
 }
 
 /** Run the declared roles of one play in order, and its handlers at the end. */
@@ -53,8 +34,9 @@ export async function runPlay(roles: readonly RoleRun[], host: PlayHost): Promis
   return new PlayRun(roles, host).run();
 }
 
-class PlayRun {
-  readonly #roles: readonly RoleRun[];
+/** A play at work: its roles, to which a play in YAML adds, and their handlers. */
+export class PlayRun implements HostHandlers {
+  readonly #roles: RoleRun[];
   readonly #host: PlayHost;
   readonly #handlers: Handlers;
   /** The tasks that failed, for those whose failure is rescued. */
@@ -71,12 +53,70 @@ class PlayRun {
   #isOrphaned = false;
 
   constructor(roles: readonly RoleRun[], host: PlayHost) {
-    this.#roles = roles;
+    this.#roles = [...roles];
     this.#host = host;
-    this.#handlers = new Handlers(roles, host.leftOver);
+    this.#handlers = new Handlers(this.#roles, host);
+    host.included?.meet(this);
   }
 
-  async run(): Promise<PlayEnd> {
+  run(): Promise<PlayEnd> {
+    return this.#following(async () => {
+      this.#takeLeftOver();
+      for (const role of this.#roles) {
+        if (this.#isOver) break;
+        await this.#runRole(role);
+      }
+      if (!this.#isOver || (this.#host.forcesHandlers && !this.#isCancelled && this.#running === undefined))
+        await this.#flush();
+      return this.end();
+    });
+  }
+
+  /** Run one more role. The play around it may have rescued the failure of an earlier one. */
+  runAlso(role: RoleRun): Promise<Pick<PlayEnd, "failed" | "cancelled">> {
+    this.#roles.push(role);
+    return this.#following(async () => {
+      this.#isFailed = false;
+      await this.#runRole(role);
+      return { failed: this.#isFailed, cancelled: this.#isCancelled };
+    });
+  }
+
+  /** Run the handlers that were notified. */
+  flush(): Promise<Pick<PlayEnd, "failed" | "cancelled">> {
+    return this.#following(async () => {
+      this.#isFailed = false;
+      this.#takeLeftOver();
+      await this.#flush();
+      return { failed: this.#isFailed, cancelled: this.#isCancelled };
+    });
+  }
+
+  /** Notify a handler, as `role:handler`; false when the play has none of this name. */
+  notify(name: string): boolean {
+    return this.#handlers.notifyByName(name);
+  }
+
+  get handlers(): readonly string[] {
+    return [...this.#handlers.all()].map(fullName);
+  }
+
+  /** End the play: close every role. */
+  end(): PlayEnd {
+    const notExecuted = this.#close();
+    const guests = this.#host.included?.opened?.close();
+    return {
+      failed: this.#isFailed,
+      cancelled: this.#isCancelled,
+      notExecuted: notExecuted + (guests?.notExecuted ?? 0),
+      pending: this.#isOver
+        ? [...this.#handlers.pending(this.#running?.handler), ...(guests?.pending ?? [])]
+        : [],
+    };
+  }
+
+  /** Work under the signals that end the run. */
+  async #following<T>(work: () => Promise<T>): Promise<T> {
     const { cancel, kill } = this.#host.ends;
     const onCancel = (): void => {
       this.#active?.cancel();
@@ -87,19 +127,7 @@ class PlayRun {
     cancel.addEventListener("abort", onCancel, { once: true });
     kill.addEventListener("abort", onKill, { once: true });
     try {
-      this.#takeLeftOver();
-      for (const role of this.#roles) {
-        if (this.#isOver) break;
-        await this.#runRole(role);
-      }
-      if (!this.#isOver || (this.#host.forcesHandlers && !this.#isCancelled && this.#running === undefined))
-        await this.#flush();
-      return {
-        failed: this.#isFailed,
-        cancelled: this.#isCancelled,
-        notExecuted: this.#close(),
-        pending: this.#isOver ? this.#handlers.pending(this.#running?.handler) : [],
-      };
+      return await work();
     } finally {
       cancel.removeEventListener("abort", onCancel);
       kill.removeEventListener("abort", onKill);
@@ -116,12 +144,17 @@ class PlayRun {
   }
 
   /** The number of tasks that are known of and have not had their turn. */
-  get #waiting(): number {
+  get waiting(): number {
     return this.#roles.reduce(
       (sum, { waiting, dropped }) => sum + waiting + dropped,
-      this.#handlers.waiting + (this.#running?.left ?? 0) + this.#dropped,
+      this.#handlers.waiting +
+        (this.#running?.left ?? 0) +
+        this.#dropped +
+        (this.#host.included?.opened?.waiting ?? 0),
     );
   }
+
+  readonly #replan = (): void => this.#host.planned(this.waiting);
 
   /** Close every role, and give the number of tasks that were not executed. */
   #close(): number {
@@ -142,13 +175,14 @@ class PlayRun {
     this.#active = role;
     for (let queued = await role.next(); queued !== null; queued = await role.next()) {
       this.#takeLeftOver();
-      this.#host.planned(this.#waiting + (queued.kind === "task" ? 1 : 0));
+      this.#host.planned(this.waiting + (queued.kind === "task" ? 1 : 0));
       if (queued.kind === "task") await this.#runTask(role, queued);
+      else if (queued.kind === "include") await this.#runIncluded(role, queued);
       else await this.#flush(role);
     }
     this.#active = undefined;
     this.#takeLeftOver();
-    this.#host.planned(this.#waiting);
+    this.#replan();
     const { rescued, failed, fault, unknown } = role.outcome();
     for (const error of rescued) {
       this.#host.rescue(this.#failures.get(error)!);
@@ -156,7 +190,7 @@ class PlayRun {
       if (this.#running?.error === error) this.#running = undefined;
     }
     if (fault !== undefined) {
-      this.#host.planned(this.#waiting + 1);
+      this.#host.planned(this.waiting + 1);
       await this.#perform(role, faultTask(role, fault.thrown));
     }
     if (failed) this.#isFailed = true;
@@ -185,6 +219,66 @@ class PlayRun {
     if (this.#isCancelled) role.limit();
   }
 
+  /** Run a role in Ansible's YAML. Its failure is that of a task of the role that includes it. */
+  async #runIncluded(role: RoleRun, include: Include): Promise<void> {
+    const guests = this.#host.included!.opened!;
+    let holds: boolean | Unknown;
+    try {
+      holds = await evaluate(include.name, () => isIncluded(role, include));
+    } catch (thrown) {
+      const fault = faultTask(role, thrown);
+      const ended = await this.#perform(role, { ...fault, name: `the condition of ${include.name}` });
+      guests.skip(include.guest);
+      this.#failures.set(role.fail(include, ended!.result), ended!.ref);
+      return;
+    }
+    if (holds !== true) {
+      guests.skip(include.guest);
+      const result: Result =
+        holds === false
+          ? { state: "skipped", message: "its condition does not hold" }
+          : { state: "skipped", unknown: true, message: holds.reason };
+      include.control.settle({ kind: "done", result });
+      return;
+    }
+    this.#isBusy = true;
+    let end: GuestEnd;
+    try {
+      end = await guests.run(include.guest, this.#replan);
+    } finally {
+      this.#isBusy = false;
+    }
+    if (end.failure !== undefined) this.#failGuest(role, end.failure, include);
+    else if (end.cancelled) include.control.settle({ kind: "dropped", error: new Cancelled() });
+    else {
+      const result: Result = {
+        state: end.changed ? "changed" : "unchanged",
+        data: end.vars ?? {},
+        ...(end.unknown ? { unknown: true, message: "the role has tasks whose results are not known" } : {}),
+      };
+      include.control.settle({ kind: "done", result });
+    }
+    if (this.#isCancelled) role.limit();
+  }
+
+  /** Throw the failure of a guest's task or handler into the code of the role that it came in. */
+  #failGuest(role: RoleRun, { ref, result }: NonNullable<GuestEnd["failure"]>, include?: Include): void {
+    const control = include === undefined ? {} : { control: include.control };
+    this.#failures.set(role.fail({ name: `${ref.role} : ${ref.name}`, ...control }, result), ref);
+  }
+
+  /** Run the handlers of guests; false where one failed, or the run was cancelled. */
+  async #flushGuests(flushing: RoleRun | undefined): Promise<boolean> {
+    const guests = this.#host.included?.opened;
+    if (guests === undefined) return true;
+    const { failure, cancelled } = await guests.flush(this.#replan);
+    if (failure !== undefined) {
+      if (flushing === undefined) this.#isFailed = true;
+      else this.#failGuest(flushing, failure);
+    }
+    return failure === undefined && !cancelled;
+  }
+
   /**
    * Run the notified handlers in the order declared, each once. At the end of the play handlers that handlers notify run
    * too; at a flush point within a role those that come earlier wait for the next one.
@@ -199,6 +293,7 @@ class PlayRun {
         ran.add(handler.key);
         if (!(await this.#runHandler(handler, role))) return;
       }
+      if (!(await this.#flushGuests(role))) return;
     } while (role === undefined && [...this.#handlers.all()].some(isDue));
   }
 
@@ -208,7 +303,7 @@ class PlayRun {
     for (const [index, task] of tasks.entries()) {
       this.#running = { handler, left: tasks.length - index };
       if (this.#isCancelled) return false;
-      this.#host.planned(this.#waiting);
+      this.#replan();
       this.#running = { handler, left: tasks.length - index - 1 };
       const ended = await this.#perform(handler.role, this.#checked(handler, task));
       if (ended === null) continue;
@@ -248,6 +343,13 @@ class PlayRun {
       this.#isBusy = false;
     }
   }
+}
+
+/** Ask the conditions of an included role: those of its use, and of the role that includes it. */
+async function isIncluded({ use, context }: RoleRun, { options }: Include): Promise<boolean> {
+  for (const { when } of [use.options, options])
+    if (when !== undefined && !(typeof when === "function" ? await when(context) : when)) return false;
+  return true;
 }
 
 function hasFailed({ state, ignored }: Result): boolean {
@@ -294,10 +396,12 @@ class Handlers {
   readonly #notified = new Map<string, "certain" | "perhaps">();
   /** Handlers, as `role:handler`, that an earlier run left over and no role has declared yet. */
   readonly #leftOver: Set<string>;
+  readonly #host: Pick<PlayHost, "leftOver" | "included" | "around">;
 
-  constructor(roles: readonly RoleRun[], leftOver: readonly string[]) {
+  constructor(roles: readonly RoleRun[], host: Pick<PlayHost, "leftOver" | "included" | "around">) {
     this.#roles = roles;
-    this.#leftOver = new Set(leftOver);
+    this.#host = host;
+    this.#leftOver = new Set(host.leftOver);
   }
 
   /** Notify the handlers that an earlier run left over and that are declared by now; gives their names. */
@@ -314,7 +418,8 @@ class Handlers {
 
   /** Refuse the `notify` of a handler whose turn has come. Fails with `PLAYBOOK_INVALID`. */
   checkNotify(from: RoleRun, { name, options }: DeclaredTask): void {
-    const declared = { own: [...from.handlers.keys()], all: [...this.all()].map(fullName) };
+    const others = [...(this.#elsewhere?.handlers ?? [])];
+    const declared = { own: [...from.handlers.keys()], all: [...this.all()].map(fullName).concat(others) };
     checkNotify(from.use.role.name, `handler "${name}"`, options.notify, declared);
   }
 
@@ -323,10 +428,26 @@ class Handlers {
     if ((state !== "changed" && unknown !== true) || elsewhere !== undefined) return;
     for (const name of notifyList(options.notify)) {
       const key = this.#find(from, name);
-      if (key === undefined) continue;
+      if (key === undefined) {
+        // A handler in YAML is not notified on a guess.
+        if (state === "changed") this.#elsewhere?.notify(name);
+        continue;
+      }
       if (state === "changed") this.#notified.set(key, "certain");
       else if (!this.#notified.has(key)) this.#notified.set(key, "perhaps");
     }
+  }
+
+  /** The handlers of the other language in this play. */
+  get #elsewhere(): HostHandlers | undefined {
+    return this.#host.around ?? this.#host.included?.opened;
+  }
+
+  /** Notify a handler of the play as the other language names it, `role:handler`; false when there is none. */
+  notifyByName(name: string): boolean {
+    const found = [...this.all()].find((handler) => isSameHandler(fullName(handler), name));
+    if (found !== undefined) this.#notified.set(found.key, "certain");
+    return found !== undefined;
   }
 
   /** All handlers in the order declared, those that are added meanwhile included. */

@@ -9,7 +9,8 @@ import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { TemplateOptions, Templates } from "../template/index.ts";
-import type { Ended, Ends, PlayEnd } from "./play.ts";
+import type { Ended, Ends, PlayEnd } from "./ended.ts";
+import type { GuestPlay, HostHandlers, TypeScriptGuest } from "./guest-types.ts";
 
 // Plays that carry themselves out, task by task, and what the engine gives them to do so.
 
@@ -33,11 +34,18 @@ export interface ProgramHost {
   readonly leftOver: readonly string[];
   /** Give a task its turn. */
   perform(task: ProgramTask): Promise<Ended>;
+  /** Make ready for roles in TypeScript. */
+  openGuests(around: HostHandlers): GuestPlay<TypeScriptGuest>;
   /** The failure of a task counts as rescued. */
   rescue(task: TaskRef): void;
   /** Tell the number of tasks that are still waiting. */
   planned(waiting: number): void;
   log(level: "info" | "warn", text: string): void;
+}
+
+/** The engine's side of roles in Ansible's YAML within a play in TypeScript. */
+export interface AnsibleGuestHost extends ProgramHost {
+  readonly around: HostHandlers;
 }
 
 /** A task of such a play. */

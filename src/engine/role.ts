@@ -7,14 +7,17 @@ import {
   type LoopOptions,
   type RoleContext,
   type RoleUse,
+  type RoleUseOptions,
   TaskFailed,
   type TaskHandle,
   type TaskOptions,
   type TasksContext,
 } from "../core/role.ts";
 import type { ReadSystem } from "../core/system.ts";
+import type { Vars } from "../core/values/vars.ts";
 import {
   checkHandler,
+  checkIncluded,
   checkNotify,
   checkTask,
   isActionCall,
@@ -22,6 +25,7 @@ import {
   type TagSelection,
   tagList,
 } from "./check-task.ts";
+import type { AnsibleGuest, IncludedRoles, TypeScriptGuest } from "./guest-types.ts";
 import {
   type Asker,
   account,
@@ -48,8 +52,18 @@ export interface DeclaredTask {
   readonly unknown?: Unknown;
 }
 
+/** A role in Ansible's YAML that a role includes, waiting for its turn. */
+export interface Include {
+  readonly kind: "include";
+  readonly name: string;
+  readonly guest: AnsibleGuest;
+  /** The options of the use, as far as they are not those of the role that includes. */
+  readonly options: RoleUseOptions;
+  readonly control: HandleControl;
+}
+
 /** An entry of a role's queue. */
-type Queued = DeclaredTask | { readonly kind: "flush" };
+type Queued = DeclaredTask | Include | { readonly kind: "flush" };
 
 /** The options of a role's run. */
 interface RoleRunOptions {
@@ -61,6 +75,10 @@ interface RoleRunOptions {
   readonly playTags: readonly string[];
   /** The handlers of every role of the play, as `role:handler`. */
   readonly handlersOfPlay: () => readonly string[];
+  /** Absent where roles only declare their tasks. */
+  readonly included?: IncludedRoles | undefined;
+  /** Options for tasks that do not give them. */
+  readonly defaults?: TypeScriptGuest["defaults"] | undefined;
   readonly cancel: AbortSignal;
   readonly log: (text: string) => void;
 }
@@ -150,6 +168,7 @@ export class RoleRun {
       handler: ((name: string, call: DeclaredTask["call"], options: DeclaredTask["options"] = {}) =>
         this.#declareHandler(name, call, options)) as TasksContext["handler"],
       system: this.#gatedSystem(),
+      include: (included) => this.#include(included) as TaskHandle<Vars>,
       jinja,
       flushHandlers: () => {
         if (this.#phase.kind === "running") this.#push({ kind: "flush" });
@@ -208,13 +227,16 @@ export class RoleRun {
   }
 
   /** A task of the role failed: the tasks behind it are dropped, and the failure comes back to code that awaits one of them. */
-  fail(task: DeclaredTask, result: Result): TaskFailed {
+  fail(
+    task: Pick<DeclaredTask, "name"> & Partial<Pick<DeclaredTask, "control">>,
+    result: Result,
+  ): TaskFailed {
     const error = new TaskFailed(task.name, toTaskResult(result));
     this.#failures.set(error, false);
     // Code that is to be unwound by the cancel anyway learns of the failure only if it awaits this very task.
     if (this.#phase.kind !== "interrupted" || !(this.#phase.error instanceof Cancelled))
       this.#interrupt(error);
-    task.control.settle({ kind: "failed", result, error });
+    task.control?.settle({ kind: "failed", result, error });
     if (this.#phase.kind === "interrupted" && this.#phase.next === "running") this.limit();
     return error;
   }
@@ -270,9 +292,10 @@ export class RoleRun {
     }
   }
 
-  #declareTask(name: string, call: DeclaredTask["call"], options: DeclaredTask["options"]): TaskHandle {
-    const { use, selection, playTags, handlersOfPlay } = this.#options;
-    checkTask(use.role.name, name, call, options);
+  #declareTask(name: string, call: DeclaredTask["call"], given: DeclaredTask["options"]): TaskHandle {
+    const { use, selection, playTags, handlersOfPlay, defaults } = this.#options;
+    checkTask(use.role.name, name, call, given);
+    const options = { ...defaults, ...given };
     const declared = { own: [...this.#handlers.keys()], all: handlersOfPlay() };
     checkNotify(use.role.name, `task "${name}"`, options.notify, declared);
     const control = createHandle(name, (error) => this.#tell(error), this.#asker, this.#isGuess(options));
@@ -285,6 +308,30 @@ export class RoleRun {
       control.settle({ kind: "dropped", error: this.#phase.error });
     } else if (this.#phase.kind !== "left") {
       this.#push({ kind: "task", name, action: actionOf(call), call, options, control, handler: false });
+    }
+    return control.handle;
+  }
+
+  #include(used: RoleUse): TaskHandle {
+    const { use, playTags, included } = this.#options;
+    const role = checkIncluded(use.role.name, used);
+    // A role of the play's own list includes itself, so to say: its options are the role's already.
+    const options = used.role === use.role ? {} : used.options;
+    const control = createHandle(
+      role,
+      (error) => this.#tell(error),
+      this.#asker,
+      () => false,
+    );
+    if (this.#phase.kind === "interrupted") control.settle({ kind: "dropped", error: this.#phase.error });
+    else if (this.#phase.kind !== "left") {
+      const guest: AnsibleGuest = {
+        use: used,
+        tags: [...playTags, ...tagList(use.options.tags), ...tagList(options.tags)],
+        become: options.become ?? use.options.become,
+      };
+      included?.declare(guest);
+      this.#push({ kind: "include", name: role, guest, options, control });
     }
     return control.handle;
   }
@@ -322,8 +369,9 @@ export class RoleRun {
     // Code that was left hears of nothing, but the tasks it declared before are dropped all the same.
     if (this.#phase.kind !== "left") this.#phase = { kind: "interrupted", error, next };
     for (const queued of [...(also === undefined ? [] : [also]), ...this.#queue.splice(0)]) {
-      if (queued.kind !== "task") continue;
-      this.#dropped++;
+      if (queued.kind === "flush") continue;
+      // The tasks of an included role are counted where it was declared.
+      if (queued.kind === "task") this.#dropped++;
       queued.control.settle({ kind: "dropped", error });
     }
   }

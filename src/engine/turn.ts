@@ -11,7 +11,7 @@ import { restoreVars, type Vars } from "../core/values/vars.ts";
 import { extendScope } from "../vars/scope.ts";
 import { createActionContext, roleVariables } from "./context.ts";
 import type { Done, Effects, HostView, Reply } from "./effects.ts";
-import type { Ended, Ends } from "./play.ts";
+import type { Ended, Ends } from "./ended.ts";
 import type { ProgramTask } from "./program.ts";
 import { hideResult, maskOfJob, maskOutput, resultFrom, tellResult, toldFrom } from "./results.ts";
 import type { DeclaredTask, RoleRun } from "./role.ts";

@@ -384,7 +384,7 @@ class State implements CallState {
 
   look(path: string, follow: boolean): FileType | null {
     const { look, ask } = this.#options;
-    if (look === undefined && ask !== undefined) {
+    if (ask !== undefined) {
       // As in Ansible, playbooks ask about the machine that they are started from.
       const [type = null] = ask({ plugin: "stat", terms: [path], options: { follow }, searchPath: [] });
       return type as FileType | null;

@@ -283,6 +283,11 @@ const lookups: Readonly<Record<string, Callable>> = {
       : [...ask("pipe", terms.map(str), {})],
 };
 
+/** List the names of the built-in lookups that every template has. */
+export function lookupNames(): readonly string[] {
+  return Object.keys(lookups);
+}
+
 /** Return a lookup by name: a plain function that the caller supplied, or a built-in one. `custom` is null where none is allowed. */
 export function findLookup(
   name: string,

@@ -65,6 +65,8 @@ export interface YamlDialect {
   readonly code: ErrorCode;
   /** A repeated key takes its last value, as in PyYAML. Default: it is an error. */
   readonly lastWins?: boolean;
+  /** Told of each repeated key of a mapping that is looked at, where the last one wins. */
+  repeated?(key: string, location: SourceLocation, first: SourceLocation): void;
   /** Return the value of a tagged node; undefined refuses the tag. */
   tagged(node: TaggedNode): unknown;
   /** Return the value of a timestamp, which is in UTC. Default: its text. */
@@ -216,6 +218,7 @@ class DocumentReader implements YamlReader {
       const same = keyOf(own, typed);
       const first = own.get(same);
       if (first !== undefined && this.#dialect.lastWins === true) {
+        this.#dialect.repeated?.(key, location, first.location);
         own.set(same, { ...first, value: pair.value });
         continue;
       }

@@ -174,6 +174,12 @@ test("rules that cannot be asked fail a task; an include of the old kind is an i
   expect(end.stdout).toMatch(/ok=13 +changed=2 +unreachable=0 +failed=0 +skipped=1 +rescued=0 +ignored=2/);
 });
 
+test("modules of the play's own refuse options that they do not have", async () => {
+  const end = await carryOut("options.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+});
+
 const FAULTS = {
   "- { hosts: all, include: x.yml }\n":
     /^ERROR! 'include' is not a valid attribute for a Play\n\nat site\.yml:1:17\n\n.*\n {16}\^ here\n$/,

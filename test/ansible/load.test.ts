@@ -205,6 +205,8 @@ test("what only a controller has is noted", () => {
   expect(need("- debug: msg={{ hostvars['b'].a }}")).toContain("site.yml:3:7");
   expect(need("- command: a\n  delegate_to: b")).toContain("delegated to b");
   expect(need("- debug: msg={{ lookup('env', 'HOME') }}")).toContain("the lookup env");
+  expect(need("- command: a\n  when: path is not exists")).toContain("test of a path");
+  expect(need("- command: a\n  when: (role_path ~ '/vars/a.yml') is file")).toBeUndefined();
 });
 
 test("templates and vars, too, may need the controller", () => {

@@ -39,6 +39,9 @@ test.each([
     "echo 'a  b' chdir=/tmp creates=\"/a b\"",
     { _raw_params: "echo 'a  b'", chdir: "/tmp", creates: "/a b" },
   ],
+  ["copy", "src=a \\\n  dest=b", { src: "a", dest: "b" }],
+  ["shell", 'true "a \\\n b" \\\n  | cat \\\ntail -1\n', { _raw_params: 'true "a \\\n b"  | cat tail -1\n' }],
+  ["shell", "echo a\\\nb chdir=/tmp\n", { _raw_params: "echo a\\\nb", chdir: "/tmp" }],
   ["shell", 'a=1; echo "$a"\necho b', { _raw_params: 'a=1; echo "$a"\necho b' }],
 ])("%s: %s", (module, text, args) => {
   expect(readArguments(module, text)).toEqual(args);

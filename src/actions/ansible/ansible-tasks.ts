@@ -70,7 +70,7 @@ export interface AnsibleTasks<V = Vars> extends TasksContext<V> {
   /** `set_fact` */
   set(facts: Vars, vars?: Vars): void;
   /** `include_vars`: texts of these vars are templates. Nothing is included for a file that is not there. */
-  include(vars: Vars | undefined): void;
+  includeVars(vars: Vars | undefined): void;
   /** Return the first of files by name that is there, for `first_found`. Fails with `ASSET_MISSING`. */
   first<T>(files: Readonly<Record<string, T>>, names: unknown, vars?: Vars): T;
   firstIfAny<T>(files: Readonly<Record<string, T>>, names: unknown, vars?: Vars): T | undefined;
@@ -210,7 +210,7 @@ function tasksOf<V>(context: TasksContext<V>, state: State, layers: readonly Lay
       });
       learn(Object.fromEntries(rendered));
     },
-    include: (vars = {}) => {
+    includeVars: (vars = {}) => {
       state.templates = { ...state.templates, ...vars };
       state.learned = without(state.learned, vars);
     },

@@ -202,10 +202,12 @@ async function refuseOwnTree(src: string, base: string, system: ReadSystem): Pro
 }
 
 async function findTarget(
-  { src, dest, remote_src, follow }: Params,
+  { src, content, dest, remote_src, follow }: Params,
   source: CopySource,
   system: ReadSystem,
 ): Promise<CopyTarget> {
+  if (content !== undefined && (dest.endsWith("/") || (await system.stat(dest))?.type === "directory"))
+    throw new VolleyError("ACTION_FAILED", "can not use content with a dir as dest: name the file");
   if (source.tree) {
     const name = src!.endsWith("/") ? "" : posix.basename(src!);
     const base = posix.join(dest, name);

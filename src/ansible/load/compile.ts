@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import type { Vars } from "../../core/values/vars.ts";
 import type { VaultedText } from "../../core/values/vaulted.ts";
 import { encodeWhole } from "../../vars/whole-value.ts";
@@ -8,7 +8,7 @@ import { assetName } from "../files.ts";
 import type { TreeSettings } from "../ir.ts";
 import { isModuleName } from "../module-names.ts";
 import { ASKS_FOR_PYTHON } from "./collection.ts";
-import { loadTree } from "./playbook.ts";
+import { type LoadedTree, type LoadOptions, loadRoles, loadTree } from "./playbook.ts";
 import type { SearchPaths } from "./roles.ts";
 
 /** A playbook in YAML as one CommonJS module, with what is to lie beside it. */
@@ -21,7 +21,12 @@ export interface CompiledTree {
   readonly actions: readonly string[] | "all";
   /** Texts encrypted with Ansible Vault, for the controller to open. */
   readonly vaulted?: readonly VaultedText[];
+  /** The files of roles in TypeScript, by the path of the role. */
+  readonly scripts: Readonly<Record<string, string>>;
 }
+
+/** The name of the roles in TypeScript in the code of a tree, where it has some: a dict by path. */
+export const SCRIPTS = "volleyScripts";
 
 const NO_MAP = JSON.stringify({ version: 3, sources: [], names: [], mappings: "" });
 
@@ -34,25 +39,62 @@ export function compilePlaybook(
   settings: AnsibleSettings = readAnsibleSettings({ cwd: process.cwd() }),
   extra: Vars = {},
 ): CompiledTree {
+  const loaded = loadTree(file, loadOptions(file, settings, extra));
+  const scripts = loaded.scripts.size === 0 ? "" : `,${SCRIPTS}`;
+  return written(
+    file,
+    loaded,
+    (tree, more) =>
+      `"use strict";exports.default=require("volley/ansible").ansiblePlaybook(${tree},require("volley"),${more}${scripts});`,
+  );
+}
+
+/** Load roles for a playbook in TypeScript. The code goes behind the playbook's. Fails with `PLAYBOOK_INVALID`. */
+export function compileRoles(
+  file: string,
+  projectDirectory: string,
+  names: readonly string[],
+  settings: AnsibleSettings,
+  extra: Vars = {},
+): CompiledTree {
+  const { tree, ...loaded } = loadRoles(file, names, loadOptions(file, settings, extra));
+  const below = relative(projectDirectory, dirname(file)).split(sep).join("/");
+  return written(
+    file,
+    { ...loaded, tree: below === "" ? tree : { ...tree, below } },
+    (text, more) =>
+      `module.exports={default:require("volley/ansible").withAnsibleRoles(module.exports.default,${text},require("volley"),${more})};`,
+  );
+}
+
+function loadOptions(file: string, settings: AnsibleSettings, extra: Vars): LoadOptions {
   const directory = dirname(file);
-  const { tree, files, inputs, modules, vaulted, asksForPython } = loadTree(file, {
+  return {
     playbookDirectory: directory,
     ...roleDirectories(directory, settings),
     library: settings.library?.value ?? [],
     settings: treeSettings(settings),
     extra,
     isModule: isModuleName,
-  });
-  const written = JSON.stringify(encodeWhole(tree));
-  const more = asksForPython || ASKS_FOR_PYTHON.test(written) ? ",{asksForPython:true}" : "";
+  };
+}
+
+function written(
+  file: string,
+  { tree, files, inputs, modules, vaulted, scripts, asksForPython }: LoadedTree,
+  code: (tree: string, more: string) => string,
+): CompiledTree {
+  const text = JSON.stringify(encodeWhole(tree));
+  const more = asksForPython || ASKS_FOR_PYTHON.test(text) ? "{asksForPython:true}" : "{}";
   return {
-    code: `"use strict";exports.default=require("volley/ansible").ansiblePlaybook(JSON.parse(${JSON.stringify(written)}),require("volley")${more});`,
+    code: code(`JSON.parse(${JSON.stringify(text)})`, more),
+    scripts: Object.fromEntries(scripts),
     // A module that a template names may be any.
     actions: modules.some((name) => name.includes("{{")) ? "all" : modules,
     map: NO_MAP,
     inputs,
     ...(vaulted.length === 0 ? {} : { vaulted }),
-    directories: { ".": directory },
+    directories: { ".": dirname(file) },
     files: Object.fromEntries([...files].map(([path, full]) => [assetName(path), full])),
   };
 }

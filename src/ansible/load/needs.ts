@@ -12,6 +12,13 @@ const LOOKUPS = "csvfile|env|fileglob|ini|lines|password|pipe|unvault|url|config
 const LOOKUP = new RegExp(`\\b(?:lookup|query|q)\\(\\s*["'](?:ansible\\.builtin\\.)?(${LOOKUPS})["']`);
 const LOOP = new RegExp(`^with_(?:ansible\\.builtin\\.)?(${LOOKUPS})$`);
 
+/** Tests of paths, which look at the controller's machine, as Ansible's do. */
+const PATH_TEST =
+  /\bis\s+(?:not\s+)?(?:ansible\.builtin\.)?(?:(?:is_)?(?:file|dir|directory|link|mount)|exists|(?:is_)?link_exists|(?:is_)?same_?file)\b/;
+
+/** Paths of the playbook's own: its files are in the bundle. */
+const OWN_PATH = /\b(?:role_path|playbook_dir)\b/;
+
 /** The vars of other hosts: not those of the host itself. */
 const HOSTVARS = /\bhostvars\b(?!\s*\[\s*inventory_hostname\s*\])/;
 
@@ -61,6 +68,8 @@ export class NeedNotes implements Needs {
       if (HOSTVARS.test(text)) this.controller ??= `${at}: hostvars are those of other hosts`;
       const found = LOOKUP.exec(text)?.[1];
       if (found !== undefined) this.controller ??= `${at}: the lookup ${found} reads on the controller`;
+      if (PATH_TEST.test(text) && !OWN_PATH.test(text))
+        this.controller ??= `${at}: a test of a path looks on the controller`;
       if (PLAY_HOSTS.test(text)) this.others ??= `${at}: the hosts of the play are known to the controller`;
     }
   }

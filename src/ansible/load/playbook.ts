@@ -59,6 +59,8 @@ export interface LoadedTree {
   readonly vaulted: readonly VaultedText[];
   /** True when a template asks for the version of the host's Python. */
   readonly asksForPython: boolean;
+  /** The files of roles in TypeScript, as absolute paths, by the path of the role. */
+  readonly scripts: ReadonlyMap<string, string>;
 }
 
 /** Load a playbook and all it may reach. Fails with `PLAYBOOK_INVALID`, with file, line and column. */
@@ -72,6 +74,11 @@ export function loadTree(file: string, options: LoadOptions): LoadedTree {
  */
 export function loadRole(directory: string, options: LoadOptions): LoadedTree {
   return new Loader(join(directory, "playbook.yml"), { ...options, playbookDirectory: directory }).loadRole();
+}
+
+/** Load roles that a playbook in TypeScript uses, and all they may reach. Fails with `PLAYBOOK_INVALID`. */
+export function loadRoles(file: string, names: readonly string[], options: LoadOptions): LoadedTree {
+  return new Loader(file, options).loadRoles(names);
 }
 
 /** Directories of a role that hold nothing a host needs. */
@@ -96,6 +103,7 @@ class Loader {
   readonly #tasks: Record<string, FileNode<readonly Node[]>> = {};
   readonly #vars: Record<string, FileNode<Record<string, unknown>>> = {};
   readonly #collection: Collection;
+  readonly #scripts = new Map<string, string>();
   readonly #loading = new Set<string>();
   /** The vars of the imports and of the play that is read, the inner ones last. */
   #known: readonly Vars[] = [];
@@ -127,6 +135,22 @@ class Loader {
     return this.#loaded(plays);
   }
 
+  loadRoles(names: readonly string[]): LoadedTree {
+    for (const name of names) {
+      const { missing } = this.#imports(undefined, "maybe").findRole(name, "", {
+        file: basename(this.#file),
+      });
+      if (missing !== undefined) throw new VolleyError("PLAYBOOK_INVALID", missing);
+    }
+    for (const [path, file] of this.#scripts)
+      throw new VolleyError("PLAYBOOK_INVALID", `${path} is a role in TypeScript`, {
+        hint: `import it: import role from "./${this.#collection.pathOf(file)}"`,
+      });
+    for (const directory of [join(this.#collection.base, "library"), ...this.#options.library])
+      this.#collection.takeLibrary(directory);
+    return this.#loaded([]);
+  }
+
   loadRole(): LoadedTree {
     this.#isAlone = true;
     this.#loadRole(
@@ -155,6 +179,7 @@ class Loader {
       modules: [...this.#modules].sort(),
       asksForPython: this.#collection.asksForPython,
       vaulted: this.#vaulted,
+      scripts: this.#scripts,
     };
   }
 
@@ -558,6 +583,18 @@ class Loader {
     this.#roleNames[name] ??= key;
     if (this.#roles.has(key)) return key;
     this.#collection.inputs.add(directory);
+    if (found.script !== undefined) {
+      this.#scripts.set(key, found.script);
+      this.#roles.set(key, {
+        name: found.name,
+        path: key,
+        script: this.#collection.pathOf(found.script),
+        dependencies: [],
+        allowDuplicates: false,
+        argumentSpecs: {},
+      });
+      return key;
+    }
     const meta = this.#readMeta(found);
     // Known before its tasks are read: a role may include itself.
     this.#roles.set(key, {

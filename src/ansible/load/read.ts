@@ -42,8 +42,13 @@ export function readText(file: string, shown: string): string {
   return decoded.text;
 }
 
-/** Parse a YAML file of a playbook. Fails with `PLAYBOOK_INVALID`, line and column. */
-export function parseSource(text: string, path: string, seal: Seal): SourceFile {
+/** Parse a YAML file of a playbook; `repeated` is told of keys that are written twice. Fails with `PLAYBOOK_INVALID`, line and column. */
+export function parseSource(
+  text: string,
+  path: string,
+  seal: Seal,
+  repeated?: (key: string, location: SourceLocation, first: SourceLocation) => void,
+): SourceFile {
   if (isVault(text))
     throw new VolleyError(
       "PLAYBOOK_INVALID",
@@ -56,6 +61,7 @@ export function parseSource(text: string, path: string, seal: Seal): SourceFile 
   const dialect = {
     code: "PLAYBOOK_INVALID" as const,
     lastWins: true,
+    ...(repeated === undefined ? {} : { repeated }),
     tagged: ({
       tag,
       text: scalar,

@@ -19,6 +19,8 @@ export interface FoundRole {
   readonly name: string;
   /** `namespace.name` of its collection. */
   readonly collection?: string;
+  /** The file of a role in TypeScript. */
+  readonly script?: string;
 }
 
 /**
@@ -55,9 +57,21 @@ export function findRole(
   const path = name.startsWith("~/") ? join(process.env.HOME ?? "/", name.slice(2)) : name;
   for (const place of isAbsolute(path) ? ["/"] : places) {
     const directory = resolve(place, path);
-    if (isDirectory(directory) && looksLikeRole(directory)) return { directory, name: basename(path) };
+    if (!isDirectory(directory)) continue;
+    const script = findScript(directory);
+    if (script !== undefined) return { directory, name: basename(path), script };
+    if (looksLikeRole(directory)) return { directory, name: basename(path) };
   }
   return undefined;
+}
+
+/** Find the file of a role in TypeScript or JavaScript. Beside what Ansible reads of a role such files are something else. */
+function findScript(directory: string): string | undefined {
+  if (["tasks", "handlers", "defaults", "vars", "meta"].some((part) => existsSync(join(directory, part))))
+    return undefined;
+  return ["role.ts", "index.ts", "role.js", "index.js"]
+    .map((name) => join(directory, name))
+    .find((file) => isFile(file));
 }
 
 /** A directory that only happens to have the name of a role is passed over; an empty role is none the less a role. */

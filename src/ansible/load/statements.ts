@@ -11,6 +11,7 @@ import {
   shortModuleName,
   TASK_KEYWORDS,
 } from "../keywords.ts";
+import { unknownOptions } from "../own-parameters.ts";
 import type { NeedNotes } from "./needs.ts";
 import { type Mapping, mappingOf, placeText, type SourceFile } from "./read.ts";
 import { readArguments, splitWords, unquote } from "./words.ts";
@@ -149,7 +150,8 @@ export function varsOf(value: unknown, location: SourceLocation): Record<string,
   );
 }
 
-function readTask(source: SourceFile, { entries, location }: Mapping, imports: Imports): Node {
+/** Read a task. Fails with `PLAYBOOK_INVALID`, at the first fault. */
+export function readTask(source: SourceFile, { entries, location }: Mapping, imports: Imports): Node {
   const { reader, path } = source;
   const keys: Record<string, unknown> = {};
   let call:
@@ -272,25 +274,10 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
   return task;
 }
 
-/** The options of modules that bring in statements, besides free text. */
-const OPTIONS: Readonly<Record<string, readonly string[]>> = {
-  include_tasks: ["apply", "file"],
-  import_tasks: ["file"],
-  include_role: [
-    ...["allow_duplicates", "apply", "defaults_from", "handlers_from", "name", "public", "role"],
-    ...["rolespec_validate", "tasks_from", "vars_from"],
-  ],
-  import_role: [
-    ...["allow_duplicates", "defaults_from", "handlers_from", "name", "role", "rolespec_validate"],
-    ...["tasks_from", "vars_from"],
-  ],
-};
-
 function checkOptions(module: string, args: Readonly<Record<string, unknown>>, location: SourceLocation) {
-  const known = OPTIONS[module];
-  const strange = Object.keys(args).filter((name) => name !== "_raw_params" && !known?.includes(name));
-  if (known !== undefined && strange.length > 0)
-    fail(`Invalid options for ${module}: ${strange.sort().join(",")}`, location);
+  if (!INCLUDES.has(module)) return;
+  const unknown = unknownOptions(module, args);
+  if (unknown !== undefined) fail(unknown, location);
 }
 
 function loops(keys: Readonly<Record<string, unknown>>): boolean {

@@ -57,8 +57,11 @@ function hostSystem(call: ModuleCall): System {
   return call.interpreter.host.systemOf(becomeOf(call, call.templar.vars));
 }
 
-/** The user that a task becomes; vars of the connection win over keywords. */
-function becomeOf({ frame, templar }: ModuleCall, vars: Vars): boolean | string | undefined {
+/** Return the user that a task becomes, `true` for root; vars of the connection win over keywords. */
+export function becomeOf(
+  { frame, templar }: Pick<ModuleCall, "frame" | "templar">,
+  vars: Vars,
+): boolean | string | undefined {
   const { ansible_become: byVar, ansible_become_user: userByVar } = vars;
   const wanted = byVar ?? settled(frame, "become", templar.value);
   const become = wanted === undefined ? undefined : templar.bool(wanted);

@@ -165,27 +165,6 @@ export const PLAY_MODULES: Readonly<Record<string, PlayModule>> = {
   service,
 };
 
-/** The options of modules that refuse all others. */
-const OPTIONS: Readonly<Record<string, readonly string[]>> = {
-  assert: ["fail_msg", "msg", "quiet", "success_msg", "that"],
-  debug: ["msg", "var", "verbosity"],
-  fail: ["msg"],
-  group_by: ["key", "parents"],
-  ping: ["data"],
-  set_stats: ["aggregate", "data", "per_host"],
-  setup: ["fact_path", "filter", "gather_subset", "gather_timeout"],
-};
-
-/** Say which arguments a module of the play's own does not know; undefined for none. */
-export function unknownOptions(module: string, args: Readonly<Record<string, unknown>>): string | undefined {
-  const known = OPTIONS[module];
-  const unknown = Object.keys(args).filter((name) => name !== "_raw_params" && !known?.includes(name));
-  if (known === undefined || unknown.length === 0) return undefined;
-  return module === "ping" || module === "setup"
-    ? `Unsupported parameters for (${module}) module: ${unknown.sort().join(", ")}. Supported parameters include: ${known.join(", ")}.`
-    : `Invalid options for ${module}: ${unknown.join(",")}`;
-}
-
 /** `command` and `shell`: the free text is the command line. */
 function command(name: "command" | "shell"): PlayModule {
   return async (call) => {
@@ -258,10 +237,7 @@ async function service(call: RenderedCall): Promise<ModuleEnd> {
 /** `wait_for_connection`: the host is there, because the play runs on it; `delay` is waited for all the same. */
 async function waitForConnection({ args, signal }: RenderedCall): Promise<ModuleEnd> {
   const began = Date.now();
-  const { delay = 0, connect_timeout: _connect, sleep: _sleep, timeout: _timeout, ...other } = args;
-  const strange = Object.keys(other);
-  if (strange.length > 0)
-    throw new VolleyError("PARAMS_INVALID", `Invalid options for wait_for_connection: ${strange.join(",")}`);
+  const { delay = 0 } = args;
   if (Number(delay) > 0) await pause(Number(delay) * 1000, undefined, { signal }).catch(() => {});
   return unchangedWith({ elapsed: Math.floor((Date.now() - began) / 1000) });
 }

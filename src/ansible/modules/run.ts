@@ -9,6 +9,7 @@ import { type Performed, performAction } from "../../engine/perform.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { allOf, settled } from "../frame.ts";
 import { COMMANDS, FREE_FORM, shortModuleName } from "../keywords.ts";
+import { unknownOptions } from "../own-parameters.ts";
 import { registerOf } from "../register.ts";
 import { textOf } from "../templar.ts";
 import { filesOf } from "./assets.ts";
@@ -16,7 +17,7 @@ import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
 import { factsOwner, type Place, placeOf } from "./delegation.ts";
 import { startJob } from "./jobs.ts";
 import { runLibraryModule } from "./library.ts";
-import { PLAY_MODULES, unknownOptions } from "./play-modules.ts";
+import { PLAY_MODULES } from "./play-modules.ts";
 
 /** Call a module: one of the play's own, or an action. Throws what makes the task fail. */
 export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
@@ -176,7 +177,8 @@ async function perform(
   signal: AbortSignal,
 ): Promise<ModuleEnd> {
   const made = makeAction(call, name, args);
-  const performed = await performAction(made, place.system, contextOf(call, place, signal));
+  const isReal = !call.interpreter.host.job.options.check;
+  const performed = await performAction(made, place.system, contextOf(call, place, signal), isReal);
   const diff = settled(call.frame, "diff", call.templar.value);
   return endOf(
     performed,

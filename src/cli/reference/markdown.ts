@@ -1,4 +1,5 @@
 import type { ActionDescription } from "../../actions/define.ts";
+import { RULES } from "../../lint/finding.ts";
 import { filters } from "../../template/filters/index.ts";
 import { globals } from "../../template/lookups.ts";
 import { moreNames } from "../../template/more/index.ts";
@@ -30,7 +31,8 @@ All that playbooks and roles can contain. \`volley doc ACTION\` shows an action'
 - [Actions](#actions)
 - [Facts](#facts)
 - [Templates](#templates)
-- [ssh_config](#ssh_config)`;
+- [ssh_config](#ssh_config)
+- [Lint](#lint)`;
 
 const TASKS = `## Tasks
 
@@ -98,6 +100,15 @@ const TEMPLATES = `## Templates
 Templates behave as Jinja2 does in Ansible. Beside the filters and tests below they have Python's methods of strings,
 lists and dicts, and these functions:`;
 
+const LINT = `## Lint
+
+\`volley lint\` looks at playbooks and roles by these rules:`;
+
+const LINT_JSON = `\`volley lint --json\` prints an object: \`version\`, 1; \`findings\`, by file, line and column; and \`summary\` with the numbers
+of \`files\`, \`errors\`, \`warnings\` and \`hints\`. A finding has \`rule\`, \`severity\` (\`error\`, \`warning\` or \`hint\`), \`file\`
+(relative to the working directory, or absolute outside of it), \`message\`, and \`line\`, \`column\` and \`hint\` where there are
+any; lines and columns count from 1. A field once there keeps its meaning.`;
+
 /** Write REFERENCE.md from the definitions. */
 export function referenceMarkdown(): string {
   const parts = [
@@ -133,6 +144,12 @@ export function referenceMarkdown(): string {
     "### Tests",
     nameList([...Object.keys(tests), ...moreNames().tests]),
     ...sshConfigParts(),
+    LINT,
+    table(
+      ["Rule", "Finds"],
+      Object.entries(RULES).map(([rule, text]) => [code(rule), text]),
+    ),
+    LINT_JSON,
   ];
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
 }

@@ -213,6 +213,10 @@ export const tasksContext: Entries<keyof TasksContext> = {
   },
   check: { type: "boolean", text: "Whether this is check mode." },
   system: { type: "ReadSystem", text: "The machine, for reading; a read waits for the role's turn." },
+  include: {
+    type: "(use) => TaskHandle",
+    text: 'Carries out a role in Ansible\'s YAML when its turn comes: `include(ansibleRole("geerlingguy.ntp"))`. Awaiting it gives a Result whose data are the registers and `set_fact` vars of tasks in YAML on this host; it throws `TaskFailed` if the role fails.',
+  },
   jinja: {
     type: "Jinja",
     text: 'Templates in the role\'s code: `jinja.value("{{ port + 1 }}")`, `jinja.condition("port > 1024")`, `jinja.lookup`, `jinja.render`; `jinja.with(vars)` has more vars.',

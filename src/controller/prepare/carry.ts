@@ -61,7 +61,7 @@ export async function carryBundle(
   if (!withSecrets) refuseSecrets(planned);
   const plan = await openPlan(planned, secrets);
   try {
-    await preflight({ ...plan, assets: prepared.assets, check: false });
+    await preflight({ ...plan, assets: prepared.assets, check: false, guests: prepared.playbook.guests });
   } catch (thrown) {
     const mask = createMask([...plan.hosts.flatMap(secretsOf), ...(vaulted?.secrets ?? [])]);
     const located = prepared.locate(thrown);

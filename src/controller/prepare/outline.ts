@@ -1,4 +1,5 @@
 import { isStart, type TaskOutline } from "../../core/program.ts";
+import type { RoleUse } from "../../core/role.ts";
 import { isWanted, type TagSelection, tagList } from "../../engine/check-task.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 import type { RunOptions } from "./options.ts";
@@ -45,7 +46,7 @@ export async function outlinePlaybook(options: OutlineOptions): Promise<Playbook
   const { plays, groups, inventory, extraVars } = await readHostPlan(prepared, options);
   const listed: PlayOutline[] = [];
   for (const { play, hosts } of plays) {
-    const tasks = play.program?.outline ?? (await tasksOf({ play, hosts, groups, extraVars }, prepared));
+    const tasks = await tasksOf({ play, hosts, groups, extraVars }, prepared);
     listed.push({
       name: play.name,
       hosts: play.hosts,
@@ -65,21 +66,45 @@ export async function playOfStart(
 ): Promise<number | undefined> {
   const { plays, groups, extraVars } = plan;
   for (const { index, play, hosts } of plays) {
-    const tasks = play.program?.outline ?? (await tasksOf({ play, hosts, groups, extraVars }, prepared));
+    const tasks = await tasksOf({ play, hosts, groups, extraVars }, prepared);
     if (tasks.some((task) => isStart(start, task))) return index;
   }
   return undefined;
 }
 
-type PlayParts = Omit<Parameters<typeof foreseeTasks>[0], "assets">;
+type PlayParts = Omit<Parameters<typeof foreseeTasks>[0], "assets" | "guests">;
 
 async function tasksOf(
   parts: PlayParts,
-  { assets, locate }: PreparedPlaybook,
+  { assets, playbook: { guests }, locate }: PreparedPlaybook,
 ): Promise<readonly TaskOutline[]> {
+  const { program } = parts.play;
   try {
-    return await foreseeTasks({ ...parts, assets });
+    if (program?.outline === undefined) return await foreseeTasks({ ...parts, assets, guests });
+    const tasks: TaskOutline[] = [];
+    for (const task of program.outline)
+      tasks.push(
+        ...(task.guest === undefined ? [task] : await tasksOfGuest(task, task.guest, parts, assets)),
+      );
+    return tasks;
   } catch (thrown) {
     throw locate(thrown);
+  }
+}
+
+/** List the tasks of a role in TypeScript within a play in YAML; the role itself where its vars are known only in a run. */
+async function tasksOfGuest(
+  task: TaskOutline,
+  use: RoleUse,
+  parts: PlayParts,
+  assets: PreparedPlaybook["assets"],
+): Promise<readonly TaskOutline[]> {
+  const { name, hosts } = parts.play;
+  const play = { name, hosts, roles: [use] };
+  try {
+    const tasks = await foreseeTasks({ ...parts, play, assets });
+    return tasks.length > 0 ? tasks : [task];
+  } catch {
+    return [task];
   }
 }

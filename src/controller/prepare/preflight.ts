@@ -4,7 +4,7 @@ import { isVolleyError } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { Host } from "../../core/inventory.ts";
 import type { PlayDefinition } from "../../core/playbook.ts";
-import type { TaskOutline } from "../../core/program.ts";
+import type { GuestRoles, TaskOutline } from "../../core/program.ts";
 import {
   type RoleContext,
   type RoleUse,
@@ -19,7 +19,14 @@ import {
 import { findSecrets } from "../../core/secret.ts";
 import { isRecord } from "../../core/values/value.ts";
 import { plain, type Vars } from "../../core/values/vars.ts";
-import { checkHandler, checkNotify, checkTask, notifyList, tagList } from "../../engine/check-task.ts";
+import {
+  checkHandler,
+  checkIncluded,
+  checkNotify,
+  checkTask,
+  notifyList,
+  tagList,
+} from "../../engine/check-task.ts";
 import { findAsset, magicVariables } from "../../engine/context.ts";
 import { foresee } from "../../engine/handle.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "../../engine/limits.ts";
@@ -28,6 +35,8 @@ import { createScope, isRendered, type RenderVar } from "../../vars/scope.ts";
 
 /** Subject of the checks before a run. */
 interface PreflightOptions {
+  /** The roles in Ansible's YAML that plays in TypeScript use. */
+  readonly guests?: GuestRoles | undefined;
   readonly plays: readonly { readonly play: PlayDefinition; readonly hosts: readonly Host[] }[];
   readonly assets: AssetStore;
   readonly groups: Readonly<Record<string, readonly string[]>>;
@@ -42,6 +51,7 @@ interface PreflightOptions {
  * passed over, because only a run knows their vars.
  */
 export async function preflight({
+  guests,
   plays,
   assets,
   groups,
@@ -60,7 +70,8 @@ export async function preflight({
         const foreseen = await foresee(() => foreseeRoleVars(use, host, vars, { groups, extraVars }));
         const tries = declared.get(used) ?? 0;
         if (tries < MAX_TRIES) {
-          await declareRole(use, foreseen, host, { assets, groups, check });
+          const onInclude = (included: RoleUse): void => void guests?.outline(included, []);
+          await declareRole(use, foreseen, host, { assets, groups, check, onInclude });
           declared.set(used, foreseen.isShort() ? tries + 1 : MAX_TRIES);
         }
         if (foreseen.isShort()) passedOver.add(host.name);
@@ -75,7 +86,7 @@ function without(vars: Vars, names: readonly string[]): Vars {
 }
 
 /** A play whose tasks are asked for. */
-interface ForeseenPlay extends Pick<PreflightOptions, "assets" | "groups" | "extraVars"> {
+interface ForeseenPlay extends Pick<PreflightOptions, "assets" | "groups" | "extraVars" | "guests"> {
   readonly play: PlayDefinition;
   readonly hosts: readonly Host[];
 }
@@ -90,6 +101,7 @@ export async function foreseeTasks({
   assets,
   groups,
   extraVars = [],
+  guests,
 }: ForeseenPlay): Promise<readonly TaskOutline[]> {
   const tasks: TaskOutline[] = [];
   if (host === undefined) return tasks;
@@ -101,10 +113,15 @@ export async function foreseeTasks({
       tasks.push({
         name,
         role: use.role.tasks === play.tasks ? "" : use.role.name,
-        tags: [...tagList(play.tags), ...tagList(use.options.tags), ...tagList(tags)],
+        tags: [...around, ...tagList(tags)],
       });
     };
-    await declareRole(use, foreseen, host, { assets, groups, check: false, onTask });
+    const around = [...tagList(play.tags), ...tagList(use.options.tags)];
+    const onInclude = (included: RoleUse): void => {
+      const own = included.role === use.role ? [] : tagList(included.options.tags);
+      tasks.push(...(guests?.outline(included, [...around, ...own]) ?? []));
+    };
+    await declareRole(use, foreseen, host, { assets, groups, check: false, onTask, onInclude });
   }
   return tasks;
 }
@@ -121,8 +138,10 @@ async function declareRole(
     groups,
     check,
     onTask,
+    onInclude,
   }: Pick<PreflightOptions, "assets" | "groups" | "check"> & {
     readonly onTask?: (name: string, tags: TaskOptions["tags"]) => void;
+    readonly onInclude?: (use: RoleUse) => void;
   },
 ): Promise<void> {
   const context: RoleContext = {
@@ -155,6 +174,11 @@ async function declareRole(
       look(call);
     },
     system: unknowable(),
+    include: (included) => {
+      checkIncluded(use.role.name, included);
+      onInclude?.(included);
+      return unknowable<TaskHandle<Vars>>("leave");
+    },
     jinja: unknowable(),
     flushHandlers: () => {},
     log: () => {},
@@ -291,7 +315,7 @@ async function foreseeRoleVars(
     { ...use, role: { ...use.role, vars: part } },
     known,
     host.name,
-    (name) => extraVars.includes(name) || isRendered(scope, name),
+    (name) => extraVars.includes(name) || (!Object.hasOwn(use.vars, name) && isRendered(scope, name)),
   );
   const vars = foreseen({ ...checked }, (name) => (unknown.has(name) ? onlyThere() : checked[name]));
   return { vars, hostVars, isShort: () => short };

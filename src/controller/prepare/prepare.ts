@@ -1,10 +1,12 @@
 import { realpathSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Bundle } from "../../bundle/build.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
 import type { Host } from "../../core/inventory.ts";
+import type { GuestRoles } from "../../core/program.ts";
 import type { Job, JobOptions, JobSession } from "../../core/protocol.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
@@ -141,15 +143,16 @@ export async function prepare(
   const selected = await openPlan(await readHostPlan(playbook, source), secrets);
   let transports: Transports | undefined;
   try {
-    await preflight({ ...selected, assets: playbook.assets, check }).catch((thrown: unknown) => {
+    const { guests } = playbook.playbook;
+    await preflight({ ...selected, assets: playbook.assets, check, guests }).catch((thrown: unknown) => {
       throw playbook.locate(thrown);
     });
-    const isLed = selected.plays.some(mustBeLed);
+    const isLed = selected.plays.some((each) => mustBeLed(each, guests));
     const via = options.via ?? DEFAULTS.via;
     const method = isLed && via === "auto" ? "direct" : via;
     const world = isLed
       ? (await import("./world.ts")).createWorld({
-          directory: playbook.directory,
+          directory: join(playbook.directory, dirname(playbook.name)),
           inventory: selected.inventory,
           secrets,
           options,
@@ -226,8 +229,9 @@ function closingBoth(transports: Transports, world: OpenWorld | undefined): Tran
  * Return whether a play is carried out from here, because it asks for files, programs or lookups of this machine, or
  * because its hosts ask for each other, or are known only once the plays before it have ended.
  */
-function mustBeLed({ play: { program }, hosts, isOpen }: PlayHosts): boolean {
+function mustBeLed({ play, hosts, isOpen }: PlayHosts, guests: GuestRoles | undefined): boolean {
   if (isOpen === true) return true;
+  const program = play.program ?? guests;
   if (hosts.length === 0 || program === undefined) return false;
   return program.needsController !== undefined || (hosts.length > 1 && program.needsOthers !== undefined);
 }

@@ -43,9 +43,9 @@ export async function openVaulted(
 
 /** Add what the encrypted values need to what the playbook itself does. */
 function withNeeds(playbook: Playbook, { controller, others }: Needs): Playbook {
-  const addTo = (program: PlayProgram): PlayProgram =>
+  const addTo = <T extends Pick<PlayProgram, "needsController" | "needsOthers">>(program: T): T =>
     // The outline is a getter, and stays one.
-    Object.defineProperties({} as PlayProgram, {
+    Object.defineProperties({} as T, {
       ...Object.getOwnPropertyDescriptors(program),
       needsController: { value: program.needsController ?? controller, enumerable: true },
       needsOthers: { value: program.needsOthers ?? others, enumerable: true },
@@ -53,5 +53,6 @@ function withNeeds(playbook: Playbook, { controller, others }: Needs): Playbook 
   const plays = playbook.plays.map((play) =>
     play.program === undefined ? play : { ...play, program: addTo(play.program) },
   );
-  return { ...playbook, plays };
+  const { guests } = playbook;
+  return { ...playbook, plays, ...(guests === undefined ? {} : { guests: addTo(guests) }) };
 }

@@ -236,6 +236,8 @@ it("names wrong parameters", () => {
   expect(() => xml({ xpath: "/a" })).toThrow('give "path" or "xmlstring"');
   expect(() => xml({ path: "/x", value: "1" })).toThrow('"xpath" is required');
   expect(() => xml({ path: "/x" })).toThrow('give "xpath"');
-  expect(() => xml({ path: "/x", xpath: "/a", attribute: "b" })).toThrow('"attribute" needs "value"');
+  expect(() => xml({ path: "/x", xpath: "/a", attribute: "b" })).toThrow(
+    "missing parameter(s) required by 'attribute': value",
+  );
   expect(() => xml({ path: "/x", xpath: "/a", insertafter: true })).toThrow("add_children");
 });

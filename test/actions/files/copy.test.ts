@@ -196,7 +196,7 @@ describe("one file", () => {
   it("refuses what cannot be", async () => {
     mkdirSync(at("etc/dir"));
     await expect(run({ content: "x", dest: "/etc/dir" })).rejects.toThrow(
-      "/etc/dir is a directory; name the file",
+      "can not use content with a dir as dest",
     );
     await expect(run({ src: "no", dest: "/etc/x" })).rejects.toThrow('role "test" has no file files/no');
     expect(() => copy({ content: "x", dest: "/etc/x", mode: "nonsense" })).toThrow("not one chmod knows");
