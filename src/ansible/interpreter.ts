@@ -156,7 +156,6 @@ export class Interpreter {
     return {
       initial: {
         ansible_host: this.host.job.host,
-        ansible_connection: this.host.job.connection ?? "local",
         // Implicit localhost has one, whatever programs Volley itself needs.
         ...(CONTROLLER.has(this.host.job.host) ? { ansible_python_interpreter: "/usr/bin/python3" } : {}),
       },

@@ -24,8 +24,6 @@ export interface Job {
   /** True for a host that is the controller's machine itself, reached without a connection. */
   readonly isLocal?: boolean;
   readonly groups: readonly string[];
-  /** How the controller reaches the host; absent without a controller. */
-  readonly connection?: "ssh" | "local";
   /** The host's own vars, merged. */
   readonly vars: Vars;
   /** Vars that win over all others, whoever sets those: `--extra-vars`. Their texts are templates. */

@@ -377,7 +377,6 @@ export function makeJob(
     host: host.name,
     ...(host.connection.connection === "local" ? { isLocal: true } : {}),
     groups: host.groups,
-    connection: host.connection.connection,
     ...varsOf(host, extraVars),
     ...(asksForGroups ? { inventoryGroups: groups } : {}),
     hostVars,
