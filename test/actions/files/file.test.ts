@@ -12,10 +12,11 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { file } from "../../../src/actions/files/file.ts";
 import { failureData } from "../../../src/core/action.ts";
+import { VolleyError } from "../../../src/core/errors.ts";
 import { createLocalSystem } from "../../../src/system/local/local-system.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox, snapshot } from "../harness.ts";
 
@@ -340,6 +341,24 @@ describe("link", () => {
     await expect(run({ path: "/no/link", state: "link", src: "/srv" })).rejects.toThrow("/no does not exist");
     expect((await run({ path: "/no/link", state: "link", src: "/srv/later" }, true)).state).toBe("changed");
   });
+});
+
+it.runIf(process.getuid?.() === 0)("touches a file of another user that may be written", async () => {
+  writeFileSync(at("srv/f"), "");
+  chmodSync(at("srv/f"), 0o666);
+  utimesSync(at("srv/f"), 1, 1);
+  for (const path of ["", "srv"]) chmodSync(at(path), 0o755);
+  chmodSync(dirname(sandbox.root), 0o755);
+  const { setTimes: _, ...rest } = sandbox.system;
+  const system = {
+    ...rest,
+    // What the kernel says to a user who does not own the file.
+    setTimes: () => Promise.reject(new VolleyError("FILE_FAILED", "cannot set the times: permission denied")),
+    run: (argv: readonly string[]) =>
+      sandbox.system.run(["setpriv", "--reuid=65534", "--clear-groups", ...argv.slice(0, -1), at("srv/f")]),
+  };
+  await pass(file({ path: "/srv/f", state: "touch" }), system, sandbox.context());
+  expect(statSync(at("srv/f")).mtimeMs).toBeGreaterThan(1_000_000);
 });
 
 describe("hard link", () => {
