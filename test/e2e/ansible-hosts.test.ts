@@ -197,7 +197,7 @@ test("later plays are for the hosts that tasks have added and grouped", async ()
     - assert: {that: "inventory_hostname in ['a', 'c'] and ansible_play_hosts_all | sort == ['a', 'c']"}
 - hosts: odd_7
   gather_facts: false
-  tasks: [fail:]
+  tasks: [{fail: {}}]
 - hosts: made
   gather_facts: true
   tasks:
@@ -208,7 +208,7 @@ test("later plays are for the hosts that tasks have added and grouped", async ()
     - assert: {that: "ansible_play_hosts | sort == ['b', 'new1']"}
 - hosts: nowhere
   gather_facts: false
-  tasks: [fail:]
+  tasks: [{fail: {}}]
 `,
   });
   const end = await volley(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible"], {

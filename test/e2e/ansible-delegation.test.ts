@@ -1,0 +1,56 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { fleetStarter, ofType, provision } from "./lib/drive.ts";
+import { makeProject, scratchDirectory } from "./lib/project.ts";
+
+// Delegation to other hosts over SSH.
+
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
+
+test("tasks are delegated to a host of the run, and to a host that the run is not for", async () => {
+  const fleet = await startFleet({ count: 3 });
+  const project = makeProject(scratch(), {
+    "site.yml": `- hosts: web01:web02
+  gather_facts: false
+  tasks:
+    - shell: echo "{{ inventory_hostname }}" >> "$HOME/by"
+      delegate_to: "{{ item }}"
+      throttle: 1
+      loop: [web02, web03]
+    - shell: cat "$HOME/by"
+      delegate_to: web03
+      run_once: true
+      register: there
+    - copy:
+        content: "{{ there.stdout_lines | sort | join(' ') }}"
+        dest: "~/told"
+    - shell: exit 3
+      delegate_to: web01
+      ignore_errors: true
+    - command: id
+      delegate_to: web77
+      ignore_errors: true
+      register: nobody
+    - assert: {that: nobody is failed or nobody is unreachable}
+`,
+  });
+  const { events, summary } = await provision(project, fleet, { playbook: "site.yml" });
+  const failed = ofType(events, "task:end").filter(({ result }) => result.state === "failed");
+  expect(failed.map(({ name, result }) => [name, result.ignored])).toEqual([
+    ["shell", true],
+    ["shell", true],
+    ["command", true],
+    ["command", true],
+  ]);
+  expect(failed.at(-1)?.result.error?.message).toContain("web77");
+  expect(summary).toMatchObject({ exitCode: 0 });
+  const read = (host: number, name: string): string =>
+    readFileSync(join(fleet.hosts[host]!.home, name), "utf8");
+  expect([0, 1].map((host) => read(host, "told"))).toEqual(["web01 web02", "web01 web02"]);
+  expect([1, 2].map((host) => read(host, "by").trim().split("\n").sort())).toEqual([
+    ["web01", "web02"],
+    ["web01", "web02"],
+  ]);
+});
