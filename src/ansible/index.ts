@@ -10,7 +10,7 @@ import type { ProgramHost } from "../engine/program.ts";
 import { decodeWhole } from "../vars/whole-value.ts";
 import { guestRoles } from "./guests.ts";
 import { Interpreter } from "./interpreter.ts";
-import type { PlaybookTree, PlayNode, ScriptRoles } from "./ir.ts";
+import type { PlaybookTree, PlayNode, ScriptRoles, TreeSettings } from "./ir.ts";
 import { moduleFaults } from "./module-names.ts";
 import { createModules } from "./modules/registry.ts";
 import { countTasks, outlinePlay } from "./outline.ts";
@@ -52,11 +52,13 @@ function definePlay(
   const { keys } = play;
   const { connection, remote_user: remoteUser, port, tags, become_user: user } = keys;
   const become = readBool(keys.become);
+  const isFatal = tree.settings.anyErrorsFatal === true;
+  const others = tree.needs.others ?? (isFatal ? "any_errors_fatal is set for all plays" : undefined);
   return {
     name: play.name,
     hosts: play.hosts,
     roles: [],
-    ...schedule(play),
+    ...schedule(play, tree.settings),
     ...(become === undefined
       ? {}
       : { become: become && typeof user === "string" && !user.includes("{{") ? user : become }),
@@ -73,7 +75,7 @@ function definePlay(
       },
       roles: play.roles.map(({ name }) => name),
       ...(tree.needs.controller === undefined ? {} : { needsController: tree.needs.controller }),
-      ...(tree.needs.others === undefined ? {} : { needsOthers: tree.needs.others }),
+      ...(others === undefined ? {} : { needsOthers: others }),
       ...(tree.needs.addsHosts === true ? { addsHosts: true } : {}),
       ...(tree.needs.makesGroups === true ? { makesGroups: true } : {}),
       estimate: countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]),
@@ -86,14 +88,14 @@ function definePlay(
 }
 
 /** The keywords that the controller heeds, where they are no templates. */
-function schedule({ keys }: PlayNode): Partial<PlayDefinition> {
+function schedule({ keys }: PlayNode, settings: TreeSettings): Partial<PlayDefinition> {
   const {
     serial,
     max_fail_percentage: maxFail,
     any_errors_fatal: anyFatal,
     order,
     throttle,
-    strategy,
+    strategy = settings.strategy,
   } = keys;
   const sizes = (serial === undefined || serial === null ? [] : [serial].flat()).flatMap(
     (size): BatchSize[] => {

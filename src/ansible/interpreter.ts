@@ -55,7 +55,7 @@ export class Interpreter {
     this.play = play;
     this.#answers = host.world === undefined ? undefined : createLookupAnswers(host.world.lookups);
     this.actions = actions;
-    this.verbosity = 0;
+    this.verbosity = host.job.options.verbosity ?? 0;
     const { job } = host;
     const isHere = host.world !== undefined || (job.isLocal === true && job.session !== undefined);
     const base = posix.resolve(job.session?.project ?? "/", tree.below ?? ".");
@@ -94,7 +94,8 @@ export class Interpreter {
       role_names: play.roles.map(({ name }) => name),
       ansible_check_mode: job.options.check,
       ansible_diff_mode: job.options.diff,
-      ansible_verbosity: 0,
+      ansible_verbosity: this.verbosity,
+      ...(tree.settings.managed === undefined ? {} : { ansible_managed: tree.settings.managed }),
       ansible_forks: 5,
       ansible_run_tags: job.options.tags.length === 0 ? ["all"] : job.options.tags,
       ansible_skip_tags: job.options.skipTags,
@@ -165,6 +166,7 @@ export class Interpreter {
       extra: this.host.job.extraVars ?? {},
       magic: this.#magic,
       state: this.state,
+      injectsFacts: this.tree.settings.injectFacts !== false,
       roles: this.roles,
       project: this.files.base,
     };

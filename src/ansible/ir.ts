@@ -51,6 +51,20 @@ export interface TreeSettings {
   readonly gathering?: string;
   readonly errorOnUndefined?: boolean;
   readonly strategy?: string;
+  readonly anyErrorsFatal?: boolean;
+  readonly noLog?: boolean;
+  /** Seconds that a task may take; 0 for no limit. */
+  readonly taskTimeout?: number;
+  /** Seconds between looks at a job of `async`. */
+  readonly pollInterval?: number;
+  /** The value of `ansible_managed`. */
+  readonly managed?: string;
+  readonly gatherSubset?: readonly string[];
+  /** Seconds. */
+  readonly gatherTimeout?: number;
+  readonly factPath?: string;
+  /** False where facts are in `ansible_facts` alone, and no vars by themselves. */
+  readonly injectFacts?: boolean;
 }
 
 /** A file of the tree; a file that cannot be read fails only when a task reaches it. */

@@ -198,9 +198,13 @@ export class PlayRun {
         : await this.#attempt("gather_facts", () => this.#interpreter.templar(this.#root).bool(given));
     if (!wanted) return;
     this.#waiting++;
-    const args: Record<string, unknown> = {};
-    for (const key of ["gather_subset", "gather_timeout", "fact_path"])
-      if (play.keys[key] !== undefined) args[key] = play.keys[key];
+    const { gatherSubset, gatherTimeout, factPath } = tree.settings;
+    const asked = {
+      gather_subset: play.keys.gather_subset ?? gatherSubset,
+      gather_timeout: play.keys.gather_timeout ?? gatherTimeout,
+      fact_path: play.keys.fact_path ?? factPath,
+    };
+    const args = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
     const node: TaskNode = {
       kind: "task",
       at: play.at,
@@ -433,7 +437,8 @@ export class PlayRun {
 
   #isFatal(frame: Frame): boolean {
     const given = inherited(frame, "any_errors_fatal");
-    return given !== undefined && this.#interpreter.templar(frame).bool(given);
+    if (given === undefined) return this.#interpreter.tree.settings.anyErrorsFatal === true;
+    return this.#interpreter.templar(frame).bool(given);
   }
 
   /** True for a task that one host of the batch does for all. An include hands it on to its tasks. */

@@ -154,7 +154,9 @@ async function runPass(run: TaskRun, own: Vars): Promise<PassEnd> {
   };
   const ignored = (): { readonly ignored?: boolean } =>
     safely(() => flag("ignore_errors") === true) ? { ignored: true } : {};
-  const noLog = safely(() => flag("no_log") === true) ? { noLog: true } : {};
+  const noLog = safely(() => flag("no_log") ?? interpreter.tree.settings.noLog ?? false)
+    ? { noLog: true }
+    : {};
   try {
     const holds = await whenAnswered(() => {
       templar = interpreter.templar(frame, own);

@@ -19,6 +19,8 @@ export interface PlayVars {
   readonly extra: Vars;
   readonly magic: Vars;
   readonly state: HostState;
+  /** False where facts are in `ansible_facts` alone. */
+  readonly injectsFacts: boolean;
   /** The roles of the play, dependencies included, in order; those of public includes behind them. */
   readonly roles: readonly RoleInstance[];
   /** The controller's path that those of roles begin at. */
@@ -44,7 +46,7 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
     ...play.roles.map(({ defaults }) => templates(defaults)),
     ...(role === undefined ? [] : defaultsOf(role).map((vars) => templates(vars))),
     templates(play.inventory),
-    data(state.factVars()),
+    data(play.injectsFacts ? state.factVars() : bareFacts(state.factVars())),
     data(state.cached),
     templates(play.play),
     ...play.files.map((vars) => templates(vars)),
@@ -88,6 +90,10 @@ function connectionVars(frame: Frame, { inventory, magic }: PlayVars): Vars {
     if (value !== undefined) Object.assign(vars, { [name]: value, [other]: value });
   }
   return vars;
+}
+
+function bareFacts({ ansible_facts, ansible_local }: Vars): Vars {
+  return { ansible_facts, ...(ansible_local === undefined ? {} : { ansible_local }) };
 }
 
 function defaultsOf(role: RoleInstance): readonly Vars[] {

@@ -116,6 +116,7 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
         ...(ansible === undefined ? {} : { ansible }),
         ...(flags.startAtTask === undefined ? {} : { startAtTask: flags.startAtTask }),
         ...(flags.forceHandlers === undefined ? {} : { forceHandlers: flags.forceHandlers }),
+        verbosity: flags.verbose,
         ...(limit === undefined ? {} : { limit }),
       },
       outputFor(playbook, output),

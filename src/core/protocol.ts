@@ -89,6 +89,8 @@ export interface JobOptions {
   readonly step?: boolean;
   /** Run notified handlers although a task has failed. */
   readonly forceHandlers?: boolean;
+  /** The number of `-v`: tasks may show more. Default 0. */
+  readonly verbosity?: number;
   /** False when no controller sends `continue`: plays then follow each other at once. */
   readonly barriers: boolean;
 }

@@ -178,3 +178,47 @@ web1                       : ok=4    changed=0    unreachable=0    failed=0    s
 `);
   expect((await run(at, "-i", "web1,", "short.yml", "-o", "plain")).stdout).toContain("short.yml on 1 host");
 });
+
+test("settings of ansible.cfg that tasks are carried out by, and the verbosity", async () => {
+  const at = makeProject(scratch(), {
+    "ansible.cfg": `[defaults]
+any_errors_fatal = true
+no_log = true
+ansible_managed = Made by hand
+inject_facts_as_vars = false
+gather_subset = !all
+task_timeout = 1
+`,
+    "hosts.yml": "all: {vars: {ansible_connection: local}, hosts: {a: {n: 1}, b: {n: 2}}}\n",
+    "site.yml": `- hosts: all
+  tasks:
+    - assert:
+        that:
+          - ansible_system is not defined
+          - ansible_facts.system == 'Linux'
+          - ansible_verbosity == 2
+          - "'{{ ansible_managed }}' == 'Made by hand'"
+    - debug: {msg: seen, verbosity: 2}
+      no_log: false
+    - debug: {msg: unseen, verbosity: 3}
+      no_log: false
+    - command: sleep 30
+      ignore_errors: true
+      no_log: false
+    - command: echo hidden
+    - fail: {msg: stop}
+      when: n == 1
+    - debug: {msg: never}
+      no_log: false
+`,
+  });
+  const env = { ANSIBLE_CONFIG: at.path("ansible.cfg") };
+  const { code, stdout } = await volley(["run", "-i", "hosts.yml", "site.yml", "-vv"], {
+    cwd: at.directory,
+    env,
+  });
+  expect(code).not.toBe(0);
+  expect(stdout).toContain("seen");
+  for (const text of ["unseen", "hidden", "never"]) expect(stdout).not.toContain(`"${text}"`);
+  expect(stdout).toContain("in the expected time frame (1)");
+});

@@ -122,18 +122,42 @@ function atHome(path: string): string {
 }
 
 /** Return the settings that the interpreter asks for. */
-function treeSettings({
-  jinja2Native: native,
-  forceHandlers,
-  gathering,
-  errorOnUndefinedVars: errorOnUndefined,
-  strategy,
-}: AnsibleSettings): TreeSettings {
-  return {
-    ...(native === undefined ? {} : { native: native.value }),
-    ...(forceHandlers === undefined ? {} : { forceHandlers: forceHandlers.value }),
-    ...(gathering === undefined ? {} : { gathering: gathering.value }),
-    ...(errorOnUndefined === undefined ? {} : { errorOnUndefined: errorOnUndefined.value }),
-    ...(strategy === undefined ? {} : { strategy: strategy.value }),
+function treeSettings(settings: AnsibleSettings): TreeSettings {
+  const {
+    jinja2Native: native,
+    forceHandlers,
+    gathering,
+    errorOnUndefinedVars: errorOnUndefined,
+    strategy,
+    anyErrorsFatal,
+    noLog,
+    taskTimeout,
+    pollInterval,
+    ansibleManaged: managed,
+    gatherSubset,
+    gatherTimeout,
+    factPath,
+    injectFactsAsVars: injectFacts,
+  } = settings;
+  const asked = {
+    native,
+    forceHandlers,
+    gathering,
+    errorOnUndefined,
+    strategy,
+    anyErrorsFatal,
+    noLog,
+    taskTimeout,
+    pollInterval,
+    managed,
+    gatherSubset,
+    gatherTimeout,
+    factPath,
+    injectFacts,
   };
+  return Object.fromEntries(
+    Object.entries(asked).flatMap(([name, setting]) =>
+      setting === undefined ? [] : [[name, setting.value]],
+    ),
+  );
 }

@@ -28,8 +28,11 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
   const seconds = Number(templar.value(node.keys.async ?? 0));
   if (seconds > 0 && NO_ASYNC.has(module))
     throw new VolleyError("PARAMS_INVALID", "async is not supported for this task.");
-  const isDetached = seconds > 0 && Number(templar.value(node.keys.poll ?? 15)) === 0 && !call.check;
-  const timeout = settled(frame, "timeout", templar.value);
+  const isDetached =
+    seconds > 0 &&
+    Number(templar.value(node.keys.poll ?? interpreter.tree.settings.pollInterval ?? 15)) === 0 &&
+    !call.check;
+  const timeout = settled(frame, "timeout", templar.value) ?? interpreter.tree.settings.taskTimeout;
   const limit = timeout === undefined ? undefined : Number(templar.value(timeout));
   const ended = await withTimeLimit(
     limit === 0 ? undefined : limit,
@@ -59,7 +62,10 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
     },
   );
   if (ended.state === "failed")
-    throw new VolleyError("TIMEOUT", ended.error?.message ?? "the task took too long");
+    throw new VolleyError(
+      "TIMEOUT",
+      `The ${module} action failed to execute in the expected time frame (${limit}) and was terminated`,
+    );
   const end = ended.data as ModuleEnd;
   const { ansible_facts: facts } = end.register;
   if (facts !== undefined && end.facts === undefined) factsOwner(call).addFacts(facts);

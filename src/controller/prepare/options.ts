@@ -51,6 +51,8 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly step?: AskStep;
   /** Run notified handlers on hosts where a task has failed, too. Default false. */
   readonly forceHandlers?: boolean;
+  /** The number of `-v`, of which plays in Ansible's YAML may make use. Default 0. */
+  readonly verbosity?: number;
   /** Time limit from starting the bundle on a host to its first event. Default 60 s. */
   readonly startTimeoutMs?: number;
   /** Time to try a host again whose connection was lost. Default 60 s. */

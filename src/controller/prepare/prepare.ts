@@ -299,7 +299,16 @@ function hostMaker(
     readonly vaulted: OpenedVault | undefined;
   },
 ): MakeHost {
-  const { check = false, diff = false, tags = [], skipTags = [], startAtTask, step, forceHandlers } = options;
+  const {
+    check = false,
+    diff = false,
+    tags = [],
+    skipTags = [],
+    startAtTask,
+    step,
+    forceHandlers,
+    verbosity = 0,
+  } = options;
   const jobOptions: JobOptions = {
     check,
     diff,
@@ -310,6 +319,7 @@ function hostMaker(
     ...(startAtPlay === undefined ? {} : { startAtPlay }),
     ...(step === undefined ? {} : { step: true }),
     ...(forceHandlers === undefined ? {} : { forceHandlers }),
+    ...(verbosity === 0 ? {} : { verbosity }),
   };
   return (host, { endpoint, transport }, plays) => {
     const become = hostBecome(
