@@ -54,6 +54,10 @@ test.each([
   [tasks("- name: a\n  when: true"), "site.yml:3:7 no module/action detected in task."],
   [tasks("- debug:\n  command: x"), "site.yml:4:7 conflicting action statements: debug, command"],
   [tasks("- debug:\n  whenn: x"), "site.yml:4:7 'whenn' is not a valid attribute for a Task"],
+  [
+    tasks("- include_role: {name: a, vars_from: [b]}"),
+    "site.yml:3:7 Expected a string for vars_from but got <class 'list'> instead",
+  ],
   [tasks("- block: []\n  loop: [1]"), "site.yml:4:7 'loop' is not a valid attribute for a Block"],
   [
     tasks("- debug:\n  vars: {a-b: 1}"),

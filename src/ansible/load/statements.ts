@@ -1,6 +1,7 @@
 import { didYouMean, type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { Data, isDict } from "../../core/values/value.ts";
 import type { Vars } from "../../core/values/vars.ts";
+import { typeName } from "../../template/values.ts";
 import type { YamlNode } from "../../yaml/document.ts";
 import type { BlockNode, Keys, Node, RoleFrom, RoleUseNode, TaskNode } from "../ir.ts";
 import {
@@ -278,6 +279,9 @@ function checkOptions(module: string, args: Readonly<Record<string, unknown>>, l
   if (!INCLUDES.has(module)) return;
   const unknown = unknownOptions(module, args);
   if (unknown !== undefined) fail(unknown, location);
+  for (const [name, value] of Object.entries(args))
+    if (name.endsWith("_from") && typeof value !== "string" && value !== null)
+      fail(`Expected a string for ${name} but got <class '${typeName(value)}'> instead`, location);
 }
 
 function loops(keys: Readonly<Record<string, unknown>>): boolean {
