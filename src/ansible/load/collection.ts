@@ -20,6 +20,8 @@ export class Collection {
   readonly base: string;
   /** The directory of the playbook that is read: of one that was imported its own. */
   playbook: string;
+  /** The collections that the play which is read names. */
+  collections: readonly string[] = [];
   /** Files for the hosts: path relative to the playbook's directory, and absolute path. */
   readonly files = new Map<string, string>();
   /** Absolute paths of what was read or looked for. */

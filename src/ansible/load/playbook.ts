@@ -1,40 +1,30 @@
 import { readdirSync } from "node:fs";
-import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import { messageOf, type SourceLocation, VolleyError } from "../../core/errors.ts";
-import { isDict } from "../../core/values/value.ts";
 import type { Vars } from "../../core/values/vars.ts";
-import { Vaulted, type VaultedText } from "../../core/values/vaulted.ts";
-import { fillReferences } from "../../vars/scope.ts";
+import type { VaultedText } from "../../core/values/vaulted.ts";
 import { isVault } from "../../vars/vault-format.ts";
 import type { YamlNode } from "../../yaml/document.ts";
-import type {
-  FileNode,
-  Keys,
-  Node,
-  PlaybookTree,
-  PlayNode,
-  RoleNode,
-  RoleUseNode,
-  TreeSettings,
-} from "../ir.ts";
-import { PLAY_KEYWORDS, shortModuleName } from "../keywords.ts";
+import type { FileNode, Node, PlaybookTree, PlayNode, RoleNode, RoleUseNode, TreeSettings } from "../ir.ts";
+import { shortModuleName } from "../keywords.ts";
 import { Collection, templatePattern, YAML } from "./collection.ts";
+import { KnownVars } from "./known-vars.ts";
 import { textsIn } from "./needs.ts";
+import { readPlaybook } from "./plays.ts";
 import {
-  type Entry,
   isDirectory,
   isFile,
-  type Mapping,
   mappingOf,
   parseSource,
   placeText,
   readText,
   readVars,
-  type Seal,
+  recordOf,
   type SourceFile,
 } from "./read.ts";
 import { type FoundRole, findMain, findRole, listFiles, type SearchPaths } from "./roles.ts";
-import { type Imports, normalKeys, readRoleUse, readStatements, varsOf } from "./statements.ts";
+import { SealedTexts } from "./sealed-texts.ts";
+import { type Imports, readRoleUse, readStatements } from "./statements.ts";
 
 /** The surroundings of a playbook. */
 export interface LoadOptions extends SearchPaths {
@@ -105,15 +95,9 @@ class Loader {
   readonly #collection: Collection;
   readonly #scripts = new Map<string, string>();
   readonly #loading = new Set<string>();
-  /** The vars of the imports and of the play that is read, the inner ones last. */
-  #known: readonly Vars[] = [];
-  /** The collections of the play that is read. */
-  #collections: readonly string[] = [];
+  readonly #known: KnownVars;
   readonly #modules = new Set<string>();
-  readonly #vaulted: VaultedText[] = [];
-  readonly #vaultedFiles: Record<string, number> = {};
-  /** True while files are read that a run may never come to. */
-  #isLate = false;
+  readonly #sealed = new SealedTexts();
   /** Files that are read in any case. */
   readonly #always = new Set<string>();
   /** True while one role is loaded, and nothing of the roles that it names. */
@@ -123,10 +107,23 @@ class Loader {
     this.#file = file;
     this.#options = options;
     this.#collection = new Collection(options.playbookDirectory);
+    this.#known = new KnownVars(options.extra ?? {});
   }
 
   load(): LoadedTree {
-    const plays = this.#readPlaybook(this.#file);
+    const plays = readPlaybook(this.#file, {
+      collection: this.#collection,
+      known: this.#known,
+      source: (file) => this.#source(file),
+      imports: () => this.#imports(undefined, "imports"),
+      needed: (use) => this.#needed(use),
+      takeVarsFile: (name, from, isCertain) => {
+        if (isCertain)
+          for (const file of this.#collection.candidates(name, from, undefined, ["vars"]))
+            this.#always.add(file);
+        this.#mentionVars(name, from, undefined);
+      },
+    });
     if (plays.length === 0)
       throw new VolleyError("PLAYBOOK_INVALID", "the playbook has no plays", {
         location: { file: basename(this.#file) },
@@ -171,14 +168,14 @@ class Loader {
         roleNames: this.#roleNames,
         library: this.#collection.library,
         settings: this.#options.settings,
-        ...(this.#vaulted.length === 0 ? {} : { vaulted: { files: this.#vaultedFiles } }),
+        ...(this.#sealed.texts.length === 0 ? {} : { vaulted: { files: this.#sealed.files } }),
         needs: this.#collection.needs.all,
       },
       files: this.#collection.files,
       inputs: [...this.#collection.inputs],
       modules: [...this.#modules].sort(),
       asksForPython: this.#collection.asksForPython,
-      vaulted: this.#vaulted,
+      vaulted: this.#sealed.texts,
       scripts: this.#scripts,
     };
   }
@@ -186,205 +183,13 @@ class Loader {
   #source(file: string): SourceFile {
     this.#collection.inputs.add(file);
     const path = this.#collection.pathOf(file);
-    return parseSource(readText(file, path), path, this.#seal);
-  }
-
-  readonly #seal: Seal = (text, { file, line }) => {
-    const index = this.#keep({ kind: "value", text, file, ...(line === undefined ? {} : { line }) });
-    return new Vaulted(index, line === undefined ? file : `${file}:${line}`);
-  };
-
-  #keep(text: Omit<VaultedText, "isLate">): number {
-    return this.#vaulted.push({ ...text, isLate: this.#isLate }) - 1;
+    return parseSource(readText(file, path), path, this.#sealed.seal);
   }
 
   /** Read a file by `work`; one that is not always needed with all that it brings in. The `vars_files` of plays always are. */
   #reading(file: string, work: () => void): void {
-    const before = this.#isLate;
-    this.#isLate ||=
-      !this.#always.has(file) &&
-      !/(?:^|\/)(?:main(?:\.\w+)?|main\/[^/]+)$/.test(this.#collection.pathOf(file));
-    try {
-      work();
-    } finally {
-      this.#isLate = before;
-    }
-  }
-
-  /** Read the plays of a playbook, with what lies beside it; `vars` are those of its import. */
-  #readPlaybook(file: string, vars: Vars = {}): readonly PlayNode[] {
-    const before = this.#collection.playbook;
-    const known = this.#known;
-    const directory = dirname(file);
-    this.#collection.playbook = directory;
-    this.#known = [vars, ...known];
-    try {
-      this.#collection.takeLibrary(join(directory, "library"));
-      for (const kind of ["files", "templates"]) this.#collection.takeDirectory(join(directory, kind));
-      return this.#readPlays(file);
-    } finally {
-      this.#collection.playbook = before;
-      this.#known = known;
-    }
-  }
-
-  /** Fill the vars of a name that has to be known before the run; undefined where it cannot be. */
-  #fill(name: string, own: Vars): string | undefined {
-    if (!name.includes("{{")) return name;
-    const sources = [own, ...this.#known, this.#options.extra ?? {}];
-    const look = (each: string): unknown => sources.findLast((vars) => Object.hasOwn(vars, each))?.[each];
-    try {
-      return String(
-        fillReferences(name, look, (problem) => {
-          throw new VolleyError("PLAYBOOK_INVALID", problem);
-        }),
-      );
-    } catch {
-      return undefined;
-    }
-  }
-
-  #readPlays(file: string): readonly PlayNode[] {
-    const source = this.#source(file);
-    const items = source.reader.items(source.reader.root);
-    if (items === null)
-      throw new VolleyError("PLAYBOOK_INVALID", "a playbook must be a list of plays", {
-        location: { file: source.path },
-      });
-    return items.flatMap((item) => this.#readPlay(source, item));
-  }
-
-  #readPlay(source: SourceFile, item: YamlNode | null): readonly PlayNode[] {
-    const { reader } = source;
-    const mapping = mappingOf(source, item);
-    const location = reader.locate(item);
-    if (mapping === undefined)
-      throw new VolleyError(
-        "PLAYBOOK_INVALID",
-        "playbook entries must be either valid plays or 'import_playbook' statements",
-        { location },
-      );
-    const { entries } = mapping;
-    const imported = ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook"]
-      .map((key) => entries.get(key))
-      .find((entry) => entry !== undefined);
-    const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
-    if (imported !== undefined) return this.#importPlaybook(source, mapping, imported);
-    const keys: Record<string, unknown> = {};
-    for (const [key, { location: at, node }] of entries) {
-      if (!PLAY_KEYWORDS.has(key))
-        throw new VolleyError("PLAYBOOK_INVALID", `'${key}' is not a valid attribute for a Play`, {
-          location: at,
-        });
-      if (!/^(?:hosts|name|vars|roles|tasks|pre_tasks|post_tasks|handlers)$/.test(key))
-        keys[key] = reader.value(node);
-    }
-    if (!entries.has("hosts"))
-      throw new VolleyError("PLAYBOOK_INVALID", "the field 'hosts' is required but was not set", {
-        location,
-      });
-    const hosts = value("hosts");
-    const pattern = Array.isArray(hosts) ? hosts.map(String).join(",") : hosts === null ? "" : String(hosts);
-    if (pattern === "")
-      throw new VolleyError("PLAYBOOK_INVALID", "Hosts list cannot be empty. Please check your playbook", {
-        location: entries.get("hosts")!.location,
-      });
-    if (keys.user !== undefined) keys.remote_user ??= keys.user;
-    this.#collections = Array.isArray(keys.collections) ? keys.collections.map(String) : [];
-    const vars = { ...varsOf(value("vars"), location), ...defaultsOf(keys.vars_prompt) };
-    const around = this.#known;
-    // The vars of imports win over those of plays.
-    this.#known = [vars, ...around];
-    try {
-      return [this.#readParts(source, mapping, pattern, keys, vars)];
-    } finally {
-      this.#known = around;
-    }
-  }
-
-  #readParts(
-    source: SourceFile,
-    { entries, location }: Mapping,
-    pattern: string,
-    keys: Keys,
-    vars: Vars,
-  ): PlayNode {
-    const { reader, path } = source;
-    const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
-    const imports = this.#imports(undefined, "imports");
-    const list = (key: string): readonly Node[] =>
-      readStatements(source, entries.get(key)?.node ?? null, imports);
-    const roles = entries.get("roles")?.node ?? null;
-    for (const name of [keys.vars_files].flat())
-      if (typeof name === "string")
-        for (const file of this.#collection.candidates(name, path, undefined, ["vars"]))
-          this.#always.add(file);
-    for (const name of [keys.vars_files].flat(2))
-      if (typeof name === "string") this.#mentionVars(name, path, undefined);
-    const name = value("name");
-    this.#collection.needs.keys(keys, placeText(location));
-    this.#collection.needs.value(vars, placeText(location));
-    return {
-      at: placeText(location),
-      name: name === null ? pattern : String(name),
-      hosts: pattern,
-      keys: normalKeys(keys, location),
-      vars,
-      roles:
-        roles === null
-          ? []
-          : (reader.items(roles) ?? []).map((each) => this.#needed(readRoleUse(source, each, imports))),
-      preTasks: list("pre_tasks"),
-      tasks: list("tasks"),
-      postTasks: list("post_tasks"),
-      handlers: list("handlers"),
-      file: path,
-      base: this.#collection.pathOf(this.#collection.playbook),
-    };
-  }
-
-  /** Read the plays of another playbook, with the conditions, tags and vars of the import. */
-  #importPlaybook(source: SourceFile, { entries, location }: Mapping, imported: Entry): readonly PlayNode[] {
-    const { reader, path } = source;
-    const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
-    const vars = varsOf(value("vars"), location);
-    const written = reader.value(imported.node);
-    if (typeof written !== "string")
-      throw new VolleyError("PLAYBOOK_INVALID", "import_playbook needs the name of a file", { location });
-    const name = this.#fill(written, vars);
-    if (name === undefined)
-      throw new VolleyError(
-        "PLAYBOOK_INVALID",
-        `the name of the playbook ${written} cannot be known before the run`,
-        {
-          location: imported.location,
-          hint: "make it of vars of the import, and of extra vars",
-        },
-      );
-    const file = resolve(this.#collection.base, dirname(path), name.split(/\s+/)[0]!);
-    if (!isFile(file))
-      throw new VolleyError("PLAYBOOK_INVALID", `there is no playbook ${name}`, {
-        location: imported.location,
-        hint: `looked for ${file}`,
-      });
-    const when = value("when");
-    const keys = normalKeys(
-      Object.fromEntries(["when", "tags"].filter((key) => entries.has(key)).map((key) => [key, value(key)])),
-      location,
-    );
-    return this.#readPlaybook(file, vars).map((play) => ({
-      ...play,
-      vars: { ...play.vars, ...vars },
-      keys: {
-        ...play.keys,
-        ...(keys.tags === undefined
-          ? {}
-          : { tags: [...(keys.tags as string[]), ...((play.keys.tags ?? []) as string[])] }),
-        ...(when === null
-          ? {}
-          : { when: [...((keys.when ?? []) as unknown[]), ...((play.keys.when ?? []) as unknown[])] }),
-      },
-    }));
+    const isMain = /(?:^|\/)(?:main(?:\.\w+)?|main\/[^/]+)$/.test(this.#collection.pathOf(file));
+    this.#sealed.reading(this.#always.has(file) || isMain, work);
   }
 
   /** A role that a play or a role's meta names must be there. */
@@ -417,7 +222,7 @@ class Loader {
       findRole: (name) => {
         const { playbook } = this.#collection;
         const places = { ...this.#options, playbookDirectory: playbook };
-        const found = findRole(name, places, role, this.#collections);
+        const found = findRole(name, places, role, this.#collection.collections);
         if (found === undefined)
           return {
             name,
@@ -427,7 +232,7 @@ class Loader {
         if (this.#isAlone && found.directory !== this.#collection.base) return { name };
         return { name: found.name, role: this.#loadRole(found, name) };
       },
-      fill: (name, own) => this.#fill(name, own),
+      fill: (name, own) => this.#known.fill(name, own),
       fitRoles: (name) => this.#takeFittingRoles(name, role),
       mention: (module, args, from) => this.#mention(module, args, from, role),
       needs: this.#collection.needs,
@@ -506,10 +311,10 @@ class Loader {
         const text = readText(file, path);
         if (isVault(text)) {
           this.#vars[path] = { error: `${path} is encrypted with Ansible Vault` };
-          this.#vaultedFiles[path] = this.#keep({ kind: "file", text, file: path });
+          this.#sealed.keepFile(path, text);
           return;
         }
-        const content = readVars(text, path, this.#seal);
+        const content = readVars(text, path, this.#sealed.seal);
         this.#collection.needs.value(content, path);
         this.#vars[path] = { content };
       } catch (thrown) {
@@ -635,7 +440,7 @@ class Loader {
       argumentSpecs = readVars(
         readText(specs, this.#collection.pathOf(specs)),
         this.#collection.pathOf(specs),
-        this.#seal,
+        this.#sealed.seal,
       ).argument_specs;
     }
     if (file === undefined || !isFile(file))
@@ -659,18 +464,6 @@ class Loader {
       this.#needed(readRoleUse(source, item, this.#imports(role, "maybe"))),
     );
   }
-}
-
-/** The vars of `vars_prompt` that have a default: nobody is asked. */
-function defaultsOf(prompts: unknown): Readonly<Record<string, unknown>> {
-  const given = (Array.isArray(prompts) ? prompts : []).map(recordOf);
-  return Object.fromEntries(
-    given.filter((each) => each.default !== undefined).map((each) => [String(each.name), each.default]),
-  );
-}
-
-function recordOf(value: unknown): Readonly<Record<string, unknown>> {
-  return isDict(value) && !(value instanceof Map) ? value : {};
 }
 
 function describe(thrown: unknown): string {

@@ -127,3 +127,8 @@ export function isFile(path: string): boolean {
 export function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
+
+/** Return a dict with names as keys; an empty one for another value. */
+export function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return isDict(value) && !(value instanceof Map) ? value : {};
+}

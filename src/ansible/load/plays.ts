@@ -1,0 +1,187 @@
+import { dirname, join, resolve } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
+import type { Vars } from "../../core/values/vars.ts";
+import type { YamlNode } from "../../yaml/document.ts";
+import type { Keys, Node, PlayNode, RoleUseNode } from "../ir.ts";
+import { PLAY_KEYWORDS } from "../keywords.ts";
+import type { Collection } from "./collection.ts";
+import type { KnownVars } from "./known-vars.ts";
+import { type Entry, isFile, type Mapping, mappingOf, placeText, recordOf, type SourceFile } from "./read.ts";
+import { type Imports, normalKeys, readRoleUse, readStatements, varsOf } from "./statements.ts";
+
+// Playbooks and their plays, as YAML writes them.
+
+/** The loader, as the reader of plays needs it. */
+export interface PlayReading {
+  readonly collection: Collection;
+  readonly known: KnownVars;
+  source(file: string): SourceFile;
+  /** Return what brings in the files and roles that a play's own tasks name. */
+  readonly imports: () => Imports;
+  /** Take the use of a role, which must be there. */
+  readonly needed: (use: RoleUseNode) => RoleUseNode;
+  /** Take a file of `vars_files`. `isCertain`: it is no one of several. */
+  readonly takeVarsFile: (name: string, from: string, isCertain: boolean) => void;
+}
+
+/**
+ * Read the plays of a playbook, and take what lies beside it; `vars` are those of its import. Fails with
+ * `PLAYBOOK_INVALID`.
+ */
+export function readPlaybook(file: string, reading: PlayReading, vars: Vars = {}): readonly PlayNode[] {
+  const { collection, known } = reading;
+  const before = collection.playbook;
+  const directory = dirname(file);
+  collection.playbook = directory;
+  try {
+    collection.takeLibrary(join(directory, "library"));
+    for (const kind of ["files", "templates"]) collection.takeDirectory(join(directory, kind));
+    return known.within(vars, () => readPlays(file, reading));
+  } finally {
+    collection.playbook = before;
+  }
+}
+
+function readPlays(file: string, reading: PlayReading): readonly PlayNode[] {
+  const source = reading.source(file);
+  const items = source.reader.items(source.reader.root);
+  if (items === null)
+    throw new VolleyError("PLAYBOOK_INVALID", "a playbook must be a list of plays", {
+      location: { file: source.path },
+    });
+  return items.flatMap((item) => readPlay(source, item, reading));
+}
+
+function readPlay(source: SourceFile, item: YamlNode | null, reading: PlayReading): readonly PlayNode[] {
+  const { reader } = source;
+  const mapping = mappingOf(source, item);
+  const location = reader.locate(item);
+  if (mapping === undefined)
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      "playbook entries must be either valid plays or 'import_playbook' statements",
+      { location },
+    );
+  const { entries } = mapping;
+  const imported = ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook"]
+    .map((key) => entries.get(key))
+    .find((entry) => entry !== undefined);
+  const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
+  if (imported !== undefined) return importPlaybook(source, mapping, imported, reading);
+  const keys: Record<string, unknown> = {};
+  for (const [key, { location: at, node }] of entries) {
+    if (!PLAY_KEYWORDS.has(key))
+      throw new VolleyError("PLAYBOOK_INVALID", `'${key}' is not a valid attribute for a Play`, {
+        location: at,
+      });
+    if (!/^(?:hosts|name|vars|roles|tasks|pre_tasks|post_tasks|handlers)$/.test(key))
+      keys[key] = reader.value(node);
+  }
+  if (!entries.has("hosts"))
+    throw new VolleyError("PLAYBOOK_INVALID", "the field 'hosts' is required but was not set", {
+      location,
+    });
+  const hosts = value("hosts");
+  const pattern = Array.isArray(hosts) ? hosts.map(String).join(",") : hosts === null ? "" : String(hosts);
+  if (pattern === "")
+    throw new VolleyError("PLAYBOOK_INVALID", "Hosts list cannot be empty. Please check your playbook", {
+      location: entries.get("hosts")!.location,
+    });
+  if (keys.user !== undefined) keys.remote_user ??= keys.user;
+  reading.collection.collections = Array.isArray(keys.collections) ? keys.collections.map(String) : [];
+  const vars = { ...varsOf(value("vars"), location), ...defaultsOf(keys.vars_prompt) };
+  return [reading.known.within(vars, () => readParts(source, mapping, { pattern, keys, vars }, reading))];
+}
+
+function readParts(
+  source: SourceFile,
+  { entries, location }: Mapping,
+  { pattern, keys, vars }: { readonly pattern: string; readonly keys: Keys; readonly vars: Vars },
+  { collection, imports: makeImports, needed, takeVarsFile }: PlayReading,
+): PlayNode {
+  const { reader, path } = source;
+  const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
+  const imports = makeImports();
+  const list = (key: string): readonly Node[] =>
+    readStatements(source, entries.get(key)?.node ?? null, imports);
+  const roles = entries.get("roles")?.node ?? null;
+  for (const entry of [keys.vars_files].flat())
+    for (const name of [entry].flat()) if (typeof name === "string") takeVarsFile(name, path, name === entry);
+  const name = value("name");
+  collection.needs.keys(keys, placeText(location));
+  collection.needs.value(vars, placeText(location));
+  return {
+    at: placeText(location),
+    name: name === null ? pattern : String(name),
+    hosts: pattern,
+    keys: normalKeys(keys, location),
+    vars,
+    roles:
+      roles === null
+        ? []
+        : (reader.items(roles) ?? []).map((each) => needed(readRoleUse(source, each, imports))),
+    preTasks: list("pre_tasks"),
+    tasks: list("tasks"),
+    postTasks: list("post_tasks"),
+    handlers: list("handlers"),
+    file: path,
+    base: collection.pathOf(collection.playbook),
+  };
+}
+
+/** Read the plays of another playbook, with the conditions, tags and vars of the import. */
+function importPlaybook(
+  source: SourceFile,
+  { entries, location }: Mapping,
+  imported: Entry,
+  reading: PlayReading,
+): readonly PlayNode[] {
+  const { reader, path } = source;
+  const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
+  const vars = varsOf(value("vars"), location);
+  const written = reader.value(imported.node);
+  if (typeof written !== "string")
+    throw new VolleyError("PLAYBOOK_INVALID", "import_playbook needs the name of a file", { location });
+  const name = reading.known.fill(written, vars);
+  if (name === undefined)
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      `the name of the playbook ${written} cannot be known before the run`,
+      {
+        location: imported.location,
+        hint: "make it of vars of the import, and of extra vars",
+      },
+    );
+  const file = resolve(reading.collection.base, dirname(path), name.split(/\s+/)[0]!);
+  if (!isFile(file))
+    throw new VolleyError("PLAYBOOK_INVALID", `there is no playbook ${name}`, {
+      location: imported.location,
+      hint: `looked for ${file}`,
+    });
+  const when = value("when");
+  const keys = normalKeys(
+    Object.fromEntries(["when", "tags"].filter((key) => entries.has(key)).map((key) => [key, value(key)])),
+    location,
+  );
+  return readPlaybook(file, reading, vars).map((play) => ({
+    ...play,
+    vars: { ...play.vars, ...vars },
+    keys: {
+      ...play.keys,
+      ...(keys.tags === undefined
+        ? {}
+        : { tags: [...(keys.tags as string[]), ...((play.keys.tags ?? []) as string[])] }),
+      ...(when === null
+        ? {}
+        : { when: [...((keys.when ?? []) as unknown[]), ...((play.keys.when ?? []) as unknown[])] }),
+    },
+  }));
+}
+
+/** The vars of `vars_prompt` that have a default: nobody is asked. */
+function defaultsOf(prompts: unknown): Readonly<Record<string, unknown>> {
+  const given = (Array.isArray(prompts) ? prompts : []).map(recordOf);
+  return Object.fromEntries(
+    given.filter((each) => each.default !== undefined).map((each) => [String(each.name), each.default]),
+  );
+}
