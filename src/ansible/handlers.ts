@@ -52,6 +52,7 @@ export class Handlers {
           parent: frame,
           keys,
           vars: vars as Vars,
+          ...(node.isInclude === true ? { params: vars as Vars } : {}),
           role: frame.role,
           file: node.imported ?? frame.file,
         });

@@ -233,7 +233,7 @@ export class Interpreter {
         if (found !== undefined) return found;
         if (this.#answers !== undefined) return this.#answers.ask(question);
         // No other files are here.
-        if (question.plugin === "first_found" || question.plugin === "stat") return [];
+        if (/^(?:first_found|fileglob|stat)$/.test(question.plugin)) return [];
         throw new VolleyError(
           "TEMPLATE_FAILED",
           `lookup ${question.plugin}: ${question.terms.map(String).join(", ")} is not among the playbook's files`,

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Job } from "../core/protocol.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { ProgramHost } from "../engine/program.ts";
+import { CONTROLLER } from "./keywords.ts";
 
 /** The inventory as a run sees it: that of the Job, with the additions of add_host and group_by. */
 export class RunInventory {
@@ -12,8 +13,11 @@ export class RunInventory {
   constructor({ inventoryGroups = {}, hostVars, host, groups, vars }: Job) {
     this.#groups = new Map(Object.entries(inventoryGroups).map(([name, hosts]) => [name, [...hosts]]));
     this.#vars = { ...hostVars, [host]: vars };
-    for (const group of ["all", ...groups]) this.#join(host, group);
-    if (!this.#groups.has("ungrouped")) this.#groups.set("ungrouped", groups.length === 0 ? [host] : []);
+    // An implicit localhost is in no group.
+    const isImplicit = CONTROLLER.has(host) && inventoryGroups.all?.includes(host) !== true;
+    if (!isImplicit) for (const group of ["all", ...groups]) this.#join(host, group);
+    if (!this.#groups.has("ungrouped"))
+      this.#groups.set("ungrouped", groups.length === 0 && !isImplicit ? [host] : []);
   }
 
   /** Every group with its hosts. */

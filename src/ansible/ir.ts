@@ -130,6 +130,8 @@ export interface BlockNode {
   readonly always: readonly Node[];
   /** The path of the file that was imported. */
   readonly imported?: string;
+  /** Set for an `include` that is an import: its vars are parameters. */
+  readonly isInclude?: boolean;
 }
 
 /** An `import_role`: the tasks of a role in place. */

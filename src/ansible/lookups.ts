@@ -23,8 +23,12 @@ export function lookUpHere(
     case "first_found":
       // The templates have looked for it among the playbook's files. Others are outside of them.
       return terms.some((term) => /^[/~]|\.\.\//.test(String(term))) ? undefined : [];
-    case "fileglob":
-      return terms.flatMap((term) => glob(known, roots, String(term)));
+    case "fileglob": {
+      // Other directories than the playbook's are listed by the controller, which does not read all that lies below.
+      if (terms.some((term) => isOutside(known, String(term)))) return undefined;
+      const found = terms.flatMap((term) => glob(known, roots, String(term)));
+      return found.length === 0 ? undefined : found;
+    }
     case "file":
     case "template": {
       const texts = terms.map((term) => read(known, roots, String(term), plugin));
@@ -39,6 +43,10 @@ export function lookUpHere(
     default:
       return undefined;
   }
+}
+
+function isOutside({ files }: Known, path: string): boolean {
+  return path.startsWith("/") && files.treePath(path).startsWith("../");
 }
 
 function read(

@@ -310,6 +310,7 @@ export class PlayRun {
       parent,
       keys,
       vars: vars as Vars,
+      ...(node.isInclude === true ? { params: vars as Vars } : {}),
       role: parent.role,
       file: node.imported ?? parent.file,
     };
@@ -530,7 +531,13 @@ export class PlayRun {
       () => conditionsOf(frame).every((each) => templar.condition(each)),
       false,
     );
-    if (!holds) return;
+    const ends = META_ENDS[action]?.(this.#host.job.host);
+    if (!holds) {
+      if (ends !== undefined) await this.#passOver(node, frame, `${action} ${ends.unless}`);
+      return;
+    }
+    const tell = META_TOLD[action]?.(this.#host.job.host) ?? ends?.done;
+    if (tell !== undefined) this.#tellMeta(tell);
     switch (action) {
       case "flush_handlers":
         return this.#flush();
@@ -557,6 +564,28 @@ export class PlayRun {
     }
   }
 
+  /** Tell what a meta task does, as far as that is asked for. */
+  #tellMeta(text: string): void {
+    if (this.#interpreter.verbosity > 1) this.#host.log("info", `META: ${text}`);
+  }
+
+  /** Show a meta task whose conditions do not hold as one that is skipped. */
+  async #passOver(node: TaskNode, frame: Frame, reason: string): Promise<void> {
+    this.#tellMeta(reason);
+    await this.#host.perform({
+      role: frame.role?.node.name ?? this.#interpreter.play.name,
+      name: this.#nameOf(node, frame),
+      action: "meta",
+      run: async () => ({
+        result: {
+          state: "skipped",
+          data: { changed: false, skipped: true, msg: reason, skip_reason: reason },
+          message: reason,
+        },
+      }),
+    });
+  }
+
   /** Run the handlers that were notified, in the order they are defined, until none is left. */
   async #flush(): Promise<void> {
     for (let next = this.handlers.take(); next !== undefined; next = this.handlers.take()) {
@@ -577,6 +606,34 @@ export class PlayRun {
     if (INCLUDE_MODULES.has(node.module)) await this.#included(frame, ended);
   }
 }
+
+/** What meta tasks tell of themselves. */
+const META_TOLD: Readonly<Record<string, (host: string) => string>> = {
+  noop: () => "noop",
+  flush_handlers: (host) => `triggered running handlers for ${host}`,
+  clear_facts: () => "facts cleared",
+  clear_host_errors: () => "cleared host errors",
+  refresh_inventory: () => "inventory successfully refreshed",
+  reset_connection: () => "reset connection",
+};
+
+/** What meta tasks that end something tell, and what becomes of it where their conditions do not hold. */
+const META_ENDS: Readonly<
+  Record<string, (host: string) => { readonly done: string; readonly unless: string }>
+> = {
+  end_play: () => ({
+    done: "ending play",
+    unless: "conditional evaluated to False, continuing play",
+  }),
+  end_host: (host) => ({
+    done: `ending play for ${host}`,
+    unless: `conditional evaluated to False, continuing execution for ${host}`,
+  }),
+  end_batch: () => ({
+    done: "ending batch",
+    unless: "conditional evaluated to False, continuing current batch",
+  }),
+};
 
 function isVarName(value: unknown): boolean {
   return typeof value === "string" && /^[A-Za-z_]\w*$/.test(value);

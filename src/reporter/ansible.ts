@@ -184,6 +184,7 @@ export function createAnsibleReporter(options: AnsibleOutputOptions): Reporter {
   };
   const log = ({ level, text }: EventOf<"log">): void => {
     if (level === "notice") warn("NOTICE", text);
+    if (level === "info" && verbosity > 1 && text.startsWith("META: ")) writer.write(`${safeText(text)}\n`);
     if (level !== "warn" || EMPTY_PLAY.test(text)) return;
     const pattern = UNKNOWN_PATTERN.exec(text)?.[1];
     warn(

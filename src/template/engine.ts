@@ -156,12 +156,19 @@ export class TemplateEngine {
 
   /** Render a template of the loader; null for an unknown one. */
   render(name: string, vars: TemplateVars, overrides: TemplateStyle): string | null {
-    const before = this.#style;
-    this.#style = withStyle(before, overrides);
-    try {
+    return this.styled(overrides, () => {
       const source = this.#readText(name);
       if (source === null) return null;
       return this.#within(name, false, () => this.renderText(source, name, vars));
+    });
+  }
+
+  /** Do work with another treatment of the text around tags. */
+  styled<T>(changes: TemplateStyle, work: () => T): T {
+    const before = this.#style;
+    this.#style = withStyle(before, changes);
+    try {
+      return work();
     } finally {
       this.#style = before;
     }
@@ -262,8 +269,8 @@ export class TemplateEngine {
   }
 
   #compile(source: string, name: string): CompiledTemplate {
-    const { trimBlocks, lstripBlocks } = this.#style.lexer;
-    const key = `${trimBlocks}${lstripBlocks}${name}\n${source}`;
+    const { trimBlocks, lstripBlocks, marks = {} } = this.#style.lexer;
+    const key = `${trimBlocks}${lstripBlocks}${Object.entries(marks).flat().join("\n")}${name}\n${source}`;
     const known = this.#compiled.get(key);
     if (known !== undefined) return known;
     const position: Position = { template: name, line: 1 };
@@ -418,9 +425,11 @@ class State implements CallState {
     return this.#options.loader?.list?.(name) ?? [];
   }
 
-  renderTemplate(name: string, more: TemplateVars): string | null {
+  renderTemplate(name: string, more: TemplateVars, marks: Readonly<Record<string, string>>): string | null {
     const text = this.readText(name, "templates") ?? this.#asked(name);
-    return text === null ? null : this.#engine.renderLooked(text, name, this.vars, more);
+    if (text === null) return null;
+    const style = Object.keys(marks).length === 0 ? {} : { marks };
+    return this.#engine.styled(style, () => this.#engine.renderLooked(text, name, this.vars, more));
   }
 
   /** Return the text of a template that only the controller has; null without a controller. */

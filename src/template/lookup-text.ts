@@ -1,4 +1,5 @@
-import { fail } from "./errors.ts";
+import { messageOf } from "../core/errors.ts";
+import { beginsAnew, fail } from "./errors.ts";
 import { type CallState, str } from "./values.ts";
 
 /** Return the text of a file for a lookup: of the role or the playbook, or else of the controller. */
@@ -8,7 +9,12 @@ export function lookedUpText(lookup: string, term: unknown, state: CallState): s
   // A file that is encrypted is opened where the passwords are.
   if (text !== null && !(text.startsWith("$ANSIBLE_VAULT;") && state.ask !== undefined)) return text;
   if (state.ask === undefined) return missing(lookup, "file", name);
-  return str(state.ask("file", [name], { lstrip: false, rstrip: false })[0]);
+  try {
+    return str(state.ask("file", [name], { lstrip: false, rstrip: false })[0]);
+  } catch (thrown) {
+    if (lookup === "file" || beginsAnew(thrown)) throw thrown;
+    return fail(`lookup ${lookup}: [Errno 2] No such file or directory: '${name}': ${messageOf(thrown)}`);
+  }
 }
 
 /** Fail for a file that neither the role nor the playbook has. */

@@ -1,3 +1,4 @@
+import { messageOf } from "../core/errors.ts";
 import { matchesGlob, setGlobPieces } from "../core/unix/shell.ts";
 import { pythonRegex } from "../core/values/python-regex.ts";
 import { makeMap } from "../core/values/value.ts";
@@ -44,10 +45,18 @@ function variable(term: unknown, keywords: Keywords, state: CallState): unknown 
 function variableNames(terms: readonly unknown[], state: CallState): unknown[] {
   const patterns = terms.map((term) =>
     typeof term === "string"
-      ? pythonRegex(term, { unicode: true })
+      ? patternOf(term)
       : fail(`Invalid setting identifier, "${str(term)}" is not a string`),
   );
   return patterns.flatMap((pattern) => Object.keys(state.vars).filter((name) => pattern.test(name)));
+}
+
+function patternOf(term: string): ReturnType<typeof pythonRegex> {
+  try {
+    return pythonRegex(term, { unicode: true });
+  } catch (thrown) {
+    return fail(`Unable to use "${term}" as a search parameter: ${messageOf(thrown)}`);
+  }
 }
 
 const entries = (terms: readonly unknown[]): unknown[] =>
@@ -223,6 +232,9 @@ function glob(term: string, list: (directory: string) => readonly string[]): str
     .map((name) => `${directory}${name}`);
 }
 
+/** The options of the lookup `template` that name marks of tags. */
+const MARK = /^(?:variable|block|comment)_(?:start|end)_string$/;
+
 /** Every built-in lookup. Each returns a list, as in Ansible. */
 const lookups: Readonly<Record<string, Callable>> = {
   env: (terms, options, { env, ask }) => {
@@ -257,13 +269,19 @@ const lookups: Readonly<Record<string, Callable>> = {
   subelements,
   sequence: (terms) => terms.flatMap((term) => sequence(str(term))),
   first_found: firstFound,
-  template: (terms, { convert_data: convert = true, template_vars: vars = null }, state) =>
-    terms.map((term) => {
+  template: (terms, { convert_data: convert = true, template_vars: vars = null, ...given }, state) => {
+    const marks = Object.fromEntries(
+      Object.entries(given)
+        .filter(([name]) => MARK.test(name))
+        .map(([name, value]) => [name, str(value)]),
+    );
+    return terms.map((term) => {
       const text =
-        state.renderTemplate(str(term), vars === null ? {} : keywords(vars)) ??
+        state.renderTemplate(str(term), vars === null ? {} : keywords(vars), marks) ??
         missing("template", "template", str(term));
       return (truth(convert) ? readLiteral(text) : undefined) ?? text;
-    }),
+    });
+  },
   file: (terms, { lstrip = false, rstrip = true }, state) =>
     terms.map((term) => {
       const text = lookedUpText("file", term, state);

@@ -45,10 +45,18 @@ function testOf(name: string): Callable | undefined {
 
 /** Return a filter by its name, which may begin with a collection. */
 export function findFilter(name: string): Callable {
-  return filterOf(name) ?? fail(`Could not load "${name}": there is no filter '${name}'`);
+  return filterOf(name) ?? fail(unknownName(name, "filter"));
 }
 
 /** Return a test by its name, which may begin with a collection. */
 export function findTest(name: string): Callable {
-  return testOf(name) ?? fail(`Could not load "${name}": there is no test '${name}'`);
+  return testOf(name) ?? fail(unknownName(name, "test"));
+}
+
+function unknownName(name: string, kind: "filter" | "test"): string {
+  const why = `Could not load "${name}": `;
+  // In Ansible's words, as no plugin can have such a name.
+  return /^\w+(?:\.\w+)*$/.test(name)
+    ? `${why}there is no ${kind} '${name}'`
+    : `TemplateSyntaxError: ${why}'invalid plugin name: ansible.builtin.${name}'`;
 }

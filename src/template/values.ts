@@ -63,8 +63,12 @@ export interface CallState {
   findFile(name: string, directory: string): string | null;
   /** List every file below a directory of the role's files. */
   listFiles(name: string): readonly string[];
-  /** Render a template; null for an unknown one. `more` are variables over those of this rendering. */
-  renderTemplate(name: string, more: Readonly<Record<string, unknown>>): string | null;
+  /** Render a template; null for an unknown one. `more` are variables over those of this rendering, `marks` those of its tags. */
+  renderTemplate(
+    name: string,
+    more: Readonly<Record<string, unknown>>,
+    marks: Readonly<Record<string, string>>,
+  ): string | null;
 }
 
 /** A function that templates can call, with positional arguments, keyword arguments, and the rendering. */

@@ -203,3 +203,31 @@ for (const [play, told] of Object.entries(FAULTS))
     expect(end.code).not.toBe(0);
     expect(end.stdout).not.toContain("Hello world!");
   });
+
+test("lookups, debug and setup, where they are seldom asked", async () => {
+  const end = await carryOut("lookups.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+  expect(end.stdout).toMatch(
+    /here +: ok=18 +changed=1 +unreachable=0 +failed=0 +skipped=0 +rescued=0 +ignored=3/,
+  );
+});
+
+test("-vv shows debug of that verbosity, and what meta tasks do", async () => {
+  const directory = mkdtempSync(join(scratch(), "project-"));
+  const tasks =
+    "[{ debug: { msg: loud, verbosity: 2 } }, { meta: noop }, { meta: end_host, when: ansible_verbosity != 2 }, { meta: end_play }, { debug: { msg: never } }]";
+  writeFileSync(join(directory, "site.yml"), `- { hosts: all, gather_facts: false, tasks: ${tasks} }\n`);
+  const run = (...args: readonly string[]): Promise<CliEnd> =>
+    volley(["run", "site.yml", "-i", "here,", "-c", "local", ...args], {
+      cwd: directory,
+      env: { ANSIBLE_CONFIG: "" },
+    });
+  const loud = await run("-vv");
+  const goesOn = "end_host conditional evaluated to False, continuing execution for here";
+  expect(loud.stdout).toContain('"msg": "loud"');
+  expect(loud.stdout.match(/^META: .*/gm)).toEqual(["META: noop", `META: ${goesOn}`, "META: ending play"]);
+  expect(loud.stdout).toContain(`"skip_reason": "${goesOn}"`);
+  expect(loud.stdout).not.toContain("never");
+  expect((await run()).stdout).not.toMatch(/loud|META/);
+});

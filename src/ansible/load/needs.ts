@@ -19,6 +19,9 @@ const PATH_TEST =
 /** Paths of the playbook's own: its files are in the bundle. */
 const OWN_PATH = /\b(?:role_path|playbook_dir)\b/;
 
+/** Lookups of files, but for those of the playbook or its roles that are named by a text. */
+const FILE = /\b(?:lookup|query|q)\(\s*["'](?:ansible\.builtin\.)?(file|template)["']\s*,\s*(?!["'][^/~{])/;
+
 /** The vars of other hosts: not those of the host itself. */
 const HOSTVARS = /\bhostvars\b(?!\s*\[\s*inventory_hostname\s*\])/;
 
@@ -43,6 +46,9 @@ export class NeedNotes implements Needs {
     if (loop !== undefined) this.controller ??= `${at}: ${loop} is looked up on the controller`;
     const endsAll = module === "meta" && /^end_(?:play|batch)$/.test(String(args._raw_params));
     if (endsAll && keys.when !== undefined) this.others ??= `${at}: one host may end the play for the others`;
+    const files = textsIn([keys.with_file, keys["with_ansible.builtin.file"]]);
+    if (files.some((name) => /^[/~]|\{\{/.test(name)))
+      this.controller ??= `${at}: with_file is looked up on the controller`;
     this.value(args, at);
     const { apply } = args;
     if (isDict(apply) && !(apply instanceof Map)) this.keys(apply, at);
@@ -66,7 +72,7 @@ export class NeedNotes implements Needs {
   value(value: unknown, at: string): void {
     for (const text of textsIn(value)) {
       if (HOSTVARS.test(text)) this.controller ??= `${at}: hostvars are those of other hosts`;
-      const found = LOOKUP.exec(text)?.[1];
+      const found = (LOOKUP.exec(text) ?? FILE.exec(text))?.[1];
       if (found !== undefined) this.controller ??= `${at}: the lookup ${found} reads on the controller`;
       if (PATH_TEST.test(text) && !OWN_PATH.test(text))
         this.controller ??= `${at}: a test of a path looks on the controller`;

@@ -235,7 +235,7 @@ export function readTask(source: SourceFile, { entries, location }: Mapping, imp
     const { task, file } = plainInclude({ kind: "task", ...common, module, args });
     const isImport = imports.includesAre !== "dynamic" && !file.includes("{{") && !loops(keys);
     if (isImport && (imports.includesAre === "imports" || canImport(imports, file, path, location)))
-      return importedBlock(imports.importTasks(file, path, location), task);
+      return { ...importedBlock(imports.importTasks(file, path, location), task), isInclude: true };
     imports.mention(module, task.args, path);
     imports.needs.task(task);
     return task;

@@ -2,9 +2,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import { readBool } from "../../actions/coerce.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { copyKept } from "../../core/values/kept-text.ts";
-import { isDict, writeJson } from "../../core/values/value.ts";
+import { Data, isDict, writeJson } from "../../core/values/value.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { isOfUndefined } from "../../template/index.ts";
+import { loneName, varScope } from "../../vars/scope.ts";
 import { plainMessage } from "../templar.ts";
 import { validateArgumentSpec } from "./argument-spec.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
@@ -26,7 +27,16 @@ function textOf(value: unknown): string {
   return typeof value === "string" ? value : writeJson(value);
 }
 
-function debug({ args, templar, interpreter }: RenderedCall): ModuleEnd {
+/** The text of `var: "{{ name }}"` where that var is marked `!unsafe`. */
+function markedText({ node, templar }: RenderedCall): string | undefined {
+  const { var: written } = node.args;
+  const name = typeof written === "string" ? loneName(written) : undefined;
+  const value = name === undefined ? written : varScope(templar.vars).written(name);
+  return value instanceof Data ? value.text : undefined;
+}
+
+function debug(call: RenderedCall): ModuleEnd {
+  const { args, templar, interpreter } = call;
   const { msg, var: name, verbosity = 0, _raw_params: raw } = args;
   if (raw !== undefined)
     throw new VolleyError("PARAMS_INVALID", `invalid or malformed argument: '${textOf(raw)}'`);
@@ -46,6 +56,9 @@ function debug({ args, templar, interpreter }: RenderedCall): ModuleEnd {
     const key = Array.isArray(name) ? "<class 'list'>" : "<class 'dict'>";
     return unchangedWith({ [key]: name });
   }
+  // A text that is marked as no template is no expression either: Ansible shows it in braces.
+  const marked = markedText(call);
+  if (marked !== undefined) return unchangedWith({ [marked]: `{{${marked}}}` });
   let value: unknown;
   try {
     value = templar.evaluate(name);
@@ -53,7 +66,8 @@ function debug({ args, templar, interpreter }: RenderedCall): ModuleEnd {
     if (!isOfUndefined(thrown)) throw thrown;
     value = `VARIABLE IS NOT DEFINED!${interpreter.verbosity > 0 ? `: ${plainMessage(thrown)}` : ""}`;
   }
-  return unchangedWith({ [name]: value });
+  // A var called `ansible_facts` brings no facts.
+  return { ...unchangedWith({ [name]: value }), facts: {} };
 }
 
 function setFact(call: RenderedCall): ModuleEnd {

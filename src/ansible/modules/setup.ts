@@ -1,14 +1,13 @@
 import type { System } from "../../core/system.ts";
 import { setupFacts } from "../host-state.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
+import { factsOfSubsets } from "./fact-subsets.ts";
 
 /** `setup` and `gather_facts`: the facts, or those whose names fit `filter`. */
 export async function setup({ args, interpreter, facts: found, system }: RenderedCall): Promise<ModuleEnd> {
-  const { filter = [] } = args;
-  const patterns = (Array.isArray(filter) ? filter : String(filter).split(","))
-    .map(String)
-    .filter((each) => each !== "" && each !== "*");
-  const gathered = setupFacts(found);
+  const { filter = [], gather_subset: subset = "all" } = args;
+  const patterns = listOf(filter).filter((each) => each !== "" && each !== "*");
+  const gathered = factsOfSubsets(setupFacts(found), listOf(subset));
   const all = interpreter.tree.asksForPython === true ? await withPython(gathered, system) : gathered;
   const facts =
     patterns.length === 0
@@ -28,6 +27,10 @@ export async function setup({ args, interpreter, facts: found, system }: Rendere
         );
   interpreter.state.isGathered = true;
   return { register: { changed: false, failed: false, ansible_facts: facts } };
+}
+
+function listOf(value: unknown): readonly string[] {
+  return (Array.isArray(value) ? value : String(value).split(",")).map(String);
 }
 
 /** The names of releases that are not final, as Python writes them in its version. */

@@ -142,7 +142,9 @@ class Translator {
   }
 
   fail(thrown: unknown): never {
-    return this.#fail(thrown instanceof Error ? thrown.message.replace(/^.*: /, "") : String(thrown));
+    // Python's own words, as far as both languages find the same fault, begin with a small letter.
+    const why = thrown instanceof Error ? thrown.message.replace(/^.*: /, "") : String(thrown);
+    return this.#fail(`${why.slice(0, 1).toLowerCase()}${why.slice(1)}`);
   }
 
   #fail(why: string): never {
