@@ -37,6 +37,7 @@ export class Interpreter {
   /** The templar of the task at work, and the version of the host's state that it is made of. */
   #latest: { readonly frame: Frame; readonly version: number; readonly templar: Templar } | undefined;
   readonly #templates = new Map<string, Templates>();
+  readonly #warned = new Set<string>();
   #varsFiles: readonly Vars[] = [];
 
   /** The playbook's roles in TypeScript. */
@@ -187,7 +188,16 @@ export class Interpreter {
     const { role, file, base } = this.rootsOf(frame);
     const path = [...(role === undefined ? [] : [role]), posix.dirname(file), base];
     const places = { ansible_search_path: [...new Set(path)].map((each) => this.files.fullPath(each)) };
-    return createTemplar(this.templatesFor(frame), layersOf(this.playVars, frame, places));
+    return createTemplar(this.templatesFor(frame), layersOf(this.playVars, frame, places), (text) =>
+      this.#warn(text),
+    );
+  }
+
+  /** Say once what is amiss. */
+  #warn(text: string): void {
+    if (this.#warned.has(text)) return;
+    this.#warned.add(text);
+    this.host.log("warn", text);
   }
 
   /** The controller's path of the playbook's directory. */

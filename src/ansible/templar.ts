@@ -3,7 +3,7 @@ import { isVolleyError, messageOf, VolleyError } from "../core/errors.ts";
 import { isDict, numberText, numeric, writeJson } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { Templates } from "../template/index.ts";
-import { createScope, extendScope, type RenderVar, type VarLayer } from "../vars/scope.ts";
+import { createScope, extendScope, isTemplate, type RenderVar, type VarLayer } from "../vars/scope.ts";
 
 // Values of playbooks, rendered.
 
@@ -28,13 +28,22 @@ export interface Templar {
   with(vars: Vars): Templar;
 }
 
-/** Make a templar for layers of vars. */
-export function createTemplar(templates: Templates, layers: readonly VarLayer[]): Templar {
+/** Make a templar for layers of vars. It warns of conditions that are templates themselves. */
+export function createTemplar(
+  templates: Templates,
+  layers: readonly VarLayer[],
+  warn: (text: string) => void = () => {},
+): Templar {
   const render: RenderVar = (text, scope, origin) => templates.renderValue(text, scope, origin);
-  return templarOf(templates, createScope(layers, render), render);
+  return templarOf(templates, createScope(layers, render), render, warn);
 }
 
-function templarOf(templates: Templates, vars: Vars, render: RenderVar): Templar {
+function templarOf(
+  templates: Templates,
+  vars: Vars,
+  render: RenderVar,
+  warn: (text: string) => void,
+): Templar {
   const value = (given: unknown): unknown => templates.renderArguments(given, vars);
   return {
     vars,
@@ -49,6 +58,10 @@ function templarOf(templates: Templates, vars: Vars, render: RenderVar): Templar
       return rendered === null || rendered === undefined ? "" : textOf(rendered);
     },
     condition: (given) => {
+      if (typeof given === "string" && isTemplate(given))
+        warn(
+          `conditional statements should not include jinja2 templating delimiters such as {{ }} or {% %}. Found: ${given}`,
+        );
       try {
         return templates.condition(given, vars);
       } catch (thrown) {
@@ -64,7 +77,7 @@ function templarOf(templates: Templates, vars: Vars, render: RenderVar): Templar
     },
     evaluate: (expression) => templates.evaluate(expression, vars),
     lookup: (name, terms, options) => templates.runLookup(name, terms, vars, options),
-    with: (more) => templarOf(templates, extendScope(vars, more), render),
+    with: (more) => templarOf(templates, extendScope(vars, more), render, warn),
   };
 }
 

@@ -71,6 +71,7 @@ test("handlers run once, in the order of their definitions, and by force after a
 test("what modules return and say", async () => {
   const end = await carryOut("modules.yml");
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.stderr).toMatch(/conditional statements should not include jinja2/);
   expect(end.code).toBe(0);
 });
 
