@@ -8,7 +8,7 @@ import { HandlerBook } from "./books.ts";
 import { checkHandlers } from "./handlers.ts";
 import { lintRoleUses, lintTaskFile } from "./role.ts";
 import { type LintFile, openYaml } from "./source.ts";
-import { findFile } from "./task-files.ts";
+import { findFile, fittingVars } from "./task-files.ts";
 import { lintKeywords, lintTasks, noteVars, unknownKeyword } from "./tasks.ts";
 import { lintTemplates } from "./template-files.ts";
 import { lintTexts } from "./texts.ts";
@@ -110,7 +110,7 @@ function lintPlay(whole: Unit, source: LintFile, { entries, location }: Mapping)
       },
       entries.get(key)?.node ?? null,
     );
-  for (const file of unit.queue) lintTaskFile(unit, file, false, false);
+  for (const [file, isHandlers] of unit.queue) lintTaskFile(unit, file, isHandlers, false);
   for (const used of unit.uses) whole.uses.add(used);
   whole.isOpen ||= unit.isOpen;
   checkHandlers(unit);
@@ -132,17 +132,15 @@ function notePrompts(unit: Unit, { reader }: LintFile, node: YamlNode | null): v
 /** Look at the files of vars of a play; of a list within the list one file must be there. */
 function lintVarsFiles(unit: Unit, source: LintFile, node: YamlNode | null): void {
   const { reader } = source;
-  for (const item of reader.items(node) ?? (node === null ? [] : [node])) {
+  for (const item of reader.items(node) ?? [node]) {
+    if (reader.value(item) === null) continue;
     const names = (reader.items(item) ?? [item]).map((each) => reader.value(each));
     let isThere = false;
     for (const name of names) {
       if (typeof name !== "string") continue;
       if (isTemplate(name)) {
         isThere = true;
-        const from = unit.collection.pathOf(source.file);
-        // Other YAML fits by chance.
-        for (const file of unit.collection.fitting(name, from, undefined, ["vars"]))
-          if (/\/vars\//.test(file)) lintVarsFile(unit, file, "vars");
+        for (const file of fittingVars(unit, name, source.file)) lintVarsFile(unit, file, "vars");
         continue;
       }
       const found = findFile(unit, name, source.file, ["vars"]);

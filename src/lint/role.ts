@@ -20,7 +20,7 @@ export function lintRole(unit: Unit, { directory }: FoundRole): void {
   for (const kind of ["tasks", "handlers"])
     for (const file of yamlFiles(join(directory, kind)))
       lintTaskFile(unit, file, kind === "handlers", file === handlers);
-  for (const file of unit.queue) lintTaskFile(unit, file, false, false);
+  for (const [file, isHandlers] of unit.queue) lintTaskFile(unit, file, isHandlers, false);
   lintTemplates(unit, join(directory, "templates"));
 }
 

@@ -2,6 +2,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { readBool } from "../actions/coerce.ts";
 import { isDirectory, isFile } from "../ansible/load/read.ts";
 import { findMain } from "../ansible/load/roles.ts";
+import { splitWords, unquote } from "../ansible/load/words.ts";
 import type { SourceLocation } from "../core/errors.ts";
 import { holdsTemplate, isTemplate } from "../vars/scope.ts";
 import type { LintTask } from "./task.ts";
@@ -45,13 +46,22 @@ export function lintTaskFiles(task: LintTask): void {
     case "script": {
       const line = raw ?? args.cmd;
       if (typeof line === "string" && !holdsTemplate(line))
-        needFile(task, line.trim().split(/\s+/)[0]!, ["files"], "script");
+        needFile(task, firstWord(line), ["files"], "script");
       return;
     }
     case "assemble":
       if (readBool(args.remote_src ?? true) === false && typeof args.src === "string")
         needFile(task, args.src, ["files"], "directory");
       return;
+  }
+}
+
+/** Return the program of a command line, without quotes; empty for one that cannot be split. */
+function firstWord(line: string): string {
+  try {
+    return unquote(splitWords(line)[0] ?? "");
+  } catch {
+    return "";
   }
 }
 
@@ -64,23 +74,21 @@ function takeTasks(task: LintTask, name: string): void {
   const { unit, source } = task;
   if (!isTemplate(name)) {
     const found = needFile(task, name, ["tasks", "handlers"], "file of tasks");
-    if (found !== undefined && isFile(found)) unit.queue.add(found);
+    const isHandlers = task.isHandlers && task.node.module === "import_tasks";
+    if (found !== undefined && isFile(found)) unit.queue.set(found, isHandlers);
     return;
   }
   // Of a role every file of tasks is looked at anyway.
   if (unit.role !== undefined || /^\s*\{\{[^}]*\}\}\s*(?:\.ya?ml)?$/.test(name)) return;
   for (const file of unit.collection.fitting(name, unit.collection.pathOf(source.file), undefined, ["tasks"]))
-    unit.queue.add(file);
+    unit.queue.set(file, false);
 }
 
 function takeVars(task: LintTask, name: string): void {
   const { unit, source, node } = task;
   const isNamed = node.args.name !== undefined;
-  // A name with templates may mean any file of vars that fits; other YAML fits by chance.
   const found = isTemplate(name)
-    ? unit.collection
-        .fitting(name, unit.collection.pathOf(source.file), unit.role, ["vars"])
-        .filter((file) => /\/vars\//.test(file))
+    ? fittingVars(unit, name, source.file)
     : [needFile(task, name, ["vars"], "file of vars")];
   // Under a name of its own, a file defines that name alone.
   if (isNamed) return;
@@ -89,6 +97,14 @@ function takeVars(task: LintTask, name: string): void {
     unit.seen.add(file);
     for (const each of isFile(file) ? [file] : yamlFiles(file)) lintVarsFile(unit, each, "included");
   }
+}
+
+/** Return the files of vars that a name with templates may mean; other YAML around fits by chance. */
+export function fittingVars({ collection, base, role }: Unit, name: string, from: string): readonly string[] {
+  const places = [dirname(from), base, ...(role === undefined ? [] : [role.directory])];
+  return collection
+    .fitting(name, collection.pathOf(from), role, ["vars"])
+    .filter((file) => places.some((place) => file.startsWith(join(place, "vars/"))));
 }
 
 const MARKS = ["block", "variable", "comment"].flatMap((kind) => [

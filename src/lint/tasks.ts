@@ -276,16 +276,16 @@ export function noteVars(unit: Unit, source: LintFile, node: YamlNode | null, is
     }
 }
 
-function noteHandler({ unit, source, isHandlers, node, mapping, at }: LintTask): void {
+function noteHandler({ unit, source, isHandlers, isOutermost, node, mapping, at }: LintTask): void {
   if (!isHandlers) return;
   const listen = mapping.entries.get("listen")?.node ?? null;
   const names = [
     ...(node.name === undefined ? [] : [node.name]),
     ...texts(source, listen).map(({ text }) => text),
   ];
-  // Includes among handlers bring in handlers, and need no notification of their own name.
-  unit.handlers.declare(INCLUDES.has(node.module) ? [] : names, mapping.entries.get("name")?.location ?? at);
-  if (INCLUDES.has(node.module)) unit.handlers.known.push(...names);
+  // Includes among handlers, and what they bring in, need no notification of their own names.
+  if (INCLUDES.has(node.module) || !isOutermost) unit.handlers.known.push(...names);
+  else unit.handlers.declare(names, mapping.entries.get("name")?.location ?? at);
 }
 
 /** Report `item` in a task that has no loop, where no loop around it can be. `from`: the first of the task's uses of vars. */

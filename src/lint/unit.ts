@@ -38,8 +38,8 @@ export interface Unit {
   readonly uses: Set<Unit>;
   /** The plays of a playbook, each with its own handlers. */
   readonly plays: Unit[];
-  /** Files of tasks that statements name. */
-  readonly queue: Set<string>;
+  /** Files of tasks that statements name; true for files that handlers import, whose tasks are handlers. */
+  readonly queue: Map<string, boolean>;
   /** Files that have been looked at. */
   readonly seen: Set<string>;
   /** Templates that tasks name, with the marks they are written with; `unknown` where only a run knows. */
@@ -68,7 +68,7 @@ export function makeUnit(world: LintWorld, base: string, role?: FoundRole, hasPl
     handlers: new HandlerBook(),
     uses: new Set(),
     plays: [],
-    queue: new Set(),
+    queue: new Map(),
     seen: new Set(),
     templates: new Map(),
     hasDefaults: false,

@@ -40,6 +40,18 @@ describe("handlers", () => {
     ]);
   });
 
+  test("what handlers import are handlers, too", async () => {
+    const found = await look({
+      "site.yml":
+        "- hosts: all\n  tasks: [{command: 'true', notify: [imported, included]}]\n  handlers: [{import_tasks: a.yml}, {include_tasks: b.yml}]\n",
+      "a.yml": "- {name: imported, command: 'true'}\n",
+      "b.yml": "- {name: included, command: 'true'}\n",
+    });
+    expect(found.map(line)).toEqual([
+      'site.yml:2:48 unknown-handler: no handler has the name "included", or listens to it',
+    ]);
+  });
+
   test("roles that only a run knows may declare any handler", async () => {
     expect(
       await look({
@@ -139,7 +151,9 @@ describe("roles", () => {
       {
         "roles/web/defaults/main.yml": "a: '{{ 1 | no_such }}'\n",
         "roles/web/vars/Debian.yml": "[]\n",
-        "roles/web/handlers/main.yml": "- {name: Restart, servce: {name: a}}\n",
+        "roles/web/handlers/main.yml":
+          "- {name: Restart, servce: {name: a}}\n- {name: Brings in, include_tasks: more.yml}\n",
+        "roles/web/handlers/more.yml": "- {name: Brought in, command: 'true'}\n",
         "roles/web/tasks/main.yml": "- {include_tasks: no.yml}\n- {copy: {src: theirs, dest: /a}}\n",
         "roles/web/tasks/never_reached.yml": "- {command: 'true', notify: restart}\n",
         "roles/web/templates/deep/a.j2": "{{ }}\n",

@@ -273,6 +273,17 @@ describe("files", () => {
     expect(await inTasks(tasks)).toEqual([]);
   });
 
+  test("files that are there, under names in quotes as well", async () => {
+    const files = { "files/a b/c.sh": "", "templates/t.j2": "", "vars/v.yml": "", "tasks/t.yml": "" };
+    const tasks = [
+      "- script: \"'a b/c.sh' --flag\"",
+      "- template: {src: t.j2, dest: /t}",
+      "- include_vars: v.yml",
+      "- include_tasks: t.yml",
+    ];
+    expect(await inTasks(tasks.join("\n"), files)).toEqual([]);
+  });
+
   test("vars_files and imported playbooks", async () => {
     const found = await look({
       "site.yml":
