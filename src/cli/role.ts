@@ -1,3 +1,4 @@
+import { relative, resolve, sep } from "node:path";
 import type { Command } from "commander";
 import type { RoleSource } from "../convert/role-source.ts";
 
@@ -58,7 +59,7 @@ async function toTs(role: string, { output, name, force = false }: ToTsFlags): P
   const files = writeConverted(converted, source, output, force);
   for (const note of converted.notes) process.stderr.write(`volley: ${note}\n`);
   process.stdout.write(
-    `${output}: ${files.length} files. Use it in a play: import ${importName(converted.name)} from "./${output.replace(/^\.\//, "")}/role.ts"\n`,
+    `${output}: ${files.length} files. Use it in a play: import ${importName(converted.name)} from "${importPath(output)}"\n`,
   );
 }
 
@@ -66,4 +67,10 @@ async function toTs(role: string, { output, name, force = false }: ToTsFlags): P
 function importName(name: string): string {
   const [last = "role"] = name.split(/[^A-Za-z0-9]+/).slice(-1);
   return /^[A-Za-z]/.test(last) ? last : "role";
+}
+
+/** The path of a role in a directory, as a playbook of the working directory imports it. */
+function importPath(output: string): string {
+  const path = relative(process.cwd(), resolve(output)).split(sep).join("/");
+  return `${path.startsWith(".") ? "" : "./"}${path}/role.ts`;
 }

@@ -242,6 +242,14 @@ export type Statement =
       readonly parts: readonly { readonly head: Code; readonly body: readonly Statement[] }[];
     };
 
+/** Return the statements of a block that holds nothing but a block of its own without a head. */
+function withinBraces(body: readonly Statement[]): readonly Statement[] {
+  const [only] = body;
+  return body.length === 1 && only?.kind === "block" && only.parts[0]?.head === ""
+    ? only.parts[0].body
+    : body;
+}
+
 /** Write statements with this indentation. */
 export function printStatements(statements: readonly Statement[], indent: string): string {
   let text = "";
@@ -261,7 +269,8 @@ export function printStatements(statements: readonly Statement[], indent: string
         for (const [part, { head, body }] of statement.parts.entries()) {
           const before = part === 0 ? indent : " ";
           const written = print(head, indent, part === 0 ? indent.length : indent.length + 2, 2);
-          text += `${before}${written}${written === "" ? "" : " "}{\n${printStatements(body, `${indent}  `)}${indent}}`;
+          const inside = printStatements(withinBraces(body), `${indent}  `);
+          text += `${before}${written}${written === "" ? "" : " "}{\n${inside}${indent}}`;
         }
         text += "\n";
         break;

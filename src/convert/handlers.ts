@@ -6,7 +6,7 @@ import { loopCode, namesItem } from "./loops.ts";
 import { camelCase } from "./names.ts";
 import type { RoleSource } from "./role-source.ts";
 import { conditionsCode, innerScope, namesStatement, type Scope, use } from "./scope.ts";
-import { taskParts } from "./tasks.ts";
+import { taskParts } from "./task-parts.ts";
 import { refuse, textsIn, valueCode } from "./values.ts";
 
 // Handlers, in the order they are defined; topics of `listen` become the names of the handlers that listen.

@@ -60,9 +60,10 @@ export function convertVars(source: RoleSource, texts: readonly string[]): RoleV
     known,
     files.map(([path, file]) => contentOf(path, file)),
   );
+  const iterated = iteratedIn(texts);
   const computed = defaults.filter(({ value }) => isTemplated(value));
   const entries = [
-    ...defaults.map((each): [string, Code] => [keyText(each.name), schemaOf(each)]),
+    ...defaults.map((each): [string, Code] => [keyText(each.name), schemaOf(each, iterated.has(each.name))]),
     ...given.map((name): [string, Code] => [keyText(name), "v.optional(v.unknown())"]),
   ];
   const noted: Record<string, readonly string[]> = {};
@@ -96,14 +97,32 @@ ${constants("defaults", "Defaults that are templates of other vars.", computed)}
     text,
     filesText: filesText(files),
     files: files.map(([path]) => path.replace(/^vars\//, "")),
-    plain: plainOf(defaults, source, vars),
+    plain: plainOf(
+      defaults.filter(({ name }) => !iterated.has(name)),
+      source,
+      vars,
+    ),
     hasDefaults: computed.length > 0,
     hasVars: vars.length > 0,
   };
 }
 
-function schemaOf({ value, at }: OwnVar): Code {
+/** Names of vars that the role loops over: false, or a text, stands for no list there. */
+function iteratedIn(texts: readonly string[]): ReadonlySet<string> {
+  const found = new Set<string>();
+  const use =
+    /\bin\s+([A-Za-z_]\w*)|\b([A-Za-z_]\w*)\s*\|\s*(?:join|map|list|length|count|first|last|select\w*|reject\w*|dict2items|items|union|flatten)\b|\b([A-Za-z_]\w*)\.(?:items|keys|values)\(/g;
+  for (const text of texts) {
+    for (const [, ...names] of text.matchAll(use))
+      for (const name of names) if (name !== undefined) found.add(name);
+  }
+  return found;
+}
+
+function schemaOf({ value, at }: OwnVar, isIterated: boolean): Code {
   if (isTemplated(value)) return "v.optional(v.unknown())";
+  const isScalar = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+  if (isIterated && isScalar) return call("v.optional", "v.unknown()", valueCode(value, at));
   const type =
     typeof value === "string" && value !== ""
       ? "v.string()"

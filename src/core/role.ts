@@ -154,8 +154,9 @@ export interface RoleContext<V = Vars, F = unknown> {
 export interface Jinja {
   /** The vars that templates see. Vars that are templates themselves are rendered on lookup. */
   readonly vars: Vars;
-  /** The vars that the play gives the role by its call. */
+  /** The vars that the play gives the role by its call, and those that it gives all of its roles. */
   readonly given: Vars;
+  readonly ofPlay: Vars;
   /** Render the texts of a value, at any depth. A text that is one expression gives the expression's value. */
   value(value: unknown): unknown;
   /** Return whether a condition holds: an expression such as `port > 1024`. Fails with `TEMPLATE_FAILED`. */

@@ -327,11 +327,10 @@ async function prepareRole(
   };
   const playTags = tagList(play.tags);
   const directory = use.role.directory ?? use.role.name;
-  const jinja = createJinja(
-    () => templatesOf(directory),
-    roleVariables(hostVars, playVars, given, vars),
-    given.vars,
-  );
+  const jinja = createJinja(() => templatesOf(directory), roleVariables(hostVars, playVars, given, vars), {
+    given: given.vars,
+    ofPlay: playVars,
+  });
   return new RoleRun({
     use,
     context,

@@ -5,11 +5,15 @@ import { stackLayers } from "../vars/scope.ts";
 import { resultOf } from "./handle.ts";
 import { RENDER_MS, renderWithin } from "./limits.ts";
 
-/** Make the templates of a role's own code over the vars of a scope. `given` are the vars that the play gives the role. */
-export function createJinja(templates: () => Templates, vars: Vars, given: Vars): Jinja {
+/** Make the templates of a role's own code over the vars of a scope. */
+export function createJinja(
+  templates: () => Templates,
+  vars: Vars,
+  origins: Pick<Jinja, "given" | "ofPlay">,
+): Jinja {
   return {
     vars,
-    given,
+    ...origins,
     value: (value) => templates().renderArguments(value, vars),
     condition: (condition) => templates().condition(condition, vars),
     lookup: (name, terms) => templates().runLookup(name, terms, vars),
@@ -19,7 +23,7 @@ export function createJinja(templates: () => Templates, vars: Vars, given: Vars)
       const layer = isTemplate
         ? { kind: "template" as const, vars: more, origin: (name: string) => ({ name }) }
         : { kind: "data" as const, vars: restoreVars(more) };
-      return createJinja(templates, stackLayers(vars, layer), given);
+      return createJinja(templates, stackLayers(vars, layer), origins);
     },
     result: resultOf,
   };

@@ -51,13 +51,16 @@ describe("the role app", () => {
     directory = mkdtempSync(join(scratch(), "project-"));
     cpSync(ROLES, join(directory, "roles"), { recursive: true });
     writeFileSync(join(directory, "package.json"), '{ "type": "module" }\n');
-    writeFileSync(join(directory, "site.yml"), "- hosts: all\n  vars: {app_name: demo}\n  roles: [app]\n");
+    writeFileSync(
+      join(directory, "site.yml"),
+      `- hosts: all\n  vars: {app_name: "{{ 'de' }}mo"}\n  roles: [app]\n`,
+    );
     writeFileSync(
       join(directory, "site.ts"),
       `import { definePlaybook } from "volley";
 import app from "./converted/app/role.ts";
 
-export default definePlaybook([{ hosts: "all", vars: { app_name: "demo" }, roles: [app()] }]);
+export default definePlaybook([{ hosts: "all", vars: { app_name: "{{ 'de' }}mo" }, roles: [app()] }]);
 `,
     );
     const end = await volley(["role", "to-ts", "app", "-o", "converted/app"], { cwd: directory });
@@ -179,4 +182,35 @@ test("a var that the role sets anew is no plain value", () => {
     "tasks/main.yml": "- set_fact: {mode: b}\n- command: a\n  when: mode == 'a'\n",
   });
   expect(texts["tasks/main.ts"]).toContain("when: () => holds(\"mode == 'a'\")");
+});
+
+test("vars are declared with the types of their defaults, unless the role loops over them", () => {
+  const { texts } = convert({
+    "defaults/main.yml": `# Whether it is strict.
+strict: true
+users: false
+mode: a
+empty: ""
+port: 80
+both: "{{ mode }}-{{ port }}"
+`,
+    "tasks/main.yml": "- command: a\n  when: web_given is defined\n",
+    "templates/a.j2": "{% for user in users %}{{ user }}{% endfor %}{{ web_own }}",
+    "vars/main.yml": "web_one: 1\nweb_two: 1.0\nweb_three: !unsafe '{{ a }}'\n",
+  });
+  expect(texts["vars.ts"]).toContain(`export const declared = v.object({
+  // Whether it is strict.
+  strict: v.optional(v.boolean(), true),
+  users: v.optional(v.unknown(), false),
+  mode: v.optional(v.string(), "a"),
+  empty: v.optional(v.unknown(), ""),
+  port: v.optional(v.union([v.number(), v.string()]), 80),
+  both: v.optional(v.unknown()),
+  // Vars without a default, which the role asks for.
+  web_given: v.optional(v.unknown()),
+  web_own: v.optional(v.unknown()),
+});`);
+  expect(texts["vars.ts"]).toContain(
+    'export const vars: Vars = { web_one: 1, web_two: "{{ 1.0 }}", web_three: "{% raw %}{{ a }}{% endraw %}" };',
+  );
 });

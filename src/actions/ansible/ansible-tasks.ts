@@ -4,7 +4,7 @@ import { type Register, registerOf } from "../../core/register.ts";
 import type { Jinja, TaskFailed, TaskOptions, TaskResult, TasksContext } from "../../core/role.ts";
 import type { System } from "../../core/system.ts";
 import { isDict, numberText, numeric, writeJson } from "../../core/values/value.ts";
-import { OMIT, plainVars, type Vars } from "../../core/values/vars.ts";
+import { OMIT, plain, plainVars, type Vars } from "../../core/values/vars.ts";
 import { coerceArguments, readBool } from "../coerce.ts";
 import type { Action } from "../define.ts";
 
@@ -98,7 +98,10 @@ export interface AnsibleTasks<V = Vars> extends TasksContext<V> {
   withItem(vars: Vars): AnsibleTasks<V>;
 }
 
-/** Give a role Ansible's vars. Call it once, before the role's first task. */
+/**
+ * Give a role Ansible's vars. As in YAML, texts that the play gives the role may be templates. Call it once, before the role's
+ * first task.
+ */
 export function ansibleTasks<V>(
   given: TasksContext<V, never>,
   { defaults = {}, vars = {} }: AnsibleVars = {},
@@ -113,11 +116,29 @@ export function ansibleTasks<V>(
       ...(jinja.vars.ansible_managed === "Volley managed" ? { ansible_managed: "Ansible managed" } : {}),
       ansible_role_name: jinja.vars.role_name,
     })
-    .with(own, { isTemplate: true });
-  const parameters = Object.fromEntries(
-    Object.keys(jinja.given).map((name) => [name, (context.vars as Vars)[name] ?? jinja.given[name]]),
+    .with(own, { isTemplate: true })
+    .with(jinja.ofPlay, { isTemplate: true });
+  const rendered = renderedVars(context.vars as Vars, base.with(jinja.given, { isTemplate: true }));
+  return tasksOf(
+    { ...context, vars: rendered as V },
+    { base, vars, given: jinja.given, learned: {}, templates: {}, facts: {} },
+    [],
   );
-  return tasksOf(context, { base, vars, given: parameters, learned: {}, templates: {}, facts: {} }, []);
+}
+
+/** Return a role's vars, of which those that the play gave as templates are rendered when they are asked for. */
+function renderedVars(vars: Vars, jinja: Jinja): Vars {
+  const isGiven = (name: string): boolean =>
+    Object.hasOwn(jinja.given, name) || Object.hasOwn(jinja.ofPlay, name);
+  const rendered = { ...vars };
+  for (const [name, value] of Object.entries(vars))
+    if (isGiven(name) && typeof value === "string" && /\{[{%#]/.test(value))
+      Object.defineProperty(rendered, name, {
+        get: () => plain(jinja.vars[name]),
+        enumerable: true,
+        configurable: true,
+      });
+  return rendered;
 }
 
 /** The vars of a role, which its tasks add to. */
@@ -146,7 +167,7 @@ function tasksOf<V>(context: TasksContext<V>, state: State, layers: readonly Lay
     const templates = { isTemplate: true };
     let made = state.base.with(state.facts).with(state.vars, templates);
     for (const vars of of("vars")) made = made.with(vars, templates);
-    made = made.with(state.templates, templates).with(state.learned).with(state.given);
+    made = made.with(state.templates, templates).with(state.learned).with(state.given, templates);
     for (const vars of of("parameters")) made = made.with(vars, templates);
     for (const vars of of("item")) made = made.with(vars);
     return made.with(more);
