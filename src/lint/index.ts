@@ -1,6 +1,6 @@
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import type { AnsibleSettings } from "../ansible/config/settings.ts";
-import { findRole } from "../ansible/load/roles.ts";
+import { type FoundRole, findRole } from "../ansible/load/roles.ts";
 import { createModules } from "../ansible/modules/registry.ts";
 import type { SourceLocation } from "../core/errors.ts";
 import * as volley from "../index.ts";
@@ -65,8 +65,8 @@ class Linter {
       settings,
       inventoryVars,
       useRole: (unit, name, at) => {
-        const found = findRole(name, unit.search, unit.role, []) ?? ownRole(unit, name);
-        if (found !== undefined && found.script === undefined) return this.#role(found.directory, unit);
+        const found = findRole(name, unit.search, unit.role, unit.collections) ?? ownRole(unit, name);
+        if (found !== undefined && found.script === undefined) return this.#role(found, unit);
         // What is not read here may declare any handler.
         unit.isOpen = true;
         if (found?.script !== undefined) {
@@ -89,7 +89,7 @@ class Linter {
   look(target: Exclude<Target, { readonly kind: "typescript" }>): void {
     switch (target.kind) {
       case "role":
-        this.#role(target.directory, undefined);
+        this.#role({ directory: target.directory, name: basename(target.directory) }, undefined);
         break;
       case "playbook": {
         const unit = this.#unit(makeUnit(this.#world, dirname(target.file)));
@@ -123,7 +123,7 @@ class Linter {
   /** Make the unit of a file by itself: of the role that the file is in. */
   #loose(file: string): Unit {
     const [, directory] = /^(.*)\/(?:tasks|handlers|vars|defaults|templates)\//.exec(file) ?? [];
-    const role = directory === undefined ? undefined : { directory, name: directory.replace(/^.*\//, "") };
+    const role = directory === undefined ? undefined : { directory, name: basename(directory) };
     const base = directory === undefined ? dirname(file) : baseOfRole(directory);
     const unit = makeUnit(this.#world, base, role, false);
     unit.isOpen = true;
@@ -131,16 +131,17 @@ class Linter {
   }
 
   /** Look at a role, once; `user` brings it in. */
-  #role(directory: string, user: Unit | undefined): Unit {
+  #role(role: FoundRole, user: Unit | undefined): Unit {
+    const { directory } = role;
     let unit = this.#roles.get(directory);
-    const base = user?.base ?? baseOfRole(directory);
-    const role = { directory, name: directory.replace(/^.*\//, "") };
     const isNew = unit === undefined;
+    const base = user?.base ?? baseOfRole(directory);
     unit ??= this.#unit(makeUnit(this.#world, base, role, user?.hasPlaybook ?? false));
     this.#roles.set(directory, unit);
     user?.uses.add(unit);
     if (isNew) {
       unit.hasDefaults = user?.hasDefaults ?? false;
+      unit.collections = user?.collections ?? [];
       lintRole(unit, role);
     }
     return unit;

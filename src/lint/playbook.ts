@@ -12,7 +12,7 @@ import { findFile, fittingVars } from "./task-files.ts";
 import { lintKeywords, lintTasks, noteVars, unknownKeyword } from "./tasks.ts";
 import { lintTemplates } from "./template-files.ts";
 import { lintTexts } from "./texts.ts";
-import type { Unit } from "./unit.ts";
+import { makeUnit, type Unit } from "./unit.ts";
 import { inventoryFiles, lintVarsFile } from "./vars-files.ts";
 
 const IMPORTS = ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook"];
@@ -47,23 +47,23 @@ function lintPlays(unit: Unit, file: string): void {
         reader.locate(item),
         "playbook entries must be either plays or 'import_playbook' statements",
       );
-    else if (imported !== undefined) importPlaybook(unit, source, imported.node);
+    else if (imported !== undefined) importPlaybook(unit, source, mapping, imported.node);
     else lintPlay(unit, source, mapping);
   }
 }
 
-function importPlaybook(unit: Unit, source: LintFile, node: YamlNode | null): void {
-  const { findings } = unit;
+function importPlaybook(unit: Unit, source: LintFile, { entries }: Mapping, node: YamlNode | null): void {
+  const { findings, world } = unit;
   const name = source.reader.value(node);
   const at = source.reader.locate(node);
+  lintKeywords(unit, source, new Map([...entries].filter(([key]) => PLAY_KEYWORDS.has(key))), PLAY_KEYWORDS);
   if (typeof name !== "string") {
     findings.add("invalid-task", "error", at, "import_playbook needs the name of a file");
     return;
   }
   if (holdsTemplate(name)) return;
   const file = resolve(dirname(source.file), name.split(/\s+/)[0]!);
-  if (isFile(file)) lintPlays(unit, file);
-  else
+  if (!isFile(file)) {
     findings.add(
       "missing-file",
       "error",
@@ -71,6 +71,18 @@ function importPlaybook(unit: Unit, source: LintFile, node: YamlNode | null): vo
       `there is no playbook "${name}"`,
       `looked for ${findings.shown(file)}`,
     );
+    return;
+  }
+  const directory = dirname(file);
+  if (directory === unit.base) {
+    lintPlays(unit, file);
+    return;
+  }
+  // A playbook elsewhere has the roles and files of its own directory.
+  const { vars, seen, plays, uses } = unit;
+  const other: Unit = { ...makeUnit(world, directory), vars, seen, plays, uses };
+  lintPlaybook(other, file);
+  unit.isOpen ||= other.isOpen;
 }
 
 function lintPlay(whole: Unit, source: LintFile, { entries, location }: Mapping): void {
@@ -80,6 +92,8 @@ function lintPlay(whole: Unit, source: LintFile, { entries, location }: Mapping)
   const unit: Unit = { ...whole, handlers: new HandlerBook(), uses: new Set(), isOpen: false, plays: [] };
   whole.plays.push(unit);
   unit.hasDefaults = entries.has("module_defaults");
+  const collections = reader.value(entries.get("collections")?.node ?? null);
+  unit.collections = Array.isArray(collections) ? collections.map(String) : [];
   for (const [key, entry] of entries)
     if (!PLAY_KEYWORDS.has(key)) unknownKeyword(unit, key, "Play", PLAY_KEYWORDS, entry.location);
   if (!entries.has("hosts"))

@@ -44,6 +44,8 @@ export interface Unit {
   readonly seen: Set<string>;
   /** Templates that tasks name, with the marks they are written with; `unknown` where only a run knows. */
   readonly templates: Map<string, TemplateStyle | "unknown">;
+  /** The collections that the play names, where roles are looked for. */
+  collections: readonly string[];
   /** True where modules may get arguments from the play's `module_defaults`. */
   hasDefaults: boolean;
   /** True where roles are brought in whose names only a run knows, or that were not found. */
@@ -71,6 +73,7 @@ export function makeUnit(world: LintWorld, base: string, role?: FoundRole, hasPl
     queue: new Map(),
     seen: new Set(),
     templates: new Map(),
+    collections: [],
     hasDefaults: false,
     isOpen: false,
   };

@@ -190,6 +190,20 @@ describe("roles", () => {
     ]);
   });
 
+  test("imported playbooks have their own roles, and plays those of the collections they name", async () => {
+    const files = {
+      "site.yml":
+        "- import_playbook: web/site.yml\n  vars: {given: 1}\n- {hosts: all, collections: [acme.tools], roles: [two]}\n- {hosts: all, roles: [two]}\n",
+      "web/site.yml": "- {hosts: all, roles: [one]}\n",
+      "web/roles/one/tasks/main.yml": "- debug: {msg: '{{ given }}'}\n",
+      "collections/ansible_collections/acme/tools/roles/two/tasks/main.yml": "- import_role: {name: three}\n",
+      "collections/ansible_collections/acme/tools/roles/three/tasks/main.yml": "- ping:\n",
+    };
+    expect((await lookWith({ inventoryVars: new Set() }, files)).map(line)).toEqual([
+      "site.yml:4:24 missing-role: the role 'two' was not found",
+    ]);
+  });
+
   test("a single file of a role, and a path that holds nothing", async () => {
     const files = { "roles/web/tasks/main.yml": "- {fle: {path: /a}}\n", "docs/a.md": "" };
     expect(await look(files, "roles/web/tasks/main.yml")).toHaveLength(1);
