@@ -1,7 +1,9 @@
 import { VolleyError } from "../core/errors.ts";
 import type { TaskOptions } from "../core/role.ts";
+import { factVariables } from "../engine/context.ts";
 import type { GuestEnd, GuestPlay, TypeScriptGuest } from "../engine/guest-types.ts";
 import { whenAnswered } from "../engine/render.ts";
+import { extendScope } from "../vars/scope.ts";
 import { RunCancelled, TaskFailure } from "./endings.ts";
 import { conditionsOf, type Frame, inherited, type RoleInstance, tagsOf } from "./frame.ts";
 import type { Handlers } from "./handlers.ts";
@@ -96,7 +98,10 @@ function useScript(interpreter: Interpreter, role: RoleInstance, frame: Frame): 
       }),
     ...(become === undefined ? {} : { become }),
   });
-  return { use, vars: templar.vars, defaults: defaultsOf(frame, (key) => templar.bool(key)) };
+  // Roles in TypeScript have facts, whatever the play in YAML gathers.
+  const { state, host } = interpreter;
+  const vars = state.isGathered ? templar.vars : extendScope(templar.vars, factVariables(host.facts));
+  return { use, vars, defaults: defaultsOf(frame, (key) => templar.bool(key)) };
 }
 
 /** Return the options that keywords around a role give its tasks. */

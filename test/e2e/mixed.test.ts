@@ -45,7 +45,8 @@ export default defineRole({
   },
 });
 `,
-  "roles/motd/templates/motd.j2": "{{ text }}, {{ by_yaml | default('alone') }} in {{ role_name }}\n",
+  "roles/motd/templates/motd.j2":
+    "{{ text }}, {{ by_yaml | default('alone') }} in {{ role_name }} on {{ ansible_system }}\n",
 };
 
 const project = (files: Readonly<Record<string, string>>): Project =>
@@ -209,7 +210,7 @@ test("a play in YAML has roles in TypeScript: its vars are the role's, checked",
     "changed all : Notify",
     "changed motd : reload (handler)",
   ]);
-  expect(readFileSync(at.path("motd"), "utf8")).toBe("Hello from web1, with web1 in motd\n");
+  expect(readFileSync(at.path("motd"), "utf8")).toBe("Hello from web1, with web1 in motd on Linux\n");
   expect(readFileSync(at.path("motd.lines"), "utf8")).toBe("3 true\n");
   expect(ended(await run(at, "site.yml", "--via", "direct"))).toContain("unchanged motd : Greet");
   expect(ended(await run(at, "site.yml", "--tags", "greet"))).toEqual([
@@ -258,6 +259,7 @@ test("a role in TypeScript that fails is rescued by the block around it, in incl
     "changed motd : reload (handler)",
     "changed motd : reload (handler)",
   ]);
+  expect(readFileSync(at.path("y"), "utf8")).toBe("c, alone in motd on Linux\n");
 });
 
 test("vars that do not fit, parameters that it has not, and keywords that mean nothing to it are refused", async () => {

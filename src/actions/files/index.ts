@@ -1,5 +1,6 @@
 export { acl } from "./acl.ts";
 export { assemble } from "./assemble.ts";
+export { capabilities } from "./capabilities.ts";
 export { copy } from "./copy.ts";
 export { file } from "./file.ts";
 export { find } from "./find.ts";
