@@ -15,6 +15,7 @@ import type { Node, PlaybookTree, PlayNode, RoleUseNode, ScriptRoles } from "./i
 import { CONTROLLER } from "./keywords.ts";
 import { findHere, lookUpHere } from "./lookups.ts";
 import type { Modules } from "./modules/registry.ts";
+import { BrokenFile } from "./register.ts";
 import { Steps } from "./steps.ts";
 import { createTemplar, type Templar } from "./templar.ts";
 import { layersOf, magicVars, type PlayVars } from "./vars.ts";
@@ -355,7 +356,7 @@ export class Interpreter {
       return undefined;
     }
     const found = this.tree.tasks[path]!;
-    if ("error" in found) throw new VolleyError("PLAYBOOK_INVALID", found.error);
+    if ("error" in found) throw new BrokenFile(found.error);
     return { path, nodes: found.content };
   }
 
@@ -376,7 +377,7 @@ export class Interpreter {
         `Could not find or access '${name}' on the Ansible Controller.`,
       );
     const found = this.tree.tasks[path]!;
-    if ("error" in found) throw new VolleyError("PLAYBOOK_INVALID", found.error);
+    if ("error" in found) throw new BrokenFile(found.error);
     return { path, nodes: found.content };
   }
 }

@@ -153,6 +153,10 @@ export interface RoleUseNode {
   readonly params: Vars;
   readonly keys: Keys;
   readonly from: RoleFrom;
+  /** `allow_duplicates` of the statement: false for a role that runs once, whatever its meta says. */
+  readonly allowDuplicates?: unknown;
+  /** `rolespec_validate`: false where the role's specs of arguments do not count. */
+  readonly validates?: unknown;
 }
 
 /** The files to take instead of `main`. */

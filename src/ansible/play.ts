@@ -8,6 +8,7 @@ import type { HostHandlers } from "../engine/guest-types.ts";
 import type { ProgramHost } from "../engine/program.ts";
 import { whenAnswered } from "../engine/render.ts";
 import { PlayEnded, RoleEnded, RunCancelled, TaskFailure } from "./endings.ts";
+import { importedRoles, importedWithin } from "./exposed-roles.ts";
 import { conditionsOf, type Frame, inherited, type RoleInstance, tagsOf } from "./frame.ts";
 import { Handlers } from "./handlers.ts";
 import { frameOfIncluded } from "./included-frame.ts";
@@ -16,7 +17,7 @@ import type { BlockNode, Node, RoleStatementNode, RoleUseNode, TaskNode } from "
 import { factsOwner } from "./modules/delegation.ts";
 import { includedBy } from "./modules/includes.ts";
 import { countTasks } from "./outline.ts";
-import type { Register } from "./register.ts";
+import { isBroken, type Register } from "./register.ts";
 import { runTask, type TaskEnd } from "./run-task.ts";
 import { Scripts } from "./script-role.ts";
 import type { Steps } from "./steps.ts";
@@ -85,7 +86,7 @@ export class PlayRun {
 
   /** Carry out a role that was added. */
   runRole(role: RoleInstance): Promise<Pick<PlayEnd, "failed" | "cancelled">> {
-    return this.#ended(() => this.#role(role, this.#root, false));
+    return this.#ended(() => this.#role(role, this.#root, "always"));
   }
 
   /** Run the handlers that were notified. */
@@ -124,7 +125,11 @@ export class PlayRun {
     const interpreter = this.#interpreter;
     const { play } = interpreter;
     const uses = play.roles.map((use) => interpreter.instance(use));
-    for (const role of uses) interpreter.roles.push(...allDependencies(role), role);
+    for (const role of uses)
+      interpreter.roles.push(...allDependencies(role), role, ...importedWithin(interpreter, role));
+    interpreter.roles.push(
+      ...importedRoles(interpreter, [...play.preTasks, ...play.tasks, ...play.postTasks]),
+    );
     for (const role of uses) this.handlers.addRole(role, { ...this.#root, keys: {}, parent: this.#root });
     this.handlers.add(play.handlers, this.#root);
     for (const role of uses) this.#waiting += this.#countRole(role);
@@ -135,7 +140,7 @@ export class PlayRun {
       () => this.#attempt("vars_files", () => interpreter.readVarsFiles()),
       () => this.#statements(play.preTasks, this.#root),
       () => this.#flush(),
-      () => this.#inOrder(uses.map((role) => () => this.#role(role, this.#root, true))),
+      () => this.#inOrder(uses.map((role) => () => this.#role(role, this.#root, "as its meta says"))),
       () => this.#statements(play.tasks, this.#root),
       () => this.#flush(),
       () => this.#statements(play.postTasks, this.#root),
@@ -240,16 +245,33 @@ export class PlayRun {
     if (!this.#interpreter.roles.some((each) => each.node === role.node))
       this.#interpreter.roles.push(...allDependencies(role), role);
     this.handlers.addRole(role, parent);
-    await this.#role(role, parent, false);
+    const { allowDuplicates } = use;
+    const templar = this.#interpreter.templar(parent);
+    const isSingle = allowDuplicates !== undefined && !templar.bool(allowDuplicates);
+    await this.#role(role, parent, isSingle ? "single" : "always");
   }
 
-  async #role(role: RoleInstance, parent: Frame, once: boolean): Promise<void> {
-    const key = JSON.stringify([role.node.path, role.use.keys, role.params, role.given, role.use.from]);
-    if (once && !role.node.allowDuplicates && this.#done.has(key)) {
+  /** Return whether a use of a role is one too many, and note it. `as its meta says`: unless the role allows doubles. */
+  #isDouble(role: RoleInstance, repeats: "always" | "single" | "as its meta says"): boolean {
+    const key = JSON.stringify([
+      repeats === "as its meta says",
+      ...[role.node.path, role.use.keys, role.params, role.given, role.use.from],
+    ]);
+    const isSingle = repeats === "single" || (repeats === "as its meta says" && !role.node.allowDuplicates);
+    if (isSingle && this.#done.has(key)) return true;
+    this.#done.add(key);
+    return false;
+  }
+
+  async #role(
+    role: RoleInstance,
+    parent: Frame,
+    repeats: "always" | "single" | "as its meta says",
+  ): Promise<void> {
+    if (this.#isDouble(role, repeats)) {
       this.#waiting -= countTasks(this.#interpreter.roleTasks(role, "tasks")?.nodes ?? []);
       return;
     }
-    this.#done.add(key);
     const { vars: _given, ...keys } = role.use.keys;
     const frame: Frame = { parent, keys, vars: {}, role, file: `${role.node.path}/tasks/main.yml` };
     await this.#steps.within(0, () => this.#dependencies(role, frame));
@@ -268,7 +290,7 @@ export class PlayRun {
   }
 
   #dependencies({ dependencies }: RoleInstance, frame: Frame): Promise<void> {
-    return this.#inOrder(dependencies.map((each) => () => this.#role(each, frame, true)));
+    return this.#inOrder(dependencies.map((each) => () => this.#role(each, frame, "as its meta says")));
   }
 
   /** Carry out a role in TypeScript. */
@@ -286,6 +308,8 @@ export class PlayRun {
 
   /** Check a role's vars by its argument_specs, as a task of its own. */
   async #validate(role: RoleInstance, frame: Frame): Promise<void> {
+    const { validates } = role.use;
+    if (validates !== undefined && !this.#interpreter.templar(frame).bool(validates)) return;
     const entry = role.use.from.tasks?.replace(/\.ya?ml$/, "") ?? "main";
     const spec = role.node.argumentSpecs[entry];
     if (!isRecord(spec)) return;
@@ -411,7 +435,12 @@ export class PlayRun {
     if (result.state === "failed" && result.ignored !== true) {
       // Of a loop, items that changed something notify all the same.
       const isFatal = await this.#attempt(name, () => this.#isFatal(frame));
-      throw new TaskFailure(register, ref, { name, action: node.module, args: node.args }, { isFatal });
+      throw new TaskFailure(
+        register,
+        ref,
+        { name, action: node.module, args: node.args },
+        { isFatal, isFinal: isBroken(register) },
+      );
     }
     if (
       register.changed === true ||
@@ -505,6 +534,7 @@ export class PlayRun {
     this.#host.planned(this.#waiting);
     const { role } = what;
     if (role === undefined) return this.#statements(what.nodes, inner);
+    if (this.#isDouble(role, role.use.allowDuplicates === false ? "single" : "always")) return;
     if (what.isPublic === true) this.#interpreter.roles.push(role);
     this.handlers.addRole(role, inner);
     try {

@@ -1,3 +1,4 @@
+import { VolleyError } from "../core/errors.ts";
 import { type Register, registerOf as registerOfResult } from "../core/register.ts";
 import type { Diff, ItemResult, Result } from "../core/result.ts";
 import type { Performed } from "../engine/perform.ts";
@@ -5,6 +6,27 @@ import type { Performed } from "../engine/perform.ts";
 export type { Register } from "../core/register.ts";
 
 // Results in the shape that `register` gives them.
+
+/** The key of registers that tell of a file of tasks that cannot be read. */
+const BROKEN = Symbol("broken file of tasks");
+
+/** A file of tasks that cannot be read: as a fault of the playbook itself, nothing rescues it. */
+export class BrokenFile extends VolleyError {
+  constructor(problem: string) {
+    super("PLAYBOOK_INVALID", problem);
+  }
+}
+
+/** Return what marks the register of a fault that is the playbook's. */
+export function brokenMark(thrown: unknown): object {
+  return thrown instanceof BrokenFile ? { [BROKEN]: true } : {};
+}
+
+/** Return whether a task failed for a fault of the playbook's. */
+export function isBroken(register: Register): boolean {
+  const results = Array.isArray(register.results) ? (register.results as readonly unknown[]) : [];
+  return [register, ...results].some((each) => typeof each === "object" && each !== null && BROKEN in each);
+}
 
 /** The end of one pass of a task: without a loop, or for one item. */
 export interface PassEnd {

@@ -9,7 +9,7 @@ import type { TaskNode } from "./ir.ts";
 import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
 import type { ModuleCall, TaskRun } from "./modules/call.ts";
 import { runModule } from "./modules/run.ts";
-import { type PassEnd, type Register, resultOf, stateOfRegister } from "./register.ts";
+import { brokenMark, type PassEnd, type Register, resultOf, stateOfRegister } from "./register.ts";
 import { plainMessage, type Templar } from "./templar.ts";
 
 /** The end of a task, with its register. */
@@ -72,7 +72,7 @@ export function failure(thrown: unknown): Register {
     isVolleyError(thrown) && thrown.code === "TEMPLATE_FAILED" && !/^The conditional/.test(thrown.message)
       ? `${isOfUndefined(thrown) ? "The task includes an option with an undefined variable. The error was: " : ""}${plainMessage(thrown)}`
       : `${messageOf(thrown)}${hint}`;
-  return { ...own, changed: false, failed: true, msg: text };
+  return { ...own, changed: false, failed: true, msg: text, ...brokenMark(thrown) };
 }
 
 const EMPTY: Register = {

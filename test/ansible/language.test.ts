@@ -100,6 +100,27 @@ test("what filters say of values that do not fit", async () => {
   expect(end.code).toBe(0);
 });
 
+test("imported roles show their vars from the start; doubles and specs are as the statement has them", async () => {
+  const end = await carryOut("exposed.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+});
+
+test("nothing rescues an include whose file cannot be read", async () => {
+  const directory = mkdtempSync(join(scratch(), "project-"));
+  const block =
+    "{ block: [include_tasks: broken.yml], rescue: [debug: msg=rescued], always: [debug: msg=at-last] }";
+  writeFileSync(join(directory, "site.yml"), `- { hosts: all, gather_facts: false, tasks: [${block}] }\n`);
+  writeFileSync(join(directory, "broken.yml"), "- debug: {msg: x}\n  nosuchkey: 1\n");
+  const end = await volley(["run", "site.yml", "-i", "here,", "-c", "local"], {
+    cwd: directory,
+    env: { ANSIBLE_CONFIG: "" },
+  });
+  expect(end.stdout).toContain("conflicting action statements: debug, nosuchkey");
+  expect(end.stdout).not.toMatch(/rescued|at-last/);
+  expect(end.code).not.toBe(0);
+});
+
 test("a role whose directory is the playbook's has its vars", async () => {
   expect(await carryOut("roles/itself/play.yml")).toMatchObject({ code: 0 });
 });

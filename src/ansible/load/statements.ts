@@ -413,5 +413,7 @@ function roleUse(
     params,
     keys,
     from: { ...file("tasks"), ...file("vars"), ...file("defaults"), ...file("handlers") } as RoleFrom,
+    ...(args.allow_duplicates === undefined ? {} : { allowDuplicates: args.allow_duplicates }),
+    ...(args.rolespec_validate === undefined ? {} : { validates: args.rolespec_validate }),
   };
 }

@@ -77,7 +77,15 @@ export function includeRole({ args, interpreter, own, node, frame }: RenderedCal
   }
   const parents = frame.role === undefined ? [] : [...frame.role.parents, frame.role];
   const instance = interpreter.instance(
-    { at: node.at, name: wanted, params: {}, keys: {}, from: from as RoleFrom },
+    {
+      at: node.at,
+      name: wanted,
+      params: {},
+      keys: {},
+      from: from as RoleFrom,
+      allowDuplicates: readBool(args.allow_duplicates ?? true) !== false,
+      validates: readBool(args.rolespec_validate ?? true) !== false,
+    },
     parents,
   );
   const tasks = interpreter.roleTasks(instance, "tasks") ?? {
