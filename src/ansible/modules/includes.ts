@@ -6,6 +6,7 @@ import type { Vars } from "../../core/values/vars.ts";
 import { candidates } from "../files.ts";
 import type { RoleInstance } from "../frame.ts";
 import type { Node, RoleFrom } from "../ir.ts";
+import { BrokenFile } from "../register.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 
 // Modules that bring in statements and vars.
@@ -49,6 +50,7 @@ export function includeTasks({ args, interpreter, frame, own }: RenderedCall): M
   try {
     found = interpreter.includedTasks(name, frame);
   } catch (thrown) {
+    if (thrown instanceof BrokenFile) throw thrown;
     // Ansible tells it as `reason` alone; `msg` is for the screen.
     const text = messageOf(thrown);
     return { register: { failed: true, reason: text, msg: text } };
