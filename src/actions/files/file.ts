@@ -164,7 +164,9 @@ link only to a target that the same user owns.`,
       };
     } catch (thrown) {
       if (!isVolleyError(thrown) || thrown.code !== "ACTION_FAILED") throw thrown;
-      const warnings = await accountWarnings(system, params, context);
+      // The file is missing in check mode as well, where the rest of the run is real.
+      const isChecked = context.check || stat === null;
+      const warnings = await accountWarnings(system, params, { ...context, check: isChecked });
       const data = {
         ...(state === "hard" || state === "link" ? { dest: given, src } : { path: given }),
         ...{ state: "absent", ...(await describeFile(system, path, context)) },

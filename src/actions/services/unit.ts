@@ -123,15 +123,10 @@ function reloadOnly({ check }: ActionContext): UnitChange | Unchanged<UnitData> 
     : { commands: [], data: NO_UNIT };
 }
 
-function unitMissing(
-  { name = "", daemonReload, scope, state, enabled }: UnitRequest,
-  { check }: ActionContext,
-): UnitChange {
+function unitMissing({ name = "", daemonReload, scope }: UnitRequest, { check }: ActionContext): UnitChange {
   const where = scope === "system" ? "" : ` in the ${scope} scope`;
   const message = `Could not find the requested service ${name}: there is no unit ${unitName(name)}${where} on this host`;
-  // Hardly a playbook brings a service to stop it: as in Ansible, check mode fails then, too.
-  const isToBeThere = state !== "stopped" || enabled === true;
-  if (check && isToBeThere) return { commands: [], unknown: `${message}; an earlier task may bring it` };
+  if (check) return { commands: [], unknown: `${message}; an earlier task may bring it` };
   // The reload may find a new unit file.
   if (daemonReload) return { commands: [] };
   throw new VolleyError("ACTION_FAILED", message, {

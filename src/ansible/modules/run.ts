@@ -68,7 +68,8 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
     );
   const end = ended.data as ModuleEnd;
   const { ansible_facts: facts } = end.register;
-  if (facts !== undefined && end.facts === undefined) factsOwner(call).addFacts(facts);
+  // debug only shows them.
+  if (facts !== undefined && end.facts === undefined && module !== "debug") factsOwner(call).addFacts(facts);
   return end;
 }
 
