@@ -9,6 +9,8 @@ import type { Node, TaskNode } from "./ir.ts";
 interface Handler {
   readonly node: TaskNode;
   readonly frame: Frame;
+  /** The list of handlers it stands in: of the handlers with one name, the first of the latest list is meant. */
+  readonly list: number;
   /** The role it stands in, by its path. */
   readonly role: RoleInstance | undefined;
 }
@@ -43,19 +45,20 @@ export class Handlers {
   }
 
   /** Add handlers: tasks, those of blocks and imported files included. */
-  add(nodes: readonly Node[], frame: Frame): void {
+  add(nodes: readonly Node[], frame: Frame, list = this.#handlers.length): void {
     for (const node of nodes) {
-      if (node.kind === "task") this.#handlers.push({ node, frame, role: frame.role });
+      if (node.kind === "task") this.#handlers.push({ node, frame, list, role: frame.role });
       else if (node.kind === "block") {
         const { vars = {}, ...keys } = node.keys;
-        this.add(node.block, {
+        const inner: Frame = {
           parent: frame,
           keys,
           vars: vars as Vars,
           ...(node.isInclude === true ? { params: vars as Vars } : {}),
           role: frame.role,
           file: node.imported ?? frame.file,
-        });
+        };
+        this.add(node.block, inner, list);
       }
     }
   }
@@ -65,17 +68,22 @@ export class Handlers {
     try {
       return this.#interpreter.templar(frame).text(node.name);
     } catch {
-      return node.name;
+      if (node.keys.listen === undefined)
+        this.#interpreter.host.log(
+          "warn",
+          `Handler '${node.name}' is unusable because it has no listen topics and its name cannot be rendered`,
+        );
+      return "";
     }
   }
 
   /** Notify the handler with a name, and all that listen to it. Fails with `PLAYBOOK_INVALID` when there is none. */
   notify(name: string): void {
-    if (!this.#notifyOwn(name) && !this.#elsewhere(name))
-      throw new VolleyError(
-        "PLAYBOOK_INVALID",
-        `The requested handler '${name}' was not found in either the main handlers list nor in the listening handlers list`,
-      );
+    if (this.#notifyOwn(name) || this.#elsewhere(name)) return;
+    const text = `The requested handler '${name}' was not found in either the main handlers list nor in the listening handlers list`;
+    const { errorOnMissingHandler = true } = this.#interpreter.tree.settings;
+    if (errorOnMissingHandler) throw new VolleyError("PLAYBOOK_INVALID", text);
+    this.#interpreter.host.log("warn", text);
   }
 
   /** Notify the handlers that a role in TypeScript means by one of {@link names}; false when there are none. */
@@ -99,23 +107,19 @@ export class Handlers {
     );
   }
 
-  #topicsOf({ node, frame }: Handler): readonly string[] {
-    return ((node.keys.listen ?? []) as readonly unknown[]).flat().map((topic) => {
-      try {
-        return this.#interpreter.templar(frame).text(topic);
-      } catch {
-        return String(topic);
-      }
-    });
+  /** Topics are no templates. */
+  #topicsOf({ node }: Handler): readonly string[] {
+    return ((node.keys.listen ?? []) as readonly unknown[]).flat().map(String);
   }
 
   #notifyOwn(name: string): boolean {
     let found = false;
-    const own = this.#handlers.findLast((handler) => {
+    let own: Handler | undefined;
+    for (const handler of this.#handlers) {
       const called = this.#nameOf(handler);
-      const { role } = handler;
-      return called !== "" && (called === name || `${role?.node.name} : ${called}` === name);
-    });
+      const isMeant = called !== "" && (called === name || `${handler.role?.node.name} : ${called}` === name);
+      if (isMeant && own?.list !== handler.list) own = handler;
+    }
     if (own !== undefined) {
       found = true;
       this.#notified.add(own);

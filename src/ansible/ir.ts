@@ -50,6 +50,8 @@ export interface TreeSettings {
   /** `implicit`, `explicit` or `smart`. */
   readonly gathering?: string;
   readonly errorOnUndefined?: boolean;
+  /** False where a handler that is notified, and nobody has, is only warned of. */
+  readonly errorOnMissingHandler?: boolean;
   readonly strategy?: string;
   readonly anyErrorsFatal?: boolean;
   readonly noLog?: boolean;

@@ -12,6 +12,7 @@ import {
   str,
   Tuple,
   typeName,
+  Undefined,
 } from "./values.ts";
 
 interface Spec {
@@ -205,7 +206,8 @@ interface PercentItem {
 function percentValue(value: unknown, { flags, columns, decimals, type }: PercentItem): string {
   const left = flags.includes("-");
   if ("sra".includes(type)) {
-    const text = type === "s" ? str(value) : repr(value);
+    // Python writes an undefined value, too, as what it is.
+    const text = type === "s" ? str(value) : value instanceof Undefined ? "AnsibleUndefined" : repr(value);
     const cut = decimals === undefined ? text : [...text].slice(0, decimals).join("");
     return left ? cut.padEnd(columns) : cut.padStart(columns);
   }

@@ -34,12 +34,11 @@ import {
 } from "./values.ts";
 
 function variable(term: unknown, keywords: Keywords, state: CallState): unknown {
-  const name = str(term);
+  const name =
+    typeof term === "string" ? term : fail(`Invalid setting identifier, "${str(term)}" is not a string`);
   const value = Object.hasOwn(state.vars, name) ? state.vars[name] : undefined;
   if (value !== undefined) return value;
-  return "default" in keywords
-    ? keywords.default
-    : fail(`lookup vars: no variable named '${name}' was found`);
+  return "default" in keywords ? keywords.default : fail(`No variable found with this name: ${name}`);
 }
 
 function variableNames(terms: readonly unknown[], state: CallState): unknown[] {

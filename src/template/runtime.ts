@@ -50,7 +50,7 @@ interface TemplateSource {
   createContext(template: CompiledTemplate, parent: FrameType | null, state: CallState): Context;
 }
 
-const LENIENT_FILTERS = new Set(["default", "d", "mandatory", "type_debug"]);
+const LENIENT_FILTERS = new Set(["default", "d", "format", "mandatory", "type_debug"]);
 const LENIENT_TESTS = new Set([
   "defined",
   "undefined",

@@ -253,3 +253,33 @@ test("-vv shows debug of that verbosity, and what meta tasks do", async () => {
   expect(loud.stdout).not.toContain("never");
   expect((await run()).stdout).not.toMatch(/loud|META/);
 });
+
+test("topics of handlers, and what is only warned of", async () => {
+  const end = await carryOut("topics.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+  const warnings = end.stderr.replace(/\s+/g, " ");
+  expect(warnings).toContain("[WARNING]: Handler '{{ nobody }}' is unusable");
+  expect(warnings).toContain(
+    "[WARNING]: conditional statements should not include jinja2 templating delimiters",
+  );
+});
+
+const NO_HANDLERS = {
+  "{ name: a, include_role: { name: none } }": "Using 'include_role' as a handler is not supported.",
+  "{ name: a, block: [{ block: [{ debug: }] }] }": "Using a block as a handler is not supported.",
+  "{ name: a, meta: flush_handlers }": "flush_handlers cannot be used as a handler",
+};
+test.each(Object.entries(NO_HANDLERS))("no handler: %s", async (handler, told) => {
+  const directory = mkdtempSync(join(scratch(), "project-"));
+  writeFileSync(
+    join(directory, "site.yml"),
+    `- { hosts: all, tasks: [{ ping: }], handlers: [${handler}] }\n`,
+  );
+  const end = await volley(["run", "site.yml", "-i", "here,", "-c", "local"], {
+    cwd: directory,
+    env: { ANSIBLE_CONFIG: "" },
+  });
+  expect(end).toMatchObject({ code: 1, stdout: "" });
+  expect(end.stderr).toContain(`ERROR! ${told}\n`);
+});

@@ -110,6 +110,11 @@ export const SETTINGS = {
     "ANSIBLE_ERROR_ON_UNDEFINED_VARS",
     "defaults.error_on_undefined_vars",
   ),
+  errorOnMissingHandler: setting(
+    "flag",
+    "ANSIBLE_ERROR_ON_MISSING_HANDLER",
+    "defaults.error_on_missing_handler",
+  ),
   jinja2Native: setting("flag", "ANSIBLE_JINJA2_NATIVE", "defaults.jinja2_native"),
   jinja2Extensions: setting("words", "ANSIBLE_JINJA2_EXTENSIONS", "defaults.jinja2_extensions"),
   ansibleManaged: setting("text", "", "defaults.ansible_managed"),

@@ -123,7 +123,7 @@ function readParts(
     preTasks: list("pre_tasks"),
     tasks: list("tasks"),
     postTasks: list("post_tasks"),
-    handlers: list("handlers"),
+    handlers: checkedHandlers(list("handlers")),
     file: path,
     base: collection.pathOf(collection.playbook),
   };
@@ -184,4 +184,25 @@ function defaultsOf(prompts: unknown): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     given.filter((each) => each.default !== undefined).map((each) => [String(each.name), each.default]),
   );
+}
+
+/** Fail for handlers that can be none: roles, blocks within blocks, and `meta: flush_handlers`. */
+function checkedHandlers(nodes: readonly Node[], isWithin = false): readonly Node[] {
+  for (const node of nodes) {
+    const [file = "", line, column] = node.at.split(":");
+    const refuse = (text: string): never => {
+      throw new VolleyError("PLAYBOOK_INVALID", text, {
+        location: { file, line: Number(line), column: Number(column) },
+      });
+    };
+    if (node.kind === "role") return refuse("Using 'import_role' as a handler is not supported.");
+    if (node.kind === "block") {
+      const isBlock = node.imported === undefined;
+      if (isBlock && isWithin) return refuse("Using a block as a handler is not supported.");
+      checkedHandlers(node.block, isWithin || isBlock);
+    } else if (node.module === "include_role") refuse("Using 'include_role' as a handler is not supported.");
+    else if (node.module === "meta" && node.args._raw_params === "flush_handlers")
+      refuse("flush_handlers cannot be used as a handler");
+  }
+  return nodes;
 }

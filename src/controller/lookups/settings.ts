@@ -7,8 +7,17 @@ type Setting = readonly [variable: string | null, value: unknown];
 
 const own = (...path: readonly string[]): string => join(homedir(), ".ansible", ...path);
 
+/** The cows of cowsay that are asked for by default. */
+const COWS = [
+  ...["bud-frogs", "bunny", "cheese", "daemon", "default", "dragon", "elephant-in-snake", "elephant", "eyes"],
+  ...["hellokitty", "kitty", "luke-koala", "meow", "milk", "moofasa", "moose", "ren", "sheep", "small"],
+  ...["stegosaurus", "stimpy", "supermilker", "three-eyes", "turkey", "turtle", "tux", "udder"],
+  ...["vader-koala", "vader", "www"],
+];
+
 /** The settings that the lookup `config` knows, with Ansible's defaults. */
 const SETTINGS: () => Readonly<Record<string, Setting>> = () => ({
+  ANSIBLE_COW_ACCEPTLIST: ["ANSIBLE_COW_ACCEPTLIST", COWS],
   ANSIBLE_HOME: ["ANSIBLE_HOME", own()],
   COLLECTIONS_PATHS: ["ANSIBLE_COLLECTIONS_PATH", [own("collections"), "/usr/share/ansible/collections"]],
   DEFAULT_BECOME: ["ANSIBLE_BECOME", false],

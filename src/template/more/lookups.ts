@@ -59,9 +59,10 @@ const csvfile: Callable = (terms, keywords, state) =>
       decoded(lookedUpText("csvfile", file, state), given.encoding),
       delimiter === "TAB" || delimiter === "t" ? "\t" : delimiter,
     );
-    const [column, keyColumn] = [intArgument(given.col, 1), intArgument(given.keycol, 0)];
+    const keyColumn = intArgument(given.keycol, 0);
     const row = rows.find((one) => one[keyColumn] === key);
-    if (row !== undefined) return [row[column] ?? fail("csvfile: list index out of range")];
+    if (row !== undefined)
+      return [row[intArgument(given.col, 1)] ?? fail("csvfile: list index out of range")];
     return given.default === undefined || given.default === null || given.default === ""
       ? []
       : [given.default];
@@ -116,6 +117,26 @@ function onController(name: string): Callable {
     ask === undefined
       ? fail(`lookup ${name} is made on the controller, which these templates cannot ask`)
       : [...ask(name, terms, options)];
+}
+
+/** The options of plugins that vars set, by the plugins' type: the names of the vars, and the value without. */
+const PLUGIN_OPTIONS: Readonly<Record<string, Readonly<Record<string, readonly [string[], unknown]>>>> = {
+  connection: {
+    host: [["inventory_hostname", "ansible_host", "ansible_ssh_host"], null],
+    port: [["ansible_port", "ansible_ssh_port"], null],
+    private_key_file: [["ansible_private_key_file", "ansible_ssh_private_key_file"], null],
+    remote_user: [["ansible_user", "ansible_ssh_user"], null],
+    timeout: [["ansible_ssh_timeout"], 10],
+  },
+  shell: { remote_tmp: [["ansible_remote_tmp"], "~/.ansible/tmp"] },
+};
+
+/** Return the value of a plugin's option, as `config` gives it with `plugin_type`; of several vars the last wins. */
+function pluginOption(name: string, { plugin_type: type }: Keywords, { vars }: CallState): unknown {
+  const option = PLUGIN_OPTIONS[str(type)]?.[name] ?? fail(`Unable to find setting ${name}`);
+  const [names, value] = option;
+  const found = names.filter((each) => Object.hasOwn(vars, each)).at(-1);
+  return found === undefined ? value : vars[found];
 }
 
 const password: Callable = (terms, keywords, { ask }) =>
@@ -198,7 +219,10 @@ export const moreLookups: Readonly<Record<string, Callable>> = {
   lines: onController("lines"),
   url: onController("url"),
   unvault: onController("unvault"),
-  config: onController("config"),
+  config: (terms, options, state) =>
+    options.plugin_type === undefined
+      ? onController("config")(terms, options, state)
+      : terms.map((term) => pluginOption(str(term), options, state)),
   random_choice: (terms) => (terms.length === 0 ? [] : [terms[randomInt(terms.length)]]),
   random_string: (_terms, options) => [randomString(options)],
   inventory_hostnames: (terms, _options, state) => terms.flatMap((term) => hostsOf(str(term), state)),
