@@ -7,5 +7,7 @@ export { locale_gen } from "./locale-gen.ts";
 export { modprobe } from "./modprobe.ts";
 export { reboot } from "./reboot.ts";
 export { seboolean } from "./seboolean.ts";
+export { selinux } from "./selinux.ts";
+export { seport } from "./seport.ts";
 export { sysctl } from "./sysctl.ts";
 export { timezone } from "./timezone.ts";
