@@ -2,7 +2,8 @@ import { homedir } from "node:os";
 import { describe, expect, it } from "vitest";
 import { openTransports } from "../../src/controller/prepare/transports.ts";
 import type { ConnectionSettings, Host } from "../../src/core/inventory.ts";
-import { bareHost } from "../../src/inventory/connection.ts";
+import { bareHost, readConnection } from "../../src/inventory/connection.ts";
+import type { Entry } from "../../src/inventory/draft.ts";
 import { failure, load } from "./project.ts";
 
 async function connect(
@@ -62,6 +63,17 @@ describe("connection settings", () => {
     expect((await connect("ansible_private_key_file: keys/a")).privateKeyFile).toMatch(/\/inv\/keys\/a$/);
     const files = { "inv/group_vars/all.yml": "ansible_private_key_file: keys/b" };
     expect((await connect("", files)).privateKeyFile).toMatch(/\/inv\/keys\/b$/);
+  });
+
+  it("takes any kind of connection by default, and refuses the hosts that would need it", () => {
+    const settings = (vars: ReadonlyMap<string, Entry>) =>
+      readConnection({ host: "web1", vars, playbookDirectory: undefined, defaultConnection: "winrm" });
+    expect(settings(new Map()).refused?.message).toBe(
+      'host web1: Volley connects by "ssh" or "local", not by "winrm"',
+    );
+    const source = { file: "hosts.yml", scope: "host web1" };
+    const local = { value: "local", source, directory: "/" } as unknown as Entry;
+    expect(settings(new Map([["ansible_connection", local]]))).toMatchObject({ connection: "local" });
   });
 
   it("lists a host whose connection Volley lacks, with the reason why it cannot be reached", async () => {

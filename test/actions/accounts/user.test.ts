@@ -118,6 +118,22 @@ describe("user, of an account that is as it should be", () => {
     });
   });
 
+  it("warns of what is hardly meant", async () => {
+    const { data } = await pass(
+      user({ name: "alice", append: true, password: "plain", update_password: "on_create" }),
+      sandbox.system,
+      sandbox.context(),
+    );
+    expect(data?.warnings).toEqual([
+      expect.stringContaining("'append' is set, but no 'groups' are specified"),
+      expect.stringContaining("The password is not a hash"),
+    ]);
+    for (const password of ["*", "!", "*************", "$6$x$y", "!$y$j9T$a$b", "$2b$12$abc"]) {
+      const call = user({ name: "alice", password, update_password: "on_create" });
+      expect((await pass(call, sandbox.system, sandbox.context())).data).not.toHaveProperty("warnings");
+    }
+  });
+
   it("returns the public key", async () => {
     writeFileSync(join(sandbox.root, "home/alice/.ssh/id_ed25519"), "private");
     writeFileSync(join(sandbox.root, "home/alice/.ssh/id_ed25519.pub"), "ssh-ed25519 AAAA\n");

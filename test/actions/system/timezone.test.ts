@@ -23,7 +23,10 @@ beforeEach(() => {
 
 describe("timezone, without systemd", () => {
   it("replaces the link and writes Debian's file", async () => {
-    const { check } = await checkApplyAgain(sandbox, timezone({ name: "Europe/Berlin" }));
+    const { check, first, second } = await checkApplyAgain(sandbox, timezone({ name: "Europe/Berlin" }));
+    const [old, now] = [{ name: "Etc/UTC" }, { name: "Europe/Berlin" }];
+    expect(first.data).toEqual({ diff: { before: old, after: now } });
+    expect(second.data).toEqual({ diff: { before: now, after: now } });
     expect(check.change?.diff).toEqual([
       { path: "time zone", attributes: { name: ["Etc/UTC", "Europe/Berlin"] } },
       { path: "/etc/timezone", before: "Etc/UTC\n", after: "Europe/Berlin\n" },
