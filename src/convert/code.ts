@@ -88,7 +88,7 @@ export function print(code: Code, indent: string, column: number, after = 0): st
       const lines = code.entries.map(([key, value]) => {
         const comments = (code.comments?.[key] ?? []).map((comment) => `${inner}${comment}\n`).join("");
         const name = `${key}: `;
-        const isShort = key === value || key.startsWith("...");
+        const isShort = isShorthand(key, value);
         const text = isShort ? key : `${name}${printValue(key, value, inner)}`.replace(/ \n/, "\n");
         return `${comments}${inner}${text},\n`;
       });
@@ -118,6 +118,11 @@ export function print(code: Code, indent: string, column: number, after = 0): st
       return `${before}${print(within, indent, column + before.length, after + behind.length)}${behind}`;
     }
   }
+}
+
+/** True for a property that is its name alone. */
+function isShorthand(key: string, value: Code | undefined): boolean {
+  return key === value && !key.startsWith('"');
 }
 
 /** The value of a property. A text that does not fit stands on a line of its own, if that gains three columns. */
@@ -195,7 +200,7 @@ function flatten(code: Code): string | undefined {
       const values = each(code.entries.map(([, value]) => value));
       if (values === undefined) return undefined;
       const parts = code.entries.map(([key], index) =>
-        key === values[index] || key.startsWith("...") ? key : `${key}: ${values[index]}`,
+        isShorthand(key, values[index]) ? key : `${key}: ${values[index]}`,
       );
       return `{ ${parts.join(", ")} }`;
     }

@@ -283,7 +283,8 @@ function convertAction(node: TaskNode, conversion: RoleConversion, around: Aroun
   // A loop over what is not there is skipped by a condition that does not hold.
   const isOutside =
     loop !== undefined && conditions.length > 0 && !loop.isLiteral && !namesItem(conditions, loop);
-  const condition = conditionsCode(conditions, scope, vars, isOutside ? [] : (loop?.extra ?? []), at);
+  const extra = loop !== undefined && namesItem(conditions, loop) ? loop.extra : [];
+  const condition = conditionsCode(conditions, scope, vars, extra, at);
   const before: Statement[] = parts.comments.map((text) => ({ kind: "comment", text }));
   let items: Code | undefined = loop?.items;
   if (loop !== undefined && typeof register === "string") {

@@ -176,6 +176,33 @@ test.each([
   expect(texts["tasks/main.ts"]!.replace(/\s+/g, " ")).toContain(`when: () => ${expected}`);
 });
 
+test("what notifies a topic names the handlers that listen, in their order", () => {
+  const { texts } = convert({
+    "handlers/main.yml": `- name: first
+  command: a
+  listen: all
+- meta: noop
+  listen: [all, "none-of it"]
+- name: third
+  command: c
+  listen: all
+  notify: first
+`,
+    "tasks/main.yml": "- command: a\n  notify: [all, third]\n- file: {path: /a, state: directory}\n",
+  });
+  expect(texts["tasks/main.ts"]).toContain('notify: ["first", "all", "third"]');
+  expect(texts["tasks/main.ts"]).toContain('file({ path: "/a", state: "directory" })');
+  expect(texts["handlers.ts"]).toContain(`  handler("first", command({ cmd: "a" }));
+  handler("all", noop({}));
+  handler("third", command({ cmd: "c" }), { notify: "first" });
+`);
+});
+
+test("keys that are no names are quoted, also where the value is the same", () => {
+  const { texts } = convert({ "defaults/main.yml": 'volumes: {"a-b": "a-b", c: c}\n' });
+  expect(texts["vars.ts"]).toContain('{ "a-b": "a-b", c: "c" }');
+});
+
 test("a var that the role sets anew is no plain value", () => {
   const { texts } = convert({
     "defaults/main.yml": "mode: a\n",

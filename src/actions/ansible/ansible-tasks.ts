@@ -19,10 +19,11 @@ export interface AnsibleVars {
   readonly vars?: Vars;
 }
 
-/** A value of an argument, or a template of it. Ansible also takes numbers, and yes and no, in texts. */
+/** A value of an argument, or a template of it. Ansible also takes numbers, and yes and no, in texts, and lists for texts. */
 export type Templated<T> =
   | T
   | string
+  | readonly string[]
   | (T extends readonly (infer E)[]
       ? readonly Templated<E>[]
       : T extends object
