@@ -209,6 +209,12 @@ test("what only a controller has is noted", () => {
   expect(need("- debug: msg={{ hostvars['b'].a }}")).toContain("site.yml:3:7");
   expect(need("- command: a\n  delegate_to: b")).toContain("delegated to b");
   expect(need("- debug: msg={{ lookup('env', 'HOME') }}")).toContain("the lookup env");
+  expect(need("- debug: msg={{ lookup('file', 'a') }}")).toBeUndefined();
+  expect(need("- debug: msg={{ lookup('file', role_path ~ '/a') }}")).toBeUndefined();
+  expect(need("- debug: msg={{ lookup('file', '~/.ssh/id_rsa.pub') }}")).toContain("the lookup file");
+  expect(need("- debug: msg={{ lookup('file', path) }}")).toContain("the lookup file");
+  expect(need("- debug: msg={{ item }}\n  with_file: [a]")).toBeUndefined();
+  expect(need("- debug: msg={{ item }}\n  with_file: [~/a]")).toContain("with_file");
   expect(need("- command: a\n  when: path is not exists")).toContain("test of a path");
   expect(need("- command: a\n  when: (role_path ~ '/vars/a.yml') is file")).toBeUndefined();
 });

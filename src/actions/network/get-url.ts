@@ -236,7 +236,11 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
     message: `download ${url}`,
   };
   // Without a checksum only the download tells whether the file changes; apply reports it.
-  return context.check ? predict(change, request, given, system, context) : change;
+  if (!context.check) return change;
+  const predicted = await predict(change, request, given, system, context);
+  if ("unchanged" in predicted) return predicted;
+  // Later tasks take the place of the file from here.
+  return { ...predicted, data: { url, dest: predicted.path ?? given.dest } };
 }
 
 const EXISTS = { msg: "file already exists", checksum_dest: null, checksum_src: null } as const;

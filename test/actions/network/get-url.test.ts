@@ -330,7 +330,10 @@ describe("get_url", () => {
         sandbox.context({ check: true }),
       );
     expect((await check("/no-head")).change?.unknown).toMatch(/does not answer HEAD/);
-    expect((await check("http://127.0.0.1:1/")).change?.unknown).toMatch(/refused/);
+    expect((await check("http://127.0.0.1:1/")).change).toMatchObject({
+      unknown: expect.stringMatching(/refused/),
+      data: { url: "http://127.0.0.1:1/", dest: "/x" },
+    });
     await expect(check("/none")).rejects.toThrow("404");
   });
 
