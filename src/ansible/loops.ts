@@ -2,6 +2,7 @@ import { VolleyError } from "../core/errors.ts";
 import { keepsText, keepText } from "../core/values/kept-text.ts";
 import { isDict, writeJson } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
+import { isOfUndefined } from "../template/errors.ts";
 import { type Frame, inherited } from "./frame.ts";
 import type { Keys } from "./ir.ts";
 import type { Templar } from "./templar.ts";
@@ -52,10 +53,27 @@ export function loopOf(frame: Frame, templar: Templar): Loop | undefined {
 
 /** Work out the items of `with_NAME`, which the lookup of that name gives. */
 function lookUpItems(name: string, given: unknown, templar: Templar): readonly unknown[] {
-  const terms = templar.value(given);
+  const terms = /^(?:ansible\.builtin\.)?first_found$/.test(name)
+    ? knownTerms(given, templar)
+    : templar.value(given);
   if (isDict(terms) && LISTS.has(name))
     throw new VolleyError("TEMPLATE_FAILED", `with_${name} expects a list`);
   return templar.lookup(name, terms);
+}
+
+/** Return the terms that can be rendered: `with_first_found` passes over those with an undefined var. */
+function knownTerms(given: unknown, templar: Templar): unknown {
+  const known = (term: unknown): readonly unknown[] => {
+    try {
+      return [templar.value(term)];
+    } catch (thrown) {
+      if (isOfUndefined(thrown)) return [];
+      throw thrown;
+    }
+  };
+  if (Array.isArray(given)) return given.flatMap(known);
+  const [terms = []] = known(given);
+  return terms;
 }
 
 /** Lookups that a dict is no list of terms for. */
