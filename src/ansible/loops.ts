@@ -2,7 +2,7 @@ import { VolleyError } from "../core/errors.ts";
 import { keepsText, keepText } from "../core/values/kept-text.ts";
 import { isDict, writeJson } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
-import { isOfUndefined } from "../template/errors.ts";
+import { isOfUndefined } from "../template/index.ts";
 import { type Frame, inherited } from "./frame.ts";
 import type { Keys } from "./ir.ts";
 import type { Templar } from "./templar.ts";
