@@ -12,16 +12,6 @@ const LOOKUPS = "csvfile|env|fileglob|ini|lines|password|pipe|unvault|url|config
 const LOOKUP = new RegExp(`\\b(?:lookup|query|q)\\(\\s*["'](?:ansible\\.builtin\\.)?(${LOOKUPS})["']`);
 const LOOP = new RegExp(`^with_(?:ansible\\.builtin\\.)?(${LOOKUPS})$`);
 
-/**
- * A lookup of a file that lies outside of the playbook, or whose path is known only to a run: `~/.ssh/id_rsa.pub`, or a
- * var that may say so. Paths of the playbook's own are in the bundle.
- */
-const FILE_LOOKUP =
-  /\b(?:lookup|query|q)\(\s*["'](?:ansible\.builtin\.)?file["']\s*,(?:\s*["']\s*[/~]|(?!\s*(?:["']|role_path\b|playbook_dir\b)))/;
-
-/** The same for an item of `with_file`. */
-const FILE_OUTSIDE = /^\s*(?:[/~]|\{\{(?!\s*(?:role_path|playbook_dir)\b))/;
-
 /** Tests of paths, which look at the controller's machine, as Ansible's do. */
 const PATH_TEST =
   /\bis\s+(?:not\s+)?(?:ansible\.builtin\.)?(?:(?:is_)?(?:file|dir|directory|link|mount)|exists|(?:is_)?link_exists|(?:is_)?same_?file)\b/;
@@ -29,8 +19,9 @@ const PATH_TEST =
 /** Paths of the playbook's own: its files are in the bundle. */
 const OWN_PATH = /\b(?:role_path|playbook_dir)\b/;
 
-/** Lookups of files, but for those of the playbook or its roles that are named by a text. */
-const FILE = /\b(?:lookup|query|q)\(\s*["'](?:ansible\.builtin\.)?(file|template)["']\s*,\s*(?!["'][^/~{])/;
+/** Lookups of files, but for those of the playbook or its roles that are named by a text or by the place of these. */
+const FILE =
+  /\b(?:lookup|query|q)\(\s*["'](?:ansible\.builtin\.)?(file|template)["']\s*,(?!\s*(?:["'][^/~{]|(?:role_path|playbook_dir)\b))/;
 
 /** The vars of other hosts: not those of the host itself. */
 const HOSTVARS = /\bhostvars\b(?!\s*\[\s*inventory_hostname\s*\])/;
@@ -54,9 +45,6 @@ export class NeedNotes implements Needs {
       this.controller ??= `${at}: ${module} works with files or hosts of the controller's`;
     const loop = Object.keys(keys).find((key) => LOOP.test(key));
     if (loop !== undefined) this.controller ??= `${at}: ${loop} is looked up on the controller`;
-    const files = keys.with_file ?? keys["with_ansible.builtin.file"];
-    if (textsIn(files).some((text) => FILE_OUTSIDE.test(text)))
-      this.controller ??= `${at}: with_file may read outside of the playbook`;
     const endsAll = module === "meta" && /^end_(?:play|batch)$/.test(String(args._raw_params));
     if (endsAll && keys.when !== undefined) this.others ??= `${at}: one host may end the play for the others`;
     const files = textsIn([keys.with_file, keys["with_ansible.builtin.file"]]);
@@ -87,8 +75,6 @@ export class NeedNotes implements Needs {
       if (HOSTVARS.test(text)) this.controller ??= `${at}: hostvars are those of other hosts`;
       const found = (LOOKUP.exec(text) ?? FILE.exec(text))?.[1];
       if (found !== undefined) this.controller ??= `${at}: the lookup ${found} reads on the controller`;
-      if (FILE_LOOKUP.test(text))
-        this.controller ??= `${at}: the lookup file may read outside of the playbook`;
       if (PATH_TEST.test(text) && !OWN_PATH.test(text))
         this.controller ??= `${at}: a test of a path looks on the controller`;
       if (PLAY_HOSTS.test(text)) this.others ??= `${at}: the hosts of the play are known to the controller`;
