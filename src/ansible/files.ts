@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import { posix } from "node:path";
-import { ASSET_MODE_BITS, type Asset, type AssetStore, PLAYBOOK_ROLE } from "../core/asset.ts";
+import { type Asset, type AssetStore, PLAYBOOK_ROLE } from "../core/asset.ts";
 
 // Files that playbooks name: on the controller those on its disk, elsewhere those of the bundle. They are found as Ansible
 // finds them on its controller.
@@ -49,7 +49,7 @@ function fileOnDisk(path: string, full: string): Asset | null {
   return {
     path,
     size: stats.size,
-    mode: stats.mode & ASSET_MODE_BITS,
+    mode: stats.mode & 0o7777,
     read: () => fs.readFileSync(full),
     stream: () => fs.createReadStream(full),
   };

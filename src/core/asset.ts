@@ -4,7 +4,7 @@ export interface Asset {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
-  /** Permission bits, those of {@link ASSET_MODE_BITS}; the others do not travel. */
+  /** Permission bits. Those of a bundle's assets are of {@link ASSET_MODE_BITS} only: the others do not travel. */
   readonly mode: number;
   /** Return the whole content. Synchronous, because a disk and a bundle both can. */
   read(): Buffer;

@@ -57,6 +57,7 @@ export interface EditData {
   readonly backup?: string;
   readonly backup_file?: string;
   readonly rc?: number;
+  readonly warnings?: readonly string[];
   /** The number of removed lines. */
   readonly found?: number;
 }

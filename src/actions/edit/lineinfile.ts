@@ -91,9 +91,11 @@ Ansible, a line that ended with CR LF still does.`,
     if (given.state === "absent" && (await system.stat(path)) === null) {
       return unchanged({ msg: "file not present" }, `there is no ${path}`);
     }
-    return inspectEdit({ ...given, pathWord: "Destination" }, system, context, (text) => {
+    const warnings = warningsOf(given);
+    return inspectEdit({ ...given, pathWord: "Destination" }, system, context, async (text) => {
       const edit: Edit = { given, text, signal: context.signal };
-      return given.state === "absent" ? removeLines(edit) : putLine(edit);
+      const edited = await (given.state === "absent" ? removeLines(edit) : putLine(edit));
+      return warnings.length === 0 ? edited : { ...edited, data: { ...edited.data, warnings } };
     });
   },
 
@@ -103,6 +105,21 @@ Ansible, a line that ended with CR LF still does.`,
     return { ...applied, data: { ...rest, backup } };
   },
 });
+
+/** Warn of an empty expression or text, in the words of Ansible's `warnings`. */
+function warningsOf({ regexp, search_string }: Params): readonly string[] {
+  const all = "is an empty string, which will match every line in the file.";
+  const unintended =
+    "This may have unintended consequences, such as replacing the last line in the file rather than appending.";
+  return [
+    ...(regexp === ""
+      ? [
+          `The regular expression ${all} ${unintended} If this is desired, use '^' to match every line in the file and avoid this warning.`,
+        ]
+      : []),
+    ...(search_string === "" ? [`The search string ${all} ${unintended}`] : []),
+  ];
+}
 
 interface Edit {
   readonly given: Params;

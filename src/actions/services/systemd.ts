@@ -89,7 +89,7 @@ const definition: ActionDefinition<typeof params, UnitChange, UnitData> = {
   name: "systemd",
   doc: `Start, stop, restart, enable or mask a systemd unit.
 
-Systemd's own files tell whether a service runs, is enabled and is not masked, without a process; \`systemctl show\` answers everything else. As with Ansible, \`restarted\` and \`reloaded\` are always a change and start a unit that is stopped, \`daemon_reload\` never is one, and a unit whose state is \`enabled-runtime\` counts as enabled, and one that is \`indirect\` as disabled. A \`static\` unit cannot be enabled or disabled, and fits both values. An alias (\`sshd\`) stands for its unit (\`ssh\`). A template (\`getty@\`) can be enabled, disabled and masked; only its instances can be started.
+Systemd's own files tell whether a service runs, is enabled and is not masked, without a process; \`systemctl show\` answers everything else. As with Ansible, \`restarted\` and \`reloaded\` are always a change and start a unit that is stopped, \`daemon_reload\` never is one, and a unit whose state is \`enabled-runtime\` counts as enabled, and one that is \`indirect\` where the units it names are enabled for it. A \`static\` unit cannot be enabled or disabled, and fits both values. An alias (\`sshd\`) stands for its unit (\`ssh\`). A template (\`getty@\`) can be enabled, disabled and masked; only its instances can be started.
 
 A unit that does not exist is an error; in check mode it is unknown, because an earlier task may install it.`,
   params,

@@ -140,7 +140,7 @@ async function planUnit(
   system: ReadSystem,
   { check }: ActionContext,
 ): Promise<UnitChange | null> {
-  const { name = "", state, enabled, masked, force } = request;
+  const { name = "", state, enabled, masked, force, scope } = request;
   const commands: (readonly string[])[] = [];
   const attributes: Record<string, readonly [string, string]> = {};
   const isMasked = unit.LoadState === "masked" || unit.UnitFileState.startsWith("masked");
@@ -153,7 +153,7 @@ async function planUnit(
     if (check) return { commands: [], unknown: `${message}; an earlier task may unmask it` };
     throw new VolleyError("ACTION_FAILED", `${message}; set masked: false as well`);
   }
-  const enabledNow = isMasked ? false : await isEnabled(system, unit);
+  const enabledNow = isMasked ? false : await isEnabled(system, unit, scope);
   if (enabled !== undefined && enabledNow !== null && enabled !== enabledNow) {
     // An alias cannot be enabled: name the unit itself.
     commands.push([enabled ? "enable" : "disable", ...(force ? ["--force"] : []), "--", unit.Id]);
@@ -380,10 +380,18 @@ async function readUnitFile(system: ReadSystem, name: string, scope: UnitScope):
 export async function isEnabled(
   system: ReadSystem,
   { UnitFileState, Id }: UnitState,
+  scope: UnitScope = "system",
 ): Promise<boolean | null> {
   if (UnitFileState === "static") return null;
   // Generated from an init script: enabled when a runlevel starts it.
   if (UnitFileState === "generated") return startsInRunlevel(system, Id.replace(/\.service$/, ""));
+  // A unit that only enables others says so either way; with --full, systemctl lists what is enabled for it.
+  if (UnitFileState === "indirect") {
+    const { stdout } = await system.query([...systemctl(scope), "is-enabled", "--full", "--", Id], {
+      env: systemctlEnvironment(scope, system.uid),
+    });
+    return stdout.trim().split("\n").length > 1;
+  }
   return UnitFileState === "enabled" || UnitFileState === "enabled-runtime";
 }
 

@@ -230,12 +230,14 @@ async function applyCommand(
   const { cmd, line, name, chdir, stdin, environment, timeout } = request;
   const input = stdin === undefined ? undefined : request.stdin_add_newline ? `${stdin}\n` : stdin;
   const argv = await expandWords(request, system, context);
-  const cwd = chdir === undefined ? undefined : await directoryOf(chdir, system, context);
-  if (cwd !== undefined && (await system.stat(cwd)) === null) {
+  const wanted = chdir === undefined ? undefined : await directoryOf(chdir, system, context);
+  if (wanted !== undefined && (await system.stat(wanted)) === null) {
     const msg = `Unable to change directory before execution: [Errno 2] No such file or directory: '${chdir}'`;
     const data = { cmd, ...NOT_RUN, msg, rc: null, ...outputs("", "", true) };
     throw new ActionFailure("PROCESS_FAILED", `cannot run ${name}: there is no directory ${chdir}`, data);
   }
+  // As in Ansible, `$PWD` names the directory itself, and no link to it.
+  const cwd = wanted?.startsWith("/") === true ? await system.realPath(wanted) : wanted;
   const start = new Date();
   context.memo.clear();
   try {
