@@ -10,6 +10,7 @@ export * from "../core/unix/shell.ts";
 export * from "../core/unix/users.ts";
 export * from "../core/values/bytes.ts";
 export * from "../core/values/characters.ts";
+export * from "../core/values/fact-text.ts";
 export * from "../core/values/kept-text.ts";
 export * from "../core/values/python-regex.ts";
 export * from "../core/values/value.ts";

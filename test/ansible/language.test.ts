@@ -45,6 +45,12 @@ test("wrong arguments are named in the words that playbooks look for", async () 
   expect(end.code).toBe(0);
 }, 60_000);
 
+test("facts of the wanted subsets and names, and local facts, of which some are programs", async () => {
+  const end = await carryOut("facts.yml");
+  expect(end.stdout + end.stderr).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+}, 60_000);
+
 test("blocks, loops, results, rules, lookups and background tasks", async () => {
   const end = await carryOut("control.yml", "-v");
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);

@@ -2,7 +2,7 @@ import { messageOf } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { fullName } from "../../core/unix/full-name.ts";
-import { parseJson } from "../../core/values/value.ts";
+import { parseFact } from "../../core/values/fact-text.ts";
 import { plain } from "../../core/values/vars.ts";
 import {
   gatherFirmware,
@@ -129,39 +129,11 @@ export async function gatherLocalFacts(system: ReadSystem): Promise<Pick<Facts, 
 
 async function readFact(system: ReadSystem, path: string): Promise<unknown> {
   try {
-    return parseFact(await system.readText(path));
+    // Roles see what JavaScript has of it; templates get all of it back.
+    return plain(parseFact(await system.readText(path)));
   } catch (thrown) {
     return `error loading facts from ${path}: ${messageOf(thrown)}`;
   }
-}
-
-function parseFact(text: string): unknown {
-  try {
-    // Roles see what JavaScript has of it; templates get all of it back.
-    return plain(parseJson(text));
-  } catch {
-    return parseIni(text);
-  }
-}
-
-/** Sections of `key = value` or `key: value` lines; keys in lower case, as Python's configparser has them. */
-function parseIni(text: string): Readonly<Record<string, Readonly<Record<string, string>>>> {
-  const sections: Record<string, Record<string, string>> = {};
-  let section: Record<string, string> | undefined;
-  for (const line of text.split("\n").map((raw) => raw.trim())) {
-    if (line === "" || line.startsWith("#") || line.startsWith(";")) continue;
-    const header = /^\[(.+)\]$/.exec(line)?.[1];
-    if (header !== undefined) {
-      section = sections[header] ?? {};
-      sections[header] = section;
-      continue;
-    }
-    const [, key, value] = /^([^=:]+?)\s*[=:]\s*(.*)$/.exec(line) ?? [];
-    if (section === undefined || key === undefined)
-      throw new Error(`neither JSON nor INI at "${line.slice(0, 40)}"`);
-    section[key.toLowerCase()] = value ?? "";
-  }
-  return sections;
 }
 
 /** Facts about the host's names and its kernel. */

@@ -1,32 +1,72 @@
+import { VolleyError } from "../../core/errors.ts";
 import type { System } from "../../core/system.ts";
 import { setupFacts } from "../host-state.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
-import { factsOfSubsets } from "./fact-subsets.ts";
+import { collectorsOf, isCollected } from "./fact-subsets.ts";
+import { gatherLocalFacts, LOCAL_FACTS } from "./local-facts.ts";
 
-/** `setup` and `gather_facts`: the facts, or those whose names fit `filter`. */
+const PREFIX = /^ansible_/;
+
+/** `setup` and `gather_facts`: the facts of the wanted subsets whose names fit `filter`, local facts by what their files say now. */
 export async function setup({ args, interpreter, facts: found, system }: RenderedCall): Promise<ModuleEnd> {
-  const { filter = [], gather_subset: subset = "all" } = args;
-  const patterns = listOf(filter).filter((each) => each !== "" && each !== "*");
-  const gathered = factsOfSubsets(setupFacts(found), listOf(subset));
+  const { gather_timeout: timeout = 10, fact_path: path = LOCAL_FACTS } = args;
+  if (!Number.isInteger(Number(timeout)))
+    throw new VolleyError(
+      "PARAMS_INVALID",
+      "argument 'gather_timeout' is of type <class 'str'> and we were unable to convert to int: <class 'str'> cannot be converted to an int",
+    );
+  const subset = listOf(args.gather_subset ?? "all");
+  const collectors = collectorsOf(subset);
+  const { ansible_local_skipped: _skipped, ...gathered } = setupFacts(found);
   const all = interpreter.tree.asksForPython === true ? await withPython(gathered, system) : gathered;
-  const facts =
-    patterns.length === 0
-      ? all
-      : Object.fromEntries(
-          Object.entries(all).filter(([name]) =>
-            patterns.some((pattern) => {
-              const wanted = new RegExp(
-                `^${pattern
-                  .replace(/[.+^${}()|\\]/g, "\\$&")
-                  .replaceAll("*", ".*")
-                  .replaceAll("?", ".")}$`,
-              );
-              return wanted.test(name) || wanted.test(name.replace(/^ansible_/, ""));
-            }),
-          ),
-        );
+  const interfaces = new Set(Object.keys(found.network ?? {}).map((name) => name.replace(/[-:.]/g, "_")));
+  const fits = filterOf(listOf(args.filter ?? []));
+  const wanted: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(all))
+    if (isCollected(name.replace(PREFIX, ""), collectors, interfaces) && fits(name)) wanted[name] = value;
+  const warnings: string[] = [];
+  if (wanted.ansible_local !== undefined) {
+    const local = await gatherLocalFacts(system, await homePath(system, String(path)));
+    wanted.ansible_local = local.facts;
+    warnings.push(...local.warnings);
+  }
+  if (wanted.gather_subset !== undefined) wanted.gather_subset = subset;
   interpreter.state.isGathered = true;
-  return { register: { changed: false, failed: false, ansible_facts: facts } };
+  return {
+    register: {
+      changed: false,
+      failed: false,
+      ansible_facts: wanted,
+      ...(warnings.length === 0 ? {} : { warnings }),
+    },
+  };
+}
+
+function listOf(value: unknown): readonly string[] {
+  const items = Array.isArray(value) ? value : String(value).split(",");
+  return items.map((item) => String(item).trim()).filter((item) => item !== "");
+}
+
+async function homePath(system: System, path: string): Promise<string> {
+  return path === "~" || path.startsWith("~/") ? `${await system.workingDirectory()}${path.slice(1)}` : path;
+}
+
+/** Return whether a fact's name, with `ansible_` or without, fits one of the patterns; all fit where there are none. */
+function filterOf(given: readonly string[]): (name: string) => boolean {
+  const patterns = given
+    .filter((pattern) => pattern !== "*")
+    .map(
+      (pattern) =>
+        new RegExp(
+          `^${pattern
+            .replace(/[.+^${}()|\\]/g, "\\$&")
+            .replaceAll("*", ".*")
+            .replaceAll("?", ".")}$`,
+        ),
+    );
+  return (name) =>
+    patterns.length === 0 ||
+    patterns.some((pattern) => pattern.test(name) || pattern.test(name.replace(PREFIX, "")));
 }
 
 function listOf(value: unknown): readonly string[] {
