@@ -91,7 +91,8 @@ export function collectorsOf(subset: readonly string[]): ReadonlySet<string> {
   const wanted = new Set<string>();
   const unwanted = new Set<string>();
   let min = true;
-  let all = !subset.some((word) => !word.startsWith("!"));
+  // As in Ansible, a subset that only says what is not wanted leaves `min`.
+  let all = false;
   for (const written of subset) {
     const isOff = written.startsWith("!");
     const word = written.slice(isOff ? 1 : 0);

@@ -168,6 +168,7 @@ export const PLAY_MODULES: Readonly<Record<string, PlayModule>> = {
   import_role: includeRole,
   script,
   raw,
+  copy,
   command: command("command"),
   shell: command("shell"),
   package: packageModule,
@@ -179,6 +180,16 @@ export const PLAY_MODULES: Readonly<Record<string, PlayModule>> = {
   wait_for_connection: waitForConnection,
   service,
 };
+
+/** `copy`: content that is data is written as JSON while it still has its doubles. */
+function copy(call: RenderedCall): Promise<ModuleEnd> {
+  const { content } = call.args;
+  const isData = isDict(content) || Array.isArray(content);
+  return call.perform(
+    "copy",
+    isData ? { ...call.args, content: writeJson(content, { ensureAscii: true }) } : call.args,
+  );
+}
 
 /** `command` and `shell`: the free text is the command line. */
 function command(name: "command" | "shell"): PlayModule {
