@@ -69,10 +69,6 @@ function filterOf(given: readonly string[]): (name: string) => boolean {
     patterns.some((pattern) => pattern.test(name) || pattern.test(name.replace(PREFIX, "")));
 }
 
-function listOf(value: unknown): readonly string[] {
-  return (Array.isArray(value) ? value : String(value).split(",")).map(String);
-}
-
 /** The names of releases that are not final, as Python writes them in its version. */
 const LEVELS: Readonly<Record<string, string>> = { a: "alpha", b: "beta", rc: "candidate" };
 
