@@ -12,7 +12,7 @@ import { refuse, textsIn, valueCode } from "./values.ts";
 // Handlers, in the order they are defined; topics of `listen` become the names of the handlers that listen.
 
 /** A handler with the name that tasks notify it by. */
-export interface Handler {
+export interface FoundHandler {
   readonly node: TaskNode;
   readonly name: string;
   readonly around: Around;
@@ -23,8 +23,8 @@ const NO_ACTIONS =
   /^(?:include|include_tasks|import_tasks|include_role|import_role|include_vars|set_fact|meta)$/;
 
 /** List a role's handlers. Of those with one name the last counts, as in Ansible. */
-export function handlersOf({ handlers }: RoleSource): readonly Handler[] {
-  const found: Handler[] = [];
+export function handlersOf({ handlers }: RoleSource): readonly FoundHandler[] {
+  const found: FoundHandler[] = [];
   const taken = new Set<string>();
   const add = (nodes: readonly Node[], around: Around): void => {
     for (const node of nodes) {
@@ -69,7 +69,7 @@ function topicsOf({ keys }: TaskNode): readonly string[] {
 }
 
 /** Return the names of the handlers that a name notifies: the handler of that name, and all that listen to it. */
-export function notifiedBy(handlers: readonly Handler[], name: string): readonly string[] {
+export function notifiedBy(handlers: readonly FoundHandler[], name: string): readonly string[] {
   const own = handlers.findLast(({ node }) => node.name === name);
   return handlers
     .filter((handler) => handler === own || topicsOf(handler.node).includes(name))
@@ -78,7 +78,7 @@ export function notifiedBy(handlers: readonly Handler[], name: string): readonly
 
 /** Convert a role's handlers to statements that declare them. */
 export function convertHandlers(
-  handlers: readonly Handler[],
+  handlers: readonly FoundHandler[],
   conversion: RoleConversion,
   scope: Scope,
 ): readonly Statement[] {
@@ -86,8 +86,8 @@ export function convertHandlers(
 }
 
 function convertHandler(
-  { node, name, around }: Handler,
-  handlers: readonly Handler[],
+  { node, name, around }: FoundHandler,
+  handlers: readonly FoundHandler[],
   conversion: RoleConversion,
   outer: Scope,
 ): readonly Statement[] {
@@ -134,7 +134,7 @@ function convertHandler(
 }
 
 /** The result of a handler is seen by its own rules alone. */
-function checkRegister({ keys, at }: TaskNode, handlers: readonly Handler[]): void {
+function checkRegister({ keys, at }: TaskNode, handlers: readonly FoundHandler[]): void {
   const { register } = keys;
   if (typeof register !== "string") return;
   const pattern = new RegExp(`\\b${register}\\b`);

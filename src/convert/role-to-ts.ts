@@ -6,7 +6,7 @@ import { isDict } from "../core/values/value.ts";
 import { actionNames } from "./arguments.ts";
 import { printStatements, quote, type Statement } from "./code.ts";
 import type { RoleConversion } from "./conversion.ts";
-import { convertHandlers, type Handler, handlersOf, notifiedBy } from "./handlers.ts";
+import { convertHandlers, type FoundHandler, handlersOf, notifiedBy } from "./handlers.ts";
 import { NOTHING_AROUND } from "./keywords.ts";
 import { camelCase, kebabCase, roleName } from "./names.ts";
 import type { RoleSource } from "./role-source.ts";
@@ -60,7 +60,7 @@ export function convertRole(source: RoleSource, name = source.role.name): Conver
 class TaskFiles {
   readonly #source: RoleSource;
   readonly #vars: RoleVars;
-  readonly #handlers: readonly Handler[];
+  readonly #handlers: readonly FoundHandler[];
   /** The name of each function, by the path of its file. */
   readonly #names = new Map<string, { readonly name: string; readonly file: string }>();
   readonly #reached = new Set<string>();
@@ -68,7 +68,7 @@ class TaskFiles {
   readsVarsFiles = false;
   readonly notes: string[] = [];
 
-  constructor(source: RoleSource, vars: RoleVars, handlers: readonly Handler[]) {
+  constructor(source: RoleSource, vars: RoleVars, handlers: readonly FoundHandler[]) {
     this.#source = source;
     this.#vars = vars;
     this.#handlers = handlers;

@@ -10,7 +10,7 @@ import { scratchDirectory } from "../e2e/lib/project.ts";
 
 const playbooks = fileURLToPath(new URL("playbooks", import.meta.url));
 const scratch = scratchDirectory();
-beforeAll(async () => void (await builtCli()), 120_000);
+beforeAll(async () => void (await builtCli()), 600_000);
 
 interface Carried extends CliEnd {
   readonly scratch: string;

@@ -7,7 +7,7 @@ import { makeProject, type Project, scratchDirectory } from "../e2e/lib/project.
 import { inYaml, VAULT } from "../vars/secrets/vault-fixtures.ts";
 
 const scratch = scratchDirectory();
-beforeAll(async () => void (await builtCli()), 120_000);
+beforeAll(async () => void (await builtCli()), 600_000);
 
 // Made with ansible-vault of ansible-core 2.14; the password is `correct horse`.
 

@@ -111,7 +111,9 @@ describe("volley doc", () => {
     expect(text).toContain("\nParameters\n  src: string\n      A file or directory");
     expect(text).toContain("\n  dest: string, required\n");
     expect(text).toContain("\n  force: boolean, default true\n");
-    expect(text).toContain("\nConstraints\n  - src (or content) is required, and not both\n");
+    expect(text).toContain(
+      "\nConstraints\n  - src and content are mutually exclusive\n  - src (or content) is required\n",
+    );
     expect(text).toContain('\nExamples\n  copy({ src: "motd", dest: "/etc/motd", mode: "0644" })\n');
     expect(text).toMatch(/Every task also takes when, notify, loop/);
   });

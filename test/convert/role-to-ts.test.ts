@@ -13,7 +13,7 @@ import { scratchDirectory } from "../e2e/lib/project.ts";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const ROLES = fileURLToPath(new URL("roles", import.meta.url));
 const scratch = scratchDirectory();
-beforeAll(async () => void (await builtCli()), 120_000);
+beforeAll(async () => void (await builtCli()), 600_000);
 
 /** All files below a directory: mode and content, by path. */
 function filesBelow(directory: string): Record<string, string> {

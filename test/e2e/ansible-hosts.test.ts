@@ -7,7 +7,7 @@ import { makeProject, scratchDirectory } from "./lib/project.ts";
 // Playbooks whose hosts ask for each other. ansible-playbook 2.14 passes their asserts as well.
 
 const scratch = scratchDirectory();
-beforeAll(async () => void (await builtCli()), 120_000);
+beforeAll(async () => void (await builtCli()), 600_000);
 
 const HOSTS = `all:
   vars: {ansible_connection: local, ansible_python_interpreter: /usr/bin/python3}

@@ -5,7 +5,7 @@ import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
 import { openTerminal, tmuxAvailable } from "./lib/tmux.ts";
 
 const scratch = scratchDirectory();
-beforeAll(async () => void (await builtCli()), 120_000);
+beforeAll(async () => void (await builtCli()), 600_000);
 
 const playbook = (
   name: string,

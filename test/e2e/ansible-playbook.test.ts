@@ -3,7 +3,7 @@ import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
 import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
-beforeAll(async () => void (await builtCli()), 120_000);
+beforeAll(async () => void (await builtCli()), 600_000);
 
 const project = (): Project =>
   makeProject(scratch(), {

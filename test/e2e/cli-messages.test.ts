@@ -20,7 +20,7 @@ import { hosts, role, site, tasks, withRole } from "./lib/sources.ts";
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
-beforeAll(async () => void (await builtCli()), 120_000);
+beforeAll(async () => void (await builtCli()), 600_000);
 
 async function runOn(fleet: EmbeddedFleet, project: Project, ...args: readonly string[]): Promise<CliEnd> {
   project.write("inventory/hosts.yaml", fleet.inventoryYaml());

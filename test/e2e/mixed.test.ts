@@ -7,7 +7,7 @@ import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
 // Plays in TypeScript with roles in YAML, and the other way round.
 
 const scratch = scratchDirectory();
-beforeAll(async () => void (await builtCli()), 120_000);
+beforeAll(async () => void (await builtCli()), 600_000);
 
 const FILES = {
   "roles/ntp/meta/main.yml": "dependencies: [base]\n",

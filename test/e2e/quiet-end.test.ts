@@ -7,7 +7,7 @@ import { builtCli, volley } from "./lib/cli.ts";
 import { makeProject, playbookText, scratchDirectory } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
-beforeAll(async () => void (await builtCli()), 120_000);
+beforeAll(async () => void (await builtCli()), 600_000);
 
 const LOCAL = "all:\n  vars: { ansible_connection: local }\n  hosts: { one: {}, two: {} }\n";
 

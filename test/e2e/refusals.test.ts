@@ -6,7 +6,7 @@ import { makeProject, playbookText, scratchDirectory, TWO_FILES } from "./lib/pr
 import { hosts, role, site, tasks, withRole } from "./lib/sources.ts";
 
 const scratch = scratchDirectory();
-beforeAll(async () => void (await builtCli()), 120_000);
+beforeAll(async () => void (await builtCli()), 600_000);
 
 interface Case {
   readonly what: string;

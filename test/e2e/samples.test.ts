@@ -11,7 +11,7 @@ import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
-beforeAll(async () => void (await builtCli()), 120_000);
+beforeAll(async () => void (await builtCli()), 600_000);
 
 function samples(): Project {
   const project = makeProject(scratch(), {});

@@ -116,6 +116,8 @@ describe("subversion without svn", () => {
   });
 
   it("needs dest", () => {
-    expect(() => subversion({ repo: "https://x.example/y" })).toThrow(/give dest/);
+    expect(() => subversion({ repo: "https://x.example/y" })).toThrow(
+      /the destination directory must be specified/,
+    );
   });
 });
