@@ -132,17 +132,20 @@ export class Handlers {
     return found;
   }
 
-  /** Take the next handler that was notified. */
+  /** Take the next handler that was notified. Those before it that are notified again wait for the next time, as in Ansible. */
   take(): Handler | undefined {
-    for (let round = 0; round < 2; round++) {
-      while (this.#position < this.#handlers.length) {
-        const handler = this.#handlers[this.#position++]!;
-        if (this.#notified.delete(handler)) return handler;
-      }
-      this.#position = 0;
-      this.#rounds++;
+    while (this.#position < this.#handlers.length) {
+      const handler = this.#handlers[this.#position++]!;
+      if (this.#notified.has(handler)) return handler;
     }
+    this.#position = 0;
+    this.#rounds++;
     return undefined;
+  }
+
+  /** Note that a handler has run: what it has notified may not be itself. */
+  settle(handler: Handler): void {
+    this.#notified.delete(handler);
   }
 
   /** The place of the handler taken last among all that a flush may run. */
@@ -155,8 +158,8 @@ export class Handlers {
     this.#rounds = 0;
   }
 
-  /** True while handlers are notified that have not run. */
-  get isWaiting(): boolean {
-    return this.#notified.size > 0;
+  /** The number of handlers that are notified and have not run. */
+  get waiting(): number {
+    return this.#notified.size;
   }
 }

@@ -621,12 +621,17 @@ export class PlayRun {
     for (let next = this.handlers.take(); next !== undefined; next = this.handlers.take()) {
       if (this.#isCancelled) throw new RunCancelled();
       const { node, frame } = next;
-      await this.#steps.within(this.handlers.place, () => this.#handle(node, frame));
+      try {
+        await this.#steps.within(this.handlers.place, () => this.#handle(node, frame));
+      } finally {
+        this.handlers.settle(next);
+      }
     }
     this.handlers.rewind();
+    const before = this.handlers.waiting;
     await this.#scripts.flush(() => this.#host.planned(this.waiting + this.#scripts.waiting));
     // Handlers in TypeScript may have notified some of these.
-    if (this.handlers.isWaiting) await this.#flush();
+    if (this.handlers.waiting > before) await this.#flush();
   }
 
   async #handle(node: TaskNode, parent: Frame): Promise<void> {
