@@ -29,7 +29,10 @@ export interface UnitRequest {
   readonly force: boolean;
 }
 
-/** The state of a unit, under systemd's own names; `ActiveState` is `unknown` where no manager runs. */
+/**
+ * The state of a unit, under systemd's own names; `ActiveState` is `unknown` where no manager runs, and `offline` where
+ * systemctl is told to ask none.
+ */
 interface UnitState {
   readonly Id: string;
   readonly LoadState: string;
@@ -112,7 +115,7 @@ function unitData({ name, state, enabled }: UnitRequest, status: UnitState): Uni
     name: name ?? null,
     ...(state === undefined ? {} : { state: state === "stopped" ? "stopped" : "started" }),
     ...(enabled === undefined ? {} : { enabled }),
-    status,
+    status: status.ActiveState === OFFLINE ? {} : status,
   };
 }
 
@@ -190,6 +193,8 @@ async function verbFor(
         : "this scope has no running units";
     throw new VolleyError("ACTION_FAILED", `${name} cannot be ${state}: ${reason}`);
   }
+  // As in Ansible: what is made offline, such as an image, comes to its states when it boots.
+  if (ActiveState === OFFLINE) return null;
   const isUp = UP.includes(ActiveState);
   switch (state) {
     case "started":
@@ -203,6 +208,7 @@ async function verbFor(
   }
 }
 
+const OFFLINE = "offline";
 const UP = ["active", "activating", "reloading", "refreshing"];
 
 /** Carry out the change that {@link inspectUnit} found; after a reload of the manager, inspect again first. */
@@ -353,6 +359,9 @@ async function readUnit(
       return equals === -1 ? [] : [[line.slice(0, equals), line.slice(equals + 1)]];
     }),
   );
+  // In a chroot, or with SYSTEMD_OFFLINE, systemctl leaves the question out and ends well.
+  if (!("LoadState" in properties))
+    return { ...(await readUnitFile(system, name, scope)), ActiveState: OFFLINE };
   return {
     Id: unitName(name),
     LoadState: "not-found",

@@ -11,7 +11,8 @@ import {
   touchUnit,
 } from "../../../src/actions/services/unit.ts";
 import { createMemo } from "../../../src/core/action.ts";
-import { makeSandbox, pass, type Sandbox } from "../harness.ts";
+import { withTools } from "../fake-tools.ts";
+import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "../harness.ts";
 
 let sandbox: Sandbox;
 const at = (path: string): string => join(sandbox.root, path);
@@ -59,6 +60,45 @@ describe("systemd and service, of a unit that is up", () => {
       };
       expect(inspected?.data ?? data).toEqual({ ...asked, status });
     }
+  });
+});
+
+describe("systemd, where systemctl is offline", () => {
+  // What systemctl says with SYSTEMD_OFFLINE=1: it changes the links of unit files, and asks no manager.
+  const offline = () =>
+    withTools(sandbox, {
+      systemctl: `state=$ROOT/enabled
+for unit; do :; done
+case $1 in
+is-enabled) case $unit in nap) test -e $state && echo enabled || { echo disabled; exit 1; };; held) echo static;; *) exit 1;; esac;;
+enable) touch $state;;
+*) echo "Running in chroot, ignoring command '$1'" >&2;;
+esac`,
+    });
+
+  it.each(["started", "stopped", "restarted", "reloaded"] as const)(
+    "takes a unit for %s: it comes to its state when the machine boots",
+    async (state) => {
+      for (const name of ["nap", "held"]) {
+        const end = await pass(systemd({ name, state }), offline().system, sandbox.context({ check: false }));
+        expect(end.state).toBe("unchanged");
+        expect(end.data).toMatchObject({ name, status: {} });
+      }
+    },
+  );
+
+  it("enables a unit", async () => {
+    const { system, calls } = offline();
+    await checkApplyAgain({ ...sandbox, system }, systemd({ name: "nap", enabled: true, state: "started" }));
+    expect(calls()).toContain("systemctl enable -- nap.service");
+    expect(calls().some((call) => call.startsWith("systemctl start"))).toBe(false);
+  });
+
+  it("does not know a unit without a file", async () => {
+    const call = systemd({ name: "nothing", state: "stopped" });
+    await expect(pass(call, offline().system, sandbox.context({ check: false }))).rejects.toThrow(
+      /Could not find the requested service nothing/,
+    );
   });
 });
 
