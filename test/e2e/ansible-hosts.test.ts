@@ -221,3 +221,23 @@ test("later plays are for the hosts that tasks have added and grouped", async ()
   expect([end.code, recap]).toEqual([0, ["a 3 0", "b 2 0", "c 2 0", "new1 3 0"]]);
   expect(readFileSync(join(directory, "out.txt"), "utf8")).toBe("new1 9 made web Linux\n");
 });
+
+test("no later play begins once all hosts of a play have failed", async () => {
+  const { directory } = makeProject(scratch(), {
+    "hosts.yml": HOSTS,
+    "site.yml": `- hosts: a
+  gather_facts: false
+  tasks: [{fail: {msg: stop}}]
+- hosts: localhost
+  gather_facts: false
+  tasks: [{debug: {msg: never}}]
+`,
+  });
+  const end = await volley(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible"], {
+    cwd: directory,
+    env: { ANSIBLE_CONFIG: "" },
+  });
+  expect(end.code).toBe(2);
+  expect(end.stdout).toContain('"msg": "stop"');
+  expect(end.stdout).not.toContain("never");
+});

@@ -37,18 +37,20 @@ export async function schedule(
   /** Ends of free plays that no barrier has waited for. */
   let free: Promise<void>[] = [];
 
+  const stop = (error: SerializedError): void => {
+    isOver = true;
+    for (const other of sessions) other.cancel({ outcome: "cancelled", error });
+  };
   const beginBatch = (
     { index, play }: PlayHosts,
     batch: readonly HostSession[],
     { number, throttle, names }: BatchCourse,
   ): readonly Promise<void>[] => {
+    const own = batch.filter(({ host }) => names.includes(host));
     const failures = limitFailures({ play, batch: number, size: batch.length });
+    let failed = 0;
     once.batch(index, batch);
-    lockstep?.batch(
-      index,
-      batch.filter(({ host }) => names.includes(host)),
-      names,
-    );
+    lockstep?.batch(index, own, names);
     return batch.map(async (session) => {
       const { stretches, place } = parts.get(session.host)!;
       const stretch = stretches.find(({ plays: [first] }) => first?.index === index);
@@ -65,10 +67,13 @@ export async function schedule(
       }
       if (!(await session.playEnd(index)) || isOver) return;
       const reason = failures.add(session.host, lockstep?.isFatal(index, session.host));
-      if (reason === undefined) return;
-      isOver = true;
-      emit({ type: "play:stop", index, play: play.name, reason });
-      for (const other of sessions) other.cancel({ outcome: "cancelled", error: reason });
+      if (reason !== undefined) {
+        emit({ type: "play:stop", index, play: play.name, reason });
+        stop(reason);
+      } else if (play.program !== undefined && ++failed === own.length) {
+        // As in Ansible, no later play begins, whoever it is for.
+        stop({ code: "OTHERS_FAILED", message: `all hosts of play "${play.name}" have failed` });
+      }
     });
   };
 
