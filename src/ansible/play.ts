@@ -17,7 +17,7 @@ import type { BlockNode, Node, RoleStatementNode, RoleUseNode, TaskNode } from "
 import { factsOwner } from "./modules/delegation.ts";
 import { includedBy } from "./modules/includes.ts";
 import { countTasks } from "./outline.ts";
-import { isBroken, type Register } from "./register.ts";
+import { isBroken, isUnreachable, type Register } from "./register.ts";
 import { runTask, type TaskEnd } from "./run-task.ts";
 import { Scripts } from "./script-role.ts";
 import type { Steps } from "./steps.ts";
@@ -439,7 +439,8 @@ export class PlayRun {
         register,
         ref,
         { name, action: node.module, args: node.args },
-        { isFatal, isFinal: isBroken(register) },
+        // Nothing rescues a host that could not be worked on.
+        { isFatal, isFinal: isBroken(register) || end.passes.some(isUnreachable) },
       );
     }
     if (

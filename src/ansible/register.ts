@@ -28,6 +28,11 @@ export function isBroken(register: Register): boolean {
   return [register, ...results].some((each) => typeof each === "object" && each !== null && BROKEN in each);
 }
 
+/** Return whether a pass of a task could not be done for a machine that is unreachable. */
+export function isUnreachable({ register }: Pick<PassEnd, "register">): boolean {
+  return register.unreachable === true;
+}
+
 /** The end of one pass of a task: without a loop, or for one item. */
 export interface PassEnd {
   readonly register: Register;
@@ -57,10 +62,15 @@ export function stateOfRegister(register: Register): Result["state"] {
 
 /** Turn the passes of a task into the engine's Result, whose data is the register. */
 export function resultOf(register: Register, passes: readonly PassEnd[], isLoop: boolean): Result {
-  const state = stateOfRegister(register);
+  // As in Ansible, a register says "unreachable" and not that it failed.
+  const unreachable = passes.filter(isUnreachable);
+  const isAway = unreachable.length > 0;
+  const state = isAway ? "failed" : stateOfRegister(register);
   const diff = passes.flatMap((pass) => pass.diff ?? []);
-  const ignored = state === "failed" && passes.some((pass) => pass.ignored === true);
-  const failed = passes.find((pass) => pass.register.failed === true);
+  const ignored = isAway
+    ? unreachable.every((pass) => pass.ignored === true)
+    : state === "failed" && passes.some((pass) => pass.ignored === true);
+  const failed = unreachable[0] ?? passes.find((pass) => pass.register.failed === true);
   const unknown = state === "skipped" && passes.some((pass) => pass.unknown === true);
   const text = messageOfRegister(failed?.register ?? register);
   return {
@@ -92,8 +102,9 @@ function dataOf(register: Register, passes: readonly PassEnd[], isLoop: boolean)
     : mark(register);
 }
 
-function itemOf({ register, label, isLabelled, unknown, noLog }: PassEnd): ItemResult {
-  const state = stateOfRegister(register);
+function itemOf(pass: PassEnd): ItemResult {
+  const { register, label, isLabelled, unknown, noLog } = pass;
+  const state = isUnreachable(pass) ? "failed" : stateOfRegister(register);
   const text = noLog === true ? undefined : messageOfRegister(register);
   return {
     label: noLog === true ? "(hidden)" : (label ?? ""),

@@ -9,7 +9,14 @@ import type { TaskNode } from "./ir.ts";
 import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
 import type { ModuleCall, TaskRun } from "./modules/call.ts";
 import { runModule } from "./modules/run.ts";
-import { brokenMark, type PassEnd, type Register, resultOf, stateOfRegister } from "./register.ts";
+import {
+  brokenMark,
+  isUnreachable,
+  type PassEnd,
+  type Register,
+  resultOf,
+  stateOfRegister,
+} from "./register.ts";
 import { plainMessage, type Templar } from "./templar.ts";
 
 /** The end of a task, with its register. */
@@ -41,7 +48,7 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
     passes = [
       {
         register,
-        ignored: safely(() => ignoresErrors(interpreter.templar(frame), frame)),
+        ignored: safely(() => ignores(register, interpreter.templar(frame), frame)),
       },
     ];
   }
@@ -51,8 +58,10 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
   return { result: resultOf(register, passes, isLoop), register, passes, ...(noLog ? { noLog } : {}) };
 }
 
-function ignoresErrors(templar: Templar, frame: Frame): boolean {
-  return templar.bool(settled(frame, "ignore_errors", templar.value) ?? false);
+/** Return whether a failure is to be ignored; that of an unreachable machine has a keyword of its own. */
+function ignores(register: Register, templar: Templar, frame: Frame): boolean {
+  const key = isUnreachable({ register }) ? "ignore_unreachable" : "ignore_errors";
+  return templar.bool(settled(frame, key, templar.value) ?? false);
 }
 
 function safely(ask: () => boolean): boolean {
@@ -72,7 +81,8 @@ export function failure(thrown: unknown): Register {
     isVolleyError(thrown) && thrown.code === "TEMPLATE_FAILED" && !/^The conditional/.test(thrown.message)
       ? `${isOfUndefined(thrown) ? "The task includes an option with an undefined variable. The error was: " : ""}${plainMessage(thrown)}`
       : `${messageOf(thrown)}${hint}`;
-  return { ...own, changed: false, failed: true, msg: text, ...brokenMark(thrown) };
+  const register = { ...own, changed: false, msg: text };
+  return isUnreachable({ register }) ? register : { ...register, failed: true, ...brokenMark(thrown) };
 }
 
 const EMPTY: Register = {
@@ -152,8 +162,8 @@ async function runPass(run: TaskRun, own: Vars): Promise<PassEnd> {
     const value = settled(frame, key, templar.value);
     return value === undefined ? undefined : templar.bool(value);
   };
-  const ignored = (): { readonly ignored?: boolean } =>
-    safely(() => flag("ignore_errors") === true) ? { ignored: true } : {};
+  const ignored = (register: Register): { readonly ignored?: boolean } =>
+    safely(() => ignores(register, templar, frame)) ? { ignored: true } : {};
   const noLog = safely(() => flag("no_log") ?? interpreter.tree.settings.noLog ?? false)
     ? { noLog: true }
     : {};
@@ -220,12 +230,13 @@ async function runPass(run: TaskRun, own: Vars): Promise<PassEnd> {
         ...(ended.unknown === true ? { unknown: true } : {}),
         ...(ended.isQuiet === true ? { isQuiet: true } : {}),
         ...noLog,
-        ...(register.failed === true ? ignored() : {}),
+        ...(register.failed === true ? ignored(register) : {}),
       };
     }
   } catch (thrown) {
     if (isVolleyError(thrown) && thrown.code === "CANCELLED") throw thrown;
-    return { register: failure(thrown), ...noLog, ...ignored() };
+    const register = failure(thrown);
+    return { register, ...noLog, ...ignored(register) };
   }
 }
 

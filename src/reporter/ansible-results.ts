@@ -103,8 +103,8 @@ function passOfRegister(register: Register, { label, isLabelled }: Partial<ItemR
   return { state: stateOf(register), register, label: itemText(isLabelled === true ? label : item) };
 }
 
-function stateOf({ failed, skipped, changed }: Register): Result["state"] {
-  if (failed === true) return "failed";
+function stateOf({ failed, unreachable, skipped, changed }: Register): Result["state"] {
+  if (failed === true || unreachable === true) return "failed";
   if (skipped === true) return "skipped";
   return changed === true ? "changed" : "unchanged";
 }
@@ -185,7 +185,9 @@ export function resultText({ host, task, result }: TaskResult, style: ResultStyl
   const isLoop = passes !== undefined && passes.length > 0;
   if (!isLoop && register.diff !== undefined) diffs(register.diff);
   if (result.state === "failed") {
-    if (!isLoop || result.hidden === true)
+    if (isUnreachable(register))
+      say("unreachable", `fatal: [${host}]: UNREACHABLE! => ${json(register, "failed")}`);
+    else if (!isLoop || result.hidden === true)
       say("failed", `fatal: [${host}]: FAILED! => ${json(register, "failed")}`);
     if (result.ignored === true) say("skipped", "...ignoring");
   } else if (!isLoop) {
@@ -196,6 +198,12 @@ export function resultText({ host, task, result }: TaskResult, style: ResultStyl
     line("skipped", own, undefined);
   }
   return text;
+}
+
+/** Return whether a failed task, or an item of its loop, could not be done for a machine that is unreachable. */
+function isUnreachable({ unreachable, results }: Register): boolean {
+  if (unreachable === true) return true;
+  return Array.isArray(results) && results.some((each) => isRecord(each) && each.unreachable === true);
 }
 
 function isIncluded({ include, failed, skipped }: Register): boolean {
@@ -210,8 +218,10 @@ function isRoleInclude(action: string): boolean {
 export function countResult(stats: Stats, { task, result }: TaskResult): void {
   const register = registerOfResult(result);
   const changed = result.state === "changed" || (result.state === "failed" && register.changed === true);
-  if (result.state === "failed" && result.ignored !== true) stats.failed++;
-  else if (result.state === "skipped") stats.skipped++;
+  if (result.state === "failed" && result.ignored !== true) {
+    if (isUnreachable(register)) stats.unreachable++;
+    else stats.failed++;
+  } else if (result.state === "skipped") stats.skipped++;
   else {
     if (result.state === "failed") stats.ignored++;
     if (changed) stats.changed++;

@@ -162,7 +162,7 @@ export function createAnsibleReporter(options: AnsibleOutputOptions): Reporter {
   const hostEnd = ({ host, outcome, error }: EventOf<"host:end">): void => {
     const isAway = outcome === "unreachable" || outcome === "lost";
     const own = statsOf(host);
-    if (!isAway && (error === undefined || own.failed > 0 || outcome !== "failed")) return;
+    if (!isAway && (error === undefined || own.failed + own.unreachable > 0 || outcome !== "failed")) return;
     const state = hostOf(host);
     if (state.current !== undefined) showTask(state.current);
     else {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fleetStarter, ofType, provision } from "./lib/drive.ts";
@@ -31,9 +31,18 @@ test("tasks are delegated to a host of the run, and to a host that the run is no
       ignore_errors: true
     - command: id
       delegate_to: web77
-      ignore_errors: true
+      ignore_unreachable: true
       register: nobody
-    - assert: {that: nobody is failed or nobody is unreachable}
+    - assert: {that: [nobody is unreachable, nobody is not failed, nobody is not changed]}
+    - command: id
+      delegate_to: "{{ item }}"
+      loop: [web03, web77]
+      ignore_unreachable: true
+      register: some
+    - assert:
+        that:
+          - some.results[0] is reachable
+          - some.results[1] is unreachable
 `,
   });
   const { events, summary } = await provision(project, fleet, { playbook: "site.yml" });
@@ -41,6 +50,8 @@ test("tasks are delegated to a host of the run, and to a host that the run is no
   expect(failed.map(({ name, result }) => [name, result.ignored])).toEqual([
     ["shell", true],
     ["shell", true],
+    ["command", true],
+    ["command", true],
     ["command", true],
     ["command", true],
   ]);
@@ -53,4 +64,33 @@ test("tasks are delegated to a host of the run, and to a host that the run is no
     ["web01", "web02"],
     ["web01", "web02"],
   ]);
+});
+
+test("a host whose task cannot reach the other is out, whatever else would forgive a failure", async () => {
+  const fleet = await startFleet({ count: 2 });
+  const project = makeProject(scratch(), {
+    "site.yml": `- hosts: web01
+  gather_facts: false
+  tasks:
+    - block:
+        - command: id
+          delegate_to: web77
+          ignore_errors: true
+          failed_when: false
+      rescue:
+        - copy: {content: rescued, dest: "~/told"}
+    - copy: {content: went on, dest: "~/told"}
+- hosts: web02
+  gather_facts: false
+  tasks:
+    - copy: {content: was next, dest: "~/told"}
+`,
+  });
+  const { events } = await provision(project, fleet, { playbook: "site.yml" });
+  const ends = ofType(events, "task:end").map(({ host, result }) => [host, result.state, result.ignored]);
+  expect(ends).toEqual([
+    ["web01", "failed", undefined],
+    ["web02", "changed", undefined],
+  ]);
+  expect(existsSync(join(fleet.hosts[0]!.home, "told"))).toBe(false);
 });

@@ -182,6 +182,19 @@ describe("one host", () => {
     expect(out).toMatch(/ok=0 .* failed=1 /);
   });
 
+  test("a task whose machine is unreachable makes its host so, unless that is ignored", async () => {
+    const msg = "Failed to connect to the host via ssh: web77: refused";
+    const data = { changed: false, msg, unreachable: true };
+    const failed: Result = { state: "failed", data, error: { code: "ACTION_FAILED", message: msg } };
+    const line = `\nfatal: [web1]: UNREACHABLE! => {"changed": false, "msg": "${msg}", "unreachable": true}\n`;
+    const { out } = await print(stamp([...opening, end("web1", 1, failed)]));
+    expect(out).toContain(line);
+    expect(out).toMatch(/ok=0 .* unreachable=1 +failed=0 /);
+    const ignored = await print(stamp([...opening, end("web1", 1, { ...failed, ignored: true })]));
+    expect(ignored.out).toContain(`${line}...ignoring\n`);
+    expect(ignored.out).toMatch(/ok=1 .* unreachable=0 +failed=0 .* ignored=1/);
+  });
+
   test("hidden results stay hidden", async () => {
     const hidden: Result = { state: "failed", hidden: true, message: "hidden: the task is marked noLog" };
     expect((await print(stamp([...opening, end("web1", 1, hidden)]))).out).toContain(

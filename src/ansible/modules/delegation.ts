@@ -1,4 +1,5 @@
-import { VolleyError } from "../../core/errors.ts";
+import { ActionFailure } from "../../core/action.ts";
+import { type ErrorCode, isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { System } from "../../core/system.ts";
 import type { Vars } from "../../core/values/vars.ts";
@@ -49,8 +50,33 @@ async function elsewhere(other: string, call: ModuleCall): Promise<Place> {
       `this is delegated to ${other}, and no controller is there to do it`,
     );
   const vars = call.interpreter.inventory.varsOf(other);
-  const { systemOf, facts } = await world.machine(other, vars);
+  const { systemOf, facts } = await world.machine(other, vars).catch((thrown: unknown) => {
+    throw asUnreachable(thrown);
+  });
   return { system: systemOf(becomeOf(call, vars)), facts };
+}
+
+/** The errors of a machine that no connection comes about with. */
+const NO_CONNECTION: ReadonlySet<ErrorCode> = new Set([
+  "CONNECT_FAILED",
+  "AUTH_FAILED",
+  "HOST_KEY_UNKNOWN",
+  "HOST_KEY_CHANGED",
+  "SESSION_REFUSED",
+  "CONNECTION_LOST",
+]);
+
+/** Return the error as tasks have it: without a connection, of a machine that is unreachable. */
+function asUnreachable(thrown: unknown): unknown {
+  if (!isVolleyError(thrown) || !NO_CONNECTION.has(thrown.code)) return thrown;
+  const { code, message, hint } = thrown;
+  const said = `Failed to connect to the host via ssh: ${message}`;
+  return new ActionFailure(
+    code,
+    said,
+    { unreachable: true },
+    { cause: thrown, ...(hint === undefined ? {} : { hint }) },
+  );
 }
 
 function hostSystem(call: ModuleCall): System {
