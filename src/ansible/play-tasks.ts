@@ -1,0 +1,196 @@
+import { messageOf, VolleyError } from "../core/errors.ts";
+import type { Result } from "../core/result.ts";
+import { isRecord } from "../core/values/value.ts";
+import { isWanted } from "../engine/check-task.ts";
+import type { ProgramHost } from "../engine/program.ts";
+import { whenAnswered } from "../engine/render.ts";
+import { PlayEnded, RunCancelled, TaskFailure } from "./endings.ts";
+import { type Frame, inherited, tagsOf } from "./frame.ts";
+import type { Handlers } from "./handlers.ts";
+import type { Interpreter } from "./interpreter.ts";
+import type { TaskNode } from "./ir.ts";
+import { factsOwner } from "./modules/delegation.ts";
+import { isBroken, isUnreachable, type Register } from "./register.ts";
+import { runTask, type TaskEnd } from "./run-task.ts";
+import type { Steps } from "./steps.ts";
+import { renderTags } from "./templar.ts";
+
+/** Modules that bring in statements. */
+export const INCLUDE_MODULES = new Set([
+  "include",
+  "include_tasks",
+  "include_role",
+  "import_tasks",
+  "import_role",
+]);
+
+/** The tasks of a play on a host: each gets its turn, and its end is dealt with. */
+export class PlayTasks {
+  readonly #interpreter: Interpreter;
+  readonly #host: ProgramHost;
+  readonly #handlers: Handlers;
+  readonly #steps: Steps;
+  /** The number of tasks that are known of and have not had their turn. */
+  waiting = 0;
+
+  constructor(interpreter: Interpreter, handlers: Handlers) {
+    this.#interpreter = interpreter;
+    this.#host = interpreter.host;
+    this.#handlers = handlers;
+    this.#steps = interpreter.steps;
+  }
+
+  /** Do work of the play's own for what has this name; a fault of it is shown as a task that failed, for good where `isFinal`. */
+  async attempt<T>(name: string, work: () => T, isFinal = true): Promise<T> {
+    try {
+      return await whenAnswered(work);
+    } catch (thrown) {
+      const register: Register = { changed: false, failed: true, msg: messageOf(thrown) };
+      const { ref } = await this.#host.perform({
+        role: this.#interpreter.play.name,
+        name,
+        action: "",
+        run: async () => ({
+          result: {
+            state: "failed",
+            data: register,
+            error: { code: isFinal ? "PLAYBOOK_INVALID" : "ACTION_FAILED", message: String(register.msg) },
+          },
+        }),
+      });
+      throw new TaskFailure(register, ref, { name }, { isFinal });
+    }
+  }
+
+  /** True once the run is cancelled. */
+  get isCancelled(): boolean {
+    return this.#host.ends.cancel.aborted || this.#host.ends.kill.aborted;
+  }
+
+  /** Return whether the tags of a task are asked for. */
+  isWanted(frame: Frame): boolean {
+    const templar = this.#interpreter.templar(frame);
+    return isWanted(renderTags(tagsOf(frame), templar), this.#host.job.options);
+  }
+
+  /** Give a task its turn, and deal with its end. */
+  async perform(node: TaskNode, frame: Frame, isHandler: boolean): Promise<TaskEnd> {
+    const interpreter = this.#interpreter;
+    const name = this.nameOf(node, frame);
+    let ended: TaskEnd | undefined;
+    const { register: registered } = node.keys;
+    await this.attempt(name, () => {
+      if (registered === undefined || registered === null || isVarName(registered)) return;
+      const text = `Invalid variable name in 'register' specified: '${String(registered)}'`;
+      throw new VolleyError("PLAYBOOK_INVALID", text);
+    });
+    await this.arrive();
+    const most = await this.attempt(name, () => this.#throttleOf(frame));
+    this.#host.planned(this.waiting + 1);
+    const { ref, result, leftOut } = await this.#host.perform({
+      role: frame.role?.node.name ?? interpreter.play.name,
+      name,
+      action: node.module,
+      ...(isHandler ? { handler: true } : {}),
+      ...(this.#runsOnce(node, frame) ? { runOnce: true } : {}),
+      run: async (turn) => {
+        ended = await this.#steps.turn(most, () => runTask({ interpreter, node, frame, turn }));
+        return ended;
+      },
+    });
+    // A task that nobody wanted leaves no register.
+    if (leftOut === true) return { result, register: { changed: false, skipped: true }, passes: [] };
+    const end = ended ?? this.#recall(node, frame, result);
+    if (this.isCancelled) throw new RunCancelled();
+    const { register } = end;
+    if (result.state === "failed" && result.ignored !== true) {
+      // Of a loop, items that changed something notify all the same.
+      const isFatal = await this.attempt(name, () => this.#isFatal(frame));
+      throw new TaskFailure(
+        register,
+        ref,
+        { name, action: node.module, args: node.args },
+        // Nothing rescues a host that could not be worked on.
+        { isFatal, isFinal: isBroken(register) || end.passes.some(isUnreachable) },
+      );
+    }
+    if (
+      register.changed === true ||
+      (Array.isArray(register.results) &&
+        register.results.some((each) => isRecord(each) && each.changed === true))
+    )
+      await this.attempt(name, () => this.#notify(frame));
+    return end;
+  }
+
+  /** Come to a task: wait for the others of the batch, and learn whether they go on. */
+  async arrive(): Promise<void> {
+    await this.#steps.arrive();
+    if (this.isCancelled) throw new RunCancelled();
+    if (this.#steps.isOver) throw new PlayEnded();
+  }
+
+  /** The number of hosts that may be at a task at a time; undefined: as many as the run allows. */
+  #throttleOf(frame: Frame): number | undefined {
+    const given = inherited(frame, "throttle");
+    const most = given === undefined ? 0 : Number(this.#interpreter.templar(frame).value(given));
+    return most >= 1 ? most : undefined;
+  }
+
+  #isFatal(frame: Frame): boolean {
+    const given = inherited(frame, "any_errors_fatal");
+    if (given === undefined) return this.#interpreter.tree.settings.anyErrorsFatal === true;
+    return this.#interpreter.templar(frame).bool(given);
+  }
+
+  /** True for a task that one host of the batch does for all. An include hands it on to its tasks. */
+  #runsOnce({ module }: TaskNode, frame: Frame): boolean {
+    // A host is added once, whoever says so.
+    const given = module === "add_host" ? true : inherited(frame, "run_once");
+    if (given === undefined || INCLUDE_MODULES.has(module)) return false;
+    try {
+      return this.#interpreter.templar(frame).bool(given);
+    } catch {
+      return true;
+    }
+  }
+
+  /** Take a result that an earlier run recorded: registers and facts as if the task had been done. */
+  #recall({ keys, module }: TaskNode, frame: Frame, result: Result): TaskEnd {
+    const register = (
+      isRecord(result.data) ? result.data : { changed: result.state === "changed" }
+    ) as Register;
+    const { state } = this.#interpreter;
+    if (typeof keys.register === "string") state.learn({ [keys.register]: register });
+    const templar = this.#interpreter.templar(frame);
+    const owner = factsOwner({ interpreter: this.#interpreter, frame, templar });
+    for (const each of Array.isArray(register.results) ? register.results : [register]) {
+      if (!isRecord(each) || !isRecord(each.ansible_facts)) continue;
+      if (module === "set_fact") owner.learn(each.ansible_facts);
+      else if (module === "include_vars") state.include(each.ansible_facts);
+      else owner.addFacts(each.ansible_facts);
+    }
+    return { result, register, passes: [{ register }] };
+  }
+
+  /** The name of a task, rendered as far as that is possible. */
+  nameOf(node: TaskNode, frame: Frame): string {
+    if (node.name === undefined) return node.module;
+    try {
+      return this.#interpreter.templar(frame).text(node.name);
+    } catch {
+      return node.name;
+    }
+  }
+
+  #notify(frame: Frame): void {
+    const given = (inherited(frame, "notify") ?? []) as readonly unknown[];
+    const templar = this.#interpreter.templar(frame);
+    for (const name of given.flatMap((each) => templar.value(each)).flat())
+      this.#handlers.notify(String(name));
+  }
+}
+
+function isVarName(value: unknown): boolean {
+  return typeof value === "string" && /^[A-Za-z_]\w*$/.test(value);
+}
