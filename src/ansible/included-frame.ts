@@ -30,6 +30,7 @@ const OWN = new Set([
   "tags",
   "notify",
   "loop_control",
+  "run_once",
 ]);
 
 function inheritedKeys(keys: Frame["keys"]): Frame["keys"] {

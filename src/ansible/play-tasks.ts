@@ -143,11 +143,16 @@ export class PlayTasks {
     return this.#interpreter.templar(frame).bool(given);
   }
 
-  /** True for a task that one host of the batch does for all. An include hands it on to its tasks. */
+  /** True for a task that one host of the batch does for all. */
   #runsOnce({ module }: TaskNode, frame: Frame): boolean {
     // A host is added once, whoever says so.
-    const given = module === "add_host" ? true : inherited(frame, "run_once");
-    if (given === undefined || INCLUDE_MODULES.has(module)) return false;
+    return module === "add_host" || (!INCLUDE_MODULES.has(module) && this.saysOnce(frame));
+  }
+
+  /** Return what `run_once` says. */
+  saysOnce(frame: Frame): boolean {
+    const given = inherited(frame, "run_once");
+    if (given === undefined) return false;
     try {
       return this.#interpreter.templar(frame).bool(given);
     } catch {

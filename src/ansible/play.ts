@@ -367,6 +367,11 @@ export class PlayRun {
       return;
     }
     if (node.module === "meta") return this.#meta(node, frame);
+    if (isInclude && this.#tasks.saysOnce(frame)) {
+      // The first host alone does the include, and the tasks that it brings in.
+      await this.#tasks.arrive();
+      if (!this.#steps.isFirst) return this.#host.planned(this.#tasks.waiting);
+    }
     const ended = await this.#tasks.perform(node, frame, false);
     if (isInclude) await this.#included(frame, ended);
   }

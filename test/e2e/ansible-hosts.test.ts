@@ -182,6 +182,47 @@ test("batches of a serial play go through it one after the other", async () => {
   expect([code, lines]).toEqual([0, ["a of 3", "b+c of 3"]]);
 });
 
+test("an include that is done once brings its tasks to the first host alone", async () => {
+  const { code, lines } = await play(
+    `- include_tasks: some.yml
+  run_once: true
+- include_tasks: {file: some.yml, apply: {run_once: true}}
+  run_once: true
+- block:
+    - include_tasks: some.yml
+  run_once: true
+- assert: {that: "(knows is defined) == (inventory_hostname == 'a')"}
+`,
+    "",
+    { "some.yml": `- shell: "echo on {{ n }} >> {{ out }}"\n- set_fact: {knows: true}\n  run_once: false\n` },
+  );
+  expect([code, lines]).toEqual([0, ["on 1", "on 1", "on 1"]]);
+});
+
+test("the first batch of a serial play ends it for all", async () => {
+  const { code, lines } = await play(
+    `- shell: "echo {{ n }} >> {{ out }}"\n- meta: end_play\n- fail: {}`,
+    "  serial: 1\n",
+  );
+  expect([code, lines]).toEqual([0, ["1"]]);
+});
+
+test("set_stats takes dictionaries of valid names", async () => {
+  const { code } = await play(`- set_stats: {data: [1]}
+  ignore_errors: true
+  register: list
+- set_stats: {data: {".bad": 1}}
+  ignore_errors: true
+  register: name
+- assert:
+    that:
+      - list is failed and name is failed
+      - list.msg is search('needs to be a dictionary/hash')
+      - name.msg is search('.bad. is not valid')
+`);
+  expect(code).toBe(0);
+});
+
 test("later plays are for the hosts that tasks have added and grouped", async () => {
   const { directory } = makeProject(scratch(), {
     "hosts.yml": HOSTS,

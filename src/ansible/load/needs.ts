@@ -7,6 +7,8 @@ import { PLACELESS } from "../keywords.ts";
 /** Modules that work with the controller's files or with other hosts. */
 const MODULES: ReadonlySet<string> = new Set(["add_host", "fetch", "synchronize"]);
 
+const INCLUDES: ReadonlySet<string> = new Set(["include", "include_tasks", "include_role"]);
+
 /** Lookups that read on the controller's machine, and find nothing in a bundle. */
 const LOOKUPS = "csvfile|env|fileglob|ini|lines|password|pipe|unvault|url|config|inventory_hostnames";
 const LOOKUP = new RegExp(`\\b(?:lookup|query|q)\\(\\s*["'](?:ansible\\.builtin\\.)?(${LOOKUPS})["']`);
@@ -33,6 +35,9 @@ const PLAY_HOSTS = /\b(?:ansible_play_hosts(?:_all)?|ansible_play_batch|play_hos
 export class NeedNotes implements Needs {
   controller: string | undefined;
   others: string | undefined;
+  #endsAll = false;
+  /** The first play with batches. */
+  #batches: string | undefined;
   addsHosts = false;
   makesGroups = false;
 
@@ -46,6 +51,9 @@ export class NeedNotes implements Needs {
     const loop = Object.keys(keys).find((key) => LOOP.test(key));
     if (loop !== undefined) this.controller ??= `${at}: ${loop} is looked up on the controller`;
     const endsAll = module === "meta" && /^end_(?:play|batch)$/.test(String(args._raw_params));
+    this.#endsAll ||= endsAll;
+    if (INCLUDES.has(module) && keys.run_once !== undefined && keys.run_once !== false)
+      this.others ??= `${at}: one host does the include for all`;
     if (endsAll && keys.when !== undefined) this.others ??= `${at}: one host may end the play for the others`;
     const files = textsIn([keys.with_file, keys["with_ansible.builtin.file"]]);
     if (files.some((name) => /^[/~]|\{\{/.test(name)))
@@ -58,13 +66,14 @@ export class NeedNotes implements Needs {
 
   /** Note what the keywords of a play, block or task ask for. */
   keys(keys: Keys, at: string, module = ""): void {
-    const { delegate_to: place, any_errors_fatal: isFatal, throttle } = keys;
+    const { delegate_to: place, any_errors_fatal: isFatal, throttle, serial } = keys;
     const isHere = PLACELESS.has(module) || /^\{\{\s*inventory_hostname\s*\}\}$/.test(String(place));
     const givesFacts = keys.delegate_facts !== undefined;
     if (place !== undefined && place !== null && (!isHere || givesFacts))
       this.controller ??= `${at}: it is delegated to ${String(place)}`;
     if (isFatal !== undefined && isFatal !== false)
       this.others ??= `${at}: any error there ends the run for all hosts`;
+    if (serial !== undefined) this.#batches ??= at;
     if (throttle !== undefined) this.others ??= `${at}: throttle limits the hosts that are at a task`;
     this.value(keys, at);
   }
@@ -83,7 +92,10 @@ export class NeedNotes implements Needs {
 
   /** The needs alone. */
   get all(): Needs {
-    const { controller, others, addsHosts, makesGroups } = this;
+    const { controller, addsHosts, makesGroups } = this;
+    const ends = this.#endsAll ? this.#batches : undefined;
+    const others =
+      this.others ?? (ends === undefined ? undefined : `${ends}: one batch may end the play for the others`);
     return {
       ...(addsHosts ? { addsHosts } : {}),
       ...(makesGroups ? { makesGroups } : {}),

@@ -70,6 +70,14 @@ function debug(call: RenderedCall): ModuleEnd {
   return { ...unchangedWith({ [name]: value }), facts: {} };
 }
 
+function checkVarName(name: string): void {
+  if (/^[A-Za-z_]\w*$/.test(name)) return;
+  throw new VolleyError(
+    "PARAMS_INVALID",
+    `The variable name '${name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores.`,
+  );
+}
+
 function setFact(call: RenderedCall): ModuleEnd {
   const { args, interpreter } = call;
   const { cacheable = false, _raw_params: raw, ...given } = args;
@@ -77,11 +85,7 @@ function setFact(call: RenderedCall): ModuleEnd {
   copyKept(args, given);
   const facts: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(given)) {
-    if (!/^[A-Za-z_]\w*$/.test(name))
-      throw new VolleyError(
-        "PARAMS_INVALID",
-        `The variable name '${name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores.`,
-      );
+    checkVarName(name);
     facts[name] =
       typeof value === "string" && /^(?:true|false|yes|no)$/i.test(value)
         ? (readBool(value) ?? value)
@@ -127,7 +131,9 @@ function fail({ args }: RenderedCall): ModuleEnd {
 
 function setStats({ args }: RenderedCall): ModuleEnd {
   const { data = {}, per_host: perHost = false, aggregate = true } = args;
-  if (!isDict(data)) throw new VolleyError("PARAMS_INVALID", "The 'data' option needs to be a dictionary");
+  if (!isDict(data))
+    throw new VolleyError("PARAMS_INVALID", "The 'data' option needs to be a dictionary/hash");
+  for (const name of data instanceof Map ? data.keys() : Object.keys(data)) checkVarName(String(name));
   return unchangedWith({
     ansible_stats: { data, per_host: readBool(perHost) === true, aggregate: readBool(aggregate) !== false },
   });
