@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import { posix } from "node:path";
-import { type Asset, type AssetStore, PLAYBOOK_ROLE } from "../core/asset.ts";
+import { type Asset, type AssetStore, PLAYBOOK_ROLE, type TreeEntries } from "../core/asset.ts";
+import { statPath } from "../core/unix/stat-path.ts";
 
 // Files that playbooks name: on the controller those on its disk, elsewhere those of the bundle. They are found as Ansible
 // finds them on its controller.
@@ -24,6 +25,8 @@ export interface PlaybookFiles {
   fullPath(path: string): string;
   file(path: string): Asset | null;
   tree(path: string): readonly string[] | null;
+  /** A directory with its directories and links; absent for the files of a bundle. */
+  readonly entries?: (path: string, follow: boolean) => TreeEntries | null;
 }
 
 /** Make the view of a playbook's files. `isHere`: this process runs on the controller, whose disk has the files as they are now. */
@@ -35,7 +38,11 @@ export function createPlaybookFiles(assets: AssetStore, base: string, isHere: bo
       path.startsWith("/") ? posix.relative(base, path) || "." : posix.normalize(posix.join(from, path)),
     fullPath,
     ...(isHere
-      ? { file: (path) => fileOnDisk(path, fullPath(path)), tree: (path) => treeOnDisk(fullPath(path)) }
+      ? {
+          file: (path) => fileOnDisk(path, fullPath(path)),
+          tree: (path) => entriesOnDisk(fullPath(path), true)?.files ?? null,
+          entries: (path, follow) => entriesOnDisk(fullPath(path), follow),
+        }
       : {
           file: (path) => assets.file(PLAYBOOK_ROLE, assetName(path)),
           tree: (path) => assets.tree(PLAYBOOK_ROLE, assetName(path)),
@@ -44,7 +51,7 @@ export function createPlaybookFiles(assets: AssetStore, base: string, isHere: bo
 }
 
 function fileOnDisk(path: string, full: string): Asset | null {
-  const stats = fs.statSync(full, { throwIfNoEntry: false });
+  const stats = statPath(full);
   if (stats?.isFile() !== true) return null;
   return {
     path,
@@ -55,15 +62,31 @@ function fileOnDisk(path: string, full: string): Asset | null {
   };
 }
 
-function treeOnDisk(directory: string): readonly string[] | null {
-  if (fs.statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
-  const below = (path: string): string[] =>
-    fs.readdirSync(posix.join(directory, path)).flatMap((name) => {
-      const at = posix.join(path, name);
-      const stats = fs.statSync(posix.join(directory, at), { throwIfNoEntry: false });
-      return stats?.isDirectory() ? below(at) : stats?.isFile() ? [at] : [];
-    });
-  return below("").sort();
+function entriesOnDisk(directory: string, follow: boolean): TreeEntries | null {
+  if (statPath(directory)?.isDirectory() !== true) return null;
+  const files: string[] = [];
+  const directories: string[] = [];
+  const links: { path: string; target: string }[] = [];
+  const walk = (below: string, real: string, above: ReadonlySet<string>): void => {
+    const within = new Set([...above, real]);
+    for (const name of fs.readdirSync(real).sort()) {
+      const path = posix.join(below, name);
+      const full = posix.join(real, name);
+      const isLink = fs.lstatSync(full).isSymbolicLink();
+      const stats = isLink && !follow ? undefined : statPath(full);
+      const isDirectory = stats?.isDirectory() === true;
+      const next = isDirectory ? fs.realpathSync(full) : undefined;
+      if (next !== undefined && !within.has(next)) {
+        directories.push(path);
+        walk(path, next, within);
+      } else if (stats?.isFile() === true) files.push(path);
+      // A link that leads up would be followed for ever.
+      else if (isLink && (stats === undefined || isDirectory))
+        links.push({ path, target: fs.readlinkSync(full) });
+    }
+  };
+  walk("", fs.realpathSync(directory), new Set());
+  return { files: files.sort(), directories, links };
 }
 
 /** The places to look in: the role's directory, the directory of the file of tasks, the playbook's. */

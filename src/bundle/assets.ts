@@ -3,6 +3,7 @@ import { join, posix } from "node:path";
 import { ASSET_KINDS, ASSET_MODE_BITS, type Asset, type AssetStore, PLAYBOOK_ROLE } from "../core/asset.ts";
 import { assetEntry } from "../core/bundle.ts";
 import { VolleyError } from "../core/errors.ts";
+import { statPath } from "../core/unix/stat-path.ts";
 import { type Fingerprint, fingerprint } from "./cache.ts";
 import type { LoadedPlaybook } from "./playbook.ts";
 
@@ -123,9 +124,11 @@ function tooLarge(file: string, bytes: number): VolleyError {
   );
 }
 
-/** List every file below a directory, sorted, as paths relative to it with `/`. Links are followed. */
-function listTree(directory: string, below = ""): string[] {
+/** List every file below a directory, sorted, as paths relative to it with `/`. Links are followed, but for those to a directory that they are in. */
+function listTree(directory: string, below = "", above: readonly string[] = []): string[] {
   const found: string[] = [];
+  const real = fs.realpathSync(join(directory, below));
+  if (above.includes(real)) return found;
   for (const bytes of fs.readdirSync(join(directory, below), { encoding: "buffer" }).sort(Buffer.compare)) {
     const name = bytes.toString();
     if (!bytes.equals(Buffer.from(name)))
@@ -134,8 +137,8 @@ function listTree(directory: string, below = ""): string[] {
         `${posix.join(directory, below, name)} has a name that is not UTF-8: rename it, or take it out of the role`,
       );
     const path = posix.join(below, name);
-    const stats = fs.statSync(join(directory, path), { throwIfNoEntry: false });
-    if (stats?.isDirectory()) found.push(...listTree(directory, path));
+    const stats = statPath(join(directory, path));
+    if (stats?.isDirectory()) found.push(...listTree(directory, path, [...above, real]));
     else if (stats?.isFile()) found.push(path);
   }
   return found;

@@ -1,4 +1,4 @@
-import type { Asset } from "./asset.ts";
+import type { Asset, TreeEntries } from "./asset.ts";
 import { type ErrorCode, type ErrorDetails, VolleyError } from "./errors.ts";
 import type { Facts } from "./facts.ts";
 import type { Diff } from "./result.ts";
@@ -67,6 +67,11 @@ export interface ActionContext {
   asset(kind: "files" | "templates", src: string): Asset;
   /** Every file below a directory of the role's assets, as paths relative to it; null when `src` is not a directory. */
   assetTree(kind: "files" | "templates", src: string): readonly string[] | null;
+  /**
+   * The same with directories and links, where the assets are read from the disk; a bundle has only files, and this is
+   * absent. `follow`: only links that lead nowhere, or to a directory they are in, stay links.
+   */
+  assetEntries?(kind: "files" | "templates", src: string, follow: boolean): TreeEntries | null;
   /** Render a template of the role with the task's vars and `vars`. Fails with `TEMPLATE_FAILED`. */
   render(src: string, vars?: Vars, style?: RenderStyle): Promise<string>;
   /**

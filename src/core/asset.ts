@@ -26,6 +26,14 @@ export interface AssetStore {
   tree(role: string, path: string): readonly string[] | null;
 }
 
+/** What is below a directory, as paths relative to it; directories come after the one they are in. */
+export interface TreeEntries {
+  readonly files: readonly string[];
+  readonly directories: readonly string[];
+  /** Links that are not followed, and what they say. */
+  readonly links: readonly { readonly path: string; readonly target: string }[];
+}
+
 /** The directories of a role that hold its assets. */
 export const ASSET_KINDS = ["files", "templates"] as const;
 

@@ -79,7 +79,7 @@ export interface TurnContext {
   readonly check: boolean;
   readonly signal: AbortSignal;
   /** Replace the search for assets and the rendering of templates. */
-  readonly files: Pick<ActionContext, "asset" | "assetTree" | "render">;
+  readonly files: Pick<ActionContext, "asset" | "assetTree" | "assetEntries" | "render">;
   /** The facts of the machine worked on. Default: the host's. */
   readonly facts?: Facts;
   /** True when the play keeps the action's data. */

@@ -59,6 +59,12 @@ test("blocks, loops, results, rules, lookups and background tasks", async () => 
   expect(end.stdout).not.toMatch(/"msg": "secret"/);
 });
 
+test("links of a tree are copied as links, or followed but for those that lead nowhere or up", async () => {
+  const end = await carryOut("links.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+});
+
 test("roles, their dependencies and vars, includes and specs of arguments", async () => {
   const end = await carryOut("roles.yml");
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);

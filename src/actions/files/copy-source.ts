@@ -22,7 +22,7 @@ export interface CopySource {
   readonly files: readonly SourceFile[];
   /** Directories of the tree, each after its parent, the tree itself first. */
   readonly directories: readonly SourceDirectory[];
-  /** Links of a tree on the machine itself. */
+  /** Links of a tree that are copied as links. */
   readonly links: readonly LinkCopy[];
 }
 
@@ -36,8 +36,8 @@ function trimSlashes(path: string): string {
   return path.replace(/(?<=.)\/+$/, "");
 }
 
-/** Find a file or a directory of the role's assets. Fails with `ASSET_MISSING`. */
-export function findAssetSource(context: ActionContext, src: string): CopySource {
+/** Find a file or a directory of the role's assets, whose links are followed or copied. Fails with `ASSET_MISSING`. */
+export function findAssetSource(context: ActionContext, src: string, follow: boolean): CopySource {
   const name = trimSlashes(src);
   if (!src.endsWith("/")) {
     try {
@@ -56,7 +56,8 @@ export function findAssetSource(context: ActionContext, src: string): CopySource
         throw thrown;
     }
   }
-  const paths = context.assetTree("files", name);
+  const entries = context.assetEntries?.("files", name, follow) ?? null;
+  const paths = entries === null ? context.assetTree("files", name) : entries.files;
   if (paths === null) {
     const { path } = context.asset("files", name);
     throw new VolleyError(
@@ -64,13 +65,18 @@ export function findAssetSource(context: ActionContext, src: string): CopySource
       `${path} is a file, not a directory; write it without the / at its end`,
     );
   }
-  const directories = new Set([""]);
+  const directories = new Set(["", ...(entries?.directories ?? [])]);
   for (const path of paths) {
     const parts = path.split("/");
     for (let depth = 1; depth < parts.length; depth++) directories.add(parts.slice(0, depth).join("/"));
   }
   const files = paths.map((path) => assetFile(context.asset("files", posix.join(name, path)), path));
-  return { tree: true, files, directories: [...directories].map((path) => ({ path })), links: [] };
+  return {
+    tree: true,
+    files,
+    directories: [...directories].map((path) => ({ path })),
+    links: entries?.links ?? [],
+  };
 }
 
 function assetFile(asset: Asset, path: string): SourceFile {

@@ -72,7 +72,7 @@ const params = v.pipe(
       v.pipe(
         v.boolean(),
         v.description(
-          "Accepted and ignored: links of the role are followed, those of the host's trees copied.",
+          "False copies links within `src` as links, where the controller carries the play out; a bundle has what they lead to.",
         ),
       ),
     ),
@@ -102,7 +102,7 @@ source loses setuid and setgid.
 As in Ansible, missing directories are made only when \`dest\` ends with \`/\` or a directory is copied,
 \`directory_mode\` applies to new directories only, and nothing is ever deleted from a directory. Links inside a tree of
 the host are copied as links. \`mode\` applies to the files of a role's directory; of a tree on the host, whose files
-keep their modes, to its topmost directory. Unlike Ansible, empty directories of a role are not copied.`,
+keep their modes, to its topmost directory. Unlike Ansible, a bundle has no empty directories of a role.`,
   params,
   aliases: attributeAliases,
   examples: [
@@ -177,11 +177,12 @@ async function describeCopy(
 }
 
 async function findSource(
-  { src, content, remote_src }: Params,
+  { src, content, remote_src, local_follow = true }: Params,
   system: ReadSystem,
   context: ActionContext,
 ): Promise<CopySource | null> {
-  if (src !== undefined) return remote_src ? findRemoteSource(system, src) : findAssetSource(context, src);
+  if (src !== undefined)
+    return remote_src ? findRemoteSource(system, src) : findAssetSource(context, src, local_follow);
   // As Ansible's json.dumps writes it; JSON.stringify first, which leaves out undefined.
   const written =
     typeof content === "string"

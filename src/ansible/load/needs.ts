@@ -48,6 +48,8 @@ export class NeedNotes implements Needs {
     this.makesGroups ||= module === "group_by";
     if (MODULES.has(module))
       this.controller ??= `${at}: ${module} works with files or hosts of the controller's`;
+    if (module === "copy" && args.local_follow !== undefined && args.remote_src === undefined)
+      this.controller ??= `${at}: the links of its files are the controller's`;
     const loop = Object.keys(keys).find((key) => LOOP.test(key));
     if (loop !== undefined) this.controller ??= `${at}: ${loop} is looked up on the controller`;
     const endsAll = module === "meta" && /^end_(?:play|batch)$/.test(String(args._raw_params));

@@ -1,5 +1,6 @@
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { type SourceLocation, VolleyError } from "../../core/errors.ts";
+import { statPath } from "../../core/unix/stat-path.ts";
 import { decodeUtf8, fileReason } from "../../core/unix/user-file.ts";
 import { Data, isDict, mapLeaves } from "../../core/values/value.ts";
 import { isVault } from "../../vars/vault-format.ts";
@@ -120,12 +121,12 @@ export function placeText({ file, line, column }: SourceLocation): string {
 
 /** Return whether a path is a file. */
 export function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  return statPath(path)?.isFile() === true;
 }
 
 /** Return whether a path is a directory. */
 export function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return statPath(path)?.isDirectory() === true;
 }
 
 /** Return a dict with names as keys; an empty one for another value. */

@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { statPath } from "../../core/unix/stat-path.ts";
 import { isDirectory, isFile } from "./read.ts";
 
 // Where roles, files of tasks and files of vars are looked for.
@@ -100,20 +101,26 @@ export function findMain(directory: string, name: string): string | undefined {
     .find((path) => isFile(path) || isDirectory(path));
 }
 
-/** List the files below a directory, sorted, as paths relative to it; hidden ones only on request. */
+/**
+ * List the files below a directory, sorted, as paths relative to it; hidden ones only on request. Links are followed, but
+ * for those to a directory that they are in.
+ */
 export function listFiles(
   directory: string,
   isWanted: (path: string) => boolean = () => true,
   below = "",
+  above: readonly string[] = [],
 ): string[] {
   if (!isDirectory(join(directory, below))) return [];
+  const real = realpathSync(join(directory, below));
+  if (above.includes(real)) return [];
   return readdirSync(join(directory, below))
     .sort()
     .flatMap((name) => {
       const path = below === "" ? name : `${below}/${name}`;
       if (!isWanted(path)) return [];
-      const stats = statSync(join(directory, path), { throwIfNoEntry: false });
-      if (stats?.isDirectory()) return listFiles(directory, isWanted, path);
+      const stats = statPath(join(directory, path));
+      if (stats?.isDirectory()) return listFiles(directory, isWanted, path, [...above, real]);
       return stats?.isFile() ? [path] : [];
     });
 }

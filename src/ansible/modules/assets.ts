@@ -12,9 +12,17 @@ export function filesOf(
   interpreter: Interpreter,
   frame: Frame,
   templar: Templar,
-): Pick<ActionContext, "asset" | "assetTree" | "render"> {
+): Pick<ActionContext, "asset" | "assetTree" | "assetEntries" | "render"> {
   const { files } = interpreter;
   const roots = interpreter.rootsOf(frame);
+  const { entries } = files;
+  const firstOf = <T>(kind: string, src: string, look: (path: string) => T | null): T | null => {
+    for (const path of candidates(files, src, kind, roots)) {
+      const found = look(path.replace(/\/$/, ""));
+      if (found !== null) return found;
+    }
+    return null;
+  };
   return {
     asset: (kind, src) => {
       for (const path of candidates(files, src, kind, roots)) {
@@ -23,13 +31,10 @@ export function filesOf(
       }
       throw new VolleyError("ASSET_MISSING", `Could not find or access '${src}' on the Ansible Controller.`);
     },
-    assetTree: (kind, src) => {
-      for (const path of candidates(files, src, kind, roots)) {
-        const found = files.tree(path.replace(/\/$/, ""));
-        if (found !== null) return found;
-      }
-      return null;
-    },
+    assetTree: (kind, src) => firstOf(kind, src, files.tree),
+    ...(entries === undefined
+      ? {}
+      : { assetEntries: (kind, src, follow) => firstOf(kind, src, (path) => entries(path, follow)) }),
     render: (src, extra = {}, style = {}) => {
       const vars = templar.with({
         template_path: src,
