@@ -130,15 +130,24 @@ export class Interpreter {
     return createTemplar(this.templatesFor(undefined), layersOf({ ...this.playVars, magic }, undefined)).vars;
   }
 
+  /** The vars of the host that a task is delegated to. As in Ansible `inventory_hostname` is that of the task. */
+  varsOfDelegate(name: string): Vars {
+    return listedScope(this.#varsOfOther(name, this.host.job.host));
+  }
+
   /** The vars of another host: the inventory's, and what the host has learned where that is known here. */
-  #varsOfOther(name: string): Vars {
+  #varsOfOther(name: string, asHost?: string): Vars {
     const state = this.stateOf(name);
     const vars: PlayVars = {
       ...this.playVars,
+      initial: {
+        ...(asHost === undefined ? {} : { ansible_host: name }),
+        ...(CONTROLLER.has(name) ? { ansible_python_interpreter: "/usr/bin/python3" } : {}),
+      },
       inventory: this.inventory.varsOf(name),
       state,
       magic: {
-        inventory_hostname: name,
+        inventory_hostname: asHost ?? name,
         inventory_hostname_short: name.split(".")[0],
         groups: this.inventory.groups,
         group_names: this.inventory.groupsOf(name),

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { isVolleyError, messageOf, VolleyError } from "../core/errors.ts";
+import { copyKept } from "../core/values/kept-text.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { ProgramResult } from "../engine/program.ts";
 import { whenAnswered } from "../engine/render.ts";
@@ -8,6 +9,7 @@ import { allOf, conditionsOf, type Frame, settled } from "./frame.ts";
 import type { TaskNode } from "./ir.ts";
 import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
 import type { ModuleCall, TaskRun } from "./modules/call.ts";
+import { delegatedVars } from "./modules/delegation.ts";
 import { runModule } from "./modules/run.ts";
 import {
   brokenMark,
@@ -155,8 +157,14 @@ function safelyLabel(loop: Loop, index: number, templar: () => Templar): string 
 }
 
 /** Go through one pass: conditions, tries, and the judgement of each. */
-async function runPass(run: TaskRun, own: Vars): Promise<PassEnd> {
+async function runPass(run: TaskRun, ofLoop: Vars): Promise<PassEnd> {
   const { interpreter, frame, node } = run;
+  // A machine that cannot be told yet is an error of the task itself, should its conditions hold.
+  const delegated = await whenAnswered(() =>
+    delegatedVars({ interpreter, frame, templar: interpreter.templar(frame, ofLoop) }),
+  ).catch(() => ({}));
+  const own = { ...ofLoop, ...delegated };
+  copyKept(ofLoop, own);
   let templar = interpreter.templar(frame, own);
   const flag = (key: string): boolean | undefined => {
     const value = settled(frame, key, templar.value);

@@ -126,6 +126,31 @@ test("tasks are done on other machines, and their facts are kept there", async (
   expect([code, recap.every((line) => line.includes("failed=0"))]).toEqual([0, true]);
 });
 
+test("a task knows the vars of the machine that it is delegated to", async () => {
+  const { code } = await play(`- set_fact: {learned: "{{ n }}"}
+- assert:
+    that:
+      - ansible_delegated_vars.b.ansible_host == 'b' and ansible_delegated_vars.b.n == 2
+      - ansible_delegated_vars.b.learned | int == 2
+      - ansible_delegated_vars.b.inventory_hostname == inventory_hostname
+      - n == groups.web.index(inventory_hostname) + 1
+      - inventory_hostname == 'b' or hostvars.b.ansible_host is undefined
+  delegate_to: b
+- assert: {that: "ansible_delegated_vars[item].ansible_host == item"}
+  delegate_to: "{{ item }}"
+  loop: "{{ groups.web }}"
+- assert: {that: ansible_delegated_vars is undefined}
+- command: echo "{{ ansible_delegated_vars.c.n }}"
+  delegate_to: c
+  register: told
+- assert: {that: "told.stdout == '3'"}
+- debug:
+  delegate_to: "{{ nowhere }}"
+  when: nowhere is defined
+`);
+  expect(code).toBe(0);
+});
+
 test("a task that is done once is done by the first host that comes to it", async () => {
   const { code, lines } = await play(
     `- include_tasks: some.yml

@@ -2,7 +2,7 @@ import { ActionFailure } from "../../core/action.ts";
 import { type ErrorCode, isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { System } from "../../core/system.ts";
-import type { Vars } from "../../core/values/vars.ts";
+import { LATE, type Vars } from "../../core/values/vars.ts";
 import { settled } from "../frame.ts";
 import type { HostState } from "../host-state.ts";
 import { CONTROLLER, PLACELESS } from "../keywords.ts";
@@ -34,6 +34,18 @@ export async function placeOf(call: ModuleCall): Promise<Place> {
   const place = { ...there, system: fromWorkingDirectory(there.system, directory) };
   const hasOwn = Object.keys(environment).length > 0;
   return hasOwn ? { ...place, system: withEnvironment(place.system, environment) } : place;
+}
+
+/** The vars that tell a task of the machine it is delegated to; none for a task that is not. */
+export function delegatedVars(call: Delegated): Vars {
+  const other = delegateOf(call);
+  if (other === "") return {};
+  // They are worked out when they are asked for.
+  const byName = Object.defineProperty({}, other, {
+    enumerable: true,
+    get: () => call.interpreter.varsOfDelegate(other),
+  });
+  return { ansible_delegated_vars: Object.defineProperty(byName, LATE, { value: true }) };
 }
 
 /** The name of the machine that a task is delegated to; empty for none. */
