@@ -1,8 +1,9 @@
 import { VolleyError } from "../core/errors.ts";
 import type { TaskOptions } from "../core/role.ts";
 import { factVariables } from "../engine/context.ts";
-import type { GuestEnd, GuestPlay, TypeScriptGuest } from "../engine/guest-types.ts";
+import type { GuestEnd, GuestPlay, HostHandlers, TypeScriptGuest } from "../engine/guest-types.ts";
 import { whenAnswered } from "../engine/render.ts";
+import { openTypeScriptGuests } from "../engine/typescript-guests.ts";
 import { extendScope } from "../vars/scope.ts";
 import { RunCancelled, TaskFailure } from "./endings.ts";
 import { conditionsOf, type Frame, inherited, type RoleInstance, tagsOf } from "./frame.ts";
@@ -32,12 +33,13 @@ export class Scripts {
   async run(role: RoleInstance, frame: Frame, onPlan: () => void): Promise<void> {
     const guest = await whenAnswered(() => useScript(this.#interpreter, role, frame));
     const handlers = this.#handlers;
-    this.#opened ??= this.#interpreter.host.openGuests({
+    const around: HostHandlers = {
       notify: (name) => handlers.notifyFrom(name),
       get handlers() {
         return handlers.names;
       },
-    });
+    };
+    this.#opened ??= openTypeScriptGuests(this.#interpreter.host.guestHost(around));
     throwEnd(await this.#opened.run(guest, onPlan));
   }
 

@@ -6,7 +6,7 @@ import { EMPTY_TALLY, type Tally } from "../core/result.ts";
 import type { Vars } from "../core/values/vars.ts";
 import { type DeclareOptions, declareGuest, declareRoles, hostVariables } from "./context.ts";
 import type { Effects, HostView } from "./effects.ts";
-import { Included, openTypeScriptGuests } from "./guests.ts";
+import { Included } from "./guests.ts";
 import { followAskers, watchStrays } from "./handle.ts";
 import { withEither } from "./limits.ts";
 import { runPlay } from "./play.ts";
@@ -83,12 +83,11 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
       memo: turns.memo,
       makeTemplates: effects.makeTemplates,
       perform: (task) => turns.perform(at, task),
-      openGuests: (around) =>
-        openTypeScriptGuests({
-          host: { ...host, around },
-          declare: (guest, handlers) => declareGuest(guest, handlers, declaring(at)),
-          perform: (role, task, { vars }, ends) => turns.take({ ...at, hostVars: vars }, role, task, ends),
-        }),
+      guestHost: (around) => ({
+        host: { ...host, around },
+        declare: (guest, handlers) => declareGuest(guest, handlers, declaring(at)),
+        perform: (role, task, { vars }, ends) => turns.take({ ...at, hostVars: vars }, role, task, ends),
+      }),
     };
   };
   const indexes = job.plays.filter((index) => playbook.plays[index] !== undefined);

@@ -10,7 +10,8 @@ import type { System } from "../core/system.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { TemplateOptions, Templates } from "../template/index.ts";
 import type { Ended, Ends, PlayEnd } from "./ended.ts";
-import type { GuestPlay, HostHandlers, TypeScriptGuest } from "./guest-types.ts";
+import type { HostHandlers } from "./guest-types.ts";
+import type { TypeScriptGuestHost } from "./typescript-guests.ts";
 
 // Plays that carry themselves out, task by task, and what the engine gives them to do so.
 
@@ -34,8 +35,8 @@ export interface ProgramHost {
   readonly leftOver: readonly string[];
   /** Give a task its turn. */
   perform(task: ProgramTask): Promise<Ended>;
-  /** Make ready for roles in TypeScript. */
-  openGuests(around: HostHandlers): GuestPlay<TypeScriptGuest>;
+  /** The engine's side of roles in TypeScript within the play. */
+  guestHost(around: HostHandlers): TypeScriptGuestHost;
   /** The failure of a task counts as rescued. */
   rescue(task: TaskRef): void;
   /** Tell the number of tasks that are still waiting. */

@@ -1,4 +1,3 @@
-import { posix } from "node:path";
 import type { ReadSystem, Stat } from "../../core/system.ts";
 import { formatMode } from "../shared/attributes.ts";
 import type { Plan } from "./file-plan.ts";
@@ -31,10 +30,8 @@ export async function describeDiff(
   };
   const present = presentState(stat);
   if (plan.steps.length > 0 && (present !== state || state === "touch")) differ("state", present, state);
-  if (state === "absent") {
-    if (stat?.type === "directory") before.path_content = await listBelow(system, path);
-    return { before, after };
-  }
+  // The names below a directory, which Ansible adds, would cost a look at each.
+  if (state === "absent") return { before, after };
   if (state === "link" && stat?.type === "link" && plan.steps.some((step) => step.do === "symlink"))
     differ("src", await system.readLink(path), src);
   for (const step of plan.steps) {
@@ -63,24 +60,4 @@ function presentState(stat: Stat | null): string {
   if (stat === null) return "absent";
   if (stat.type === "directory" || stat.type === "link") return stat.type;
   return stat.links > 1 ? "hard" : "file";
-}
-
-/** List everything below a directory. */
-async function listBelow(
-  system: ReadSystem,
-  directory: string,
-): Promise<{ readonly directories: readonly string[]; readonly files: readonly string[] }> {
-  const directories: string[] = [];
-  const files: string[] = [];
-  for (const name of await system.list(directory)) {
-    const path = posix.join(directory, name);
-    if ((await system.lstat(path))?.type !== "directory") files.push(path);
-    else {
-      directories.push(path);
-      const below = await listBelow(system, path);
-      directories.push(...below.directories);
-      files.push(...below.files);
-    }
-  }
-  return { directories, files };
 }
