@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import { posix } from "node:path";
 import { type Asset, type AssetStore, PLAYBOOK_ROLE, type TreeEntries } from "../core/asset.ts";
-import { statPath } from "../core/unix/stat-path.ts";
+import { statPath } from "../system/stat-path.ts";
 
 // Files that playbooks name: on the controller those on its disk, elsewhere those of the bundle. They are found as Ansible
 // finds them on its controller.

@@ -3,7 +3,7 @@ import { join, posix } from "node:path";
 import { ASSET_KINDS, ASSET_MODE_BITS, type Asset, type AssetStore, PLAYBOOK_ROLE } from "../core/asset.ts";
 import { assetEntry } from "../core/bundle.ts";
 import { VolleyError } from "../core/errors.ts";
-import { statPath } from "../core/unix/stat-path.ts";
+import { statPath } from "../system/stat-path.ts";
 import { type Fingerprint, fingerprint } from "./cache.ts";
 import type { LoadedPlaybook } from "./playbook.ts";
 

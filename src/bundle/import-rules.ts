@@ -89,7 +89,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     ...onController,
   },
   ansible: {
-    imports: ["core", "yaml", "vars", "template", "actions", "engine", "ansible/config"],
+    imports: ["core", "system", "yaml", "vars", "template", "actions", "engine", "ansible/config"],
     ...onHosts,
   },
   convert: { imports: ["core", "vars", "actions", "ansible", "ansible/config"], ...onController },

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { type SourceLocation, VolleyError } from "../../core/errors.ts";
-import { statPath } from "../../core/unix/stat-path.ts";
 import { decodeUtf8, fileReason } from "../../core/unix/user-file.ts";
 import { Data, isDict, mapLeaves } from "../../core/values/value.ts";
+import { statPath } from "../../system/stat-path.ts";
 import { isVault } from "../../vars/vault-format.ts";
 import { parseYamlDocument, type YamlNode, type YamlReader } from "../../yaml/document.ts";
 

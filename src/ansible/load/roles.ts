@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
-import { statPath } from "../../core/unix/stat-path.ts";
+import { statPath } from "../../system/stat-path.ts";
 import { isDirectory, isFile } from "./read.ts";
 
 // Where roles, files of tasks and files of vars are looked for.
