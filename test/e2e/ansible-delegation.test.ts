@@ -83,14 +83,12 @@ test("a host whose task cannot reach the other is out, whatever else would forgi
 - hosts: web02
   gather_facts: false
   tasks:
-    - copy: {content: was next, dest: "~/told"}
+    - copy: {content: never, dest: "~/told"}
 `,
   });
   const { events } = await provision(project, fleet, { playbook: "site.yml" });
+  // As in Ansible: no host of the first play is left, so the second does not begin.
   const ends = ofType(events, "task:end").map(({ host, result }) => [host, result.state, result.ignored]);
-  expect(ends).toEqual([
-    ["web01", "failed", undefined],
-    ["web02", "changed", undefined],
-  ]);
-  expect(existsSync(join(fleet.hosts[0]!.home, "told"))).toBe(false);
+  expect(ends).toEqual([["web01", "failed", undefined]]);
+  expect(fleet.hosts.some(({ home }) => existsSync(join(home, "told")))).toBe(false);
 });
