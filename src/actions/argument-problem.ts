@@ -34,7 +34,7 @@ export function argumentProblem(
 const isMissing = ({ received, path }: Issue): boolean => path?.length === 1 && received === "undefined";
 const nameOf = ({ path }: Issue): string => (path ?? []).map(({ key }) => String(key)).join(".");
 
-/** What actions that send files say they miss, whichever of the two it is. */
+/** The messages of actions that send files, where a required parameter is missing. */
 const SENDERS: Readonly<Record<string, string>> = {
   assemble: "src and dest are required",
   template: "src and dest are required",
@@ -94,7 +94,7 @@ function wrongValue(issue: Issue): string {
   return why.includes(name) && !why.startsWith("must ") ? why : `${name} ${why}: ${pythonText(input)}`;
 }
 
-/** Of a type of schemas: Python's name of the type, and why a value is not converted to it. */
+/** The name in Python of a schema's type, and the reason why a value is not converted to it. */
 const WANTED: Readonly<Record<string, (given: string, value: string) => string>> = {
   boolean: (_given, value) =>
     `bool: The value '${value}' is not a valid boolean.  Valid booleans include: 0, 1, '0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'`,

@@ -13,7 +13,7 @@ export interface ArgumentFault {
   readonly message: string;
 }
 
-/** What is known of the arguments. */
+/** The knowledge of the arguments before a run. */
 export interface KnownArguments {
   /** Return whether the value is known only in a run. */
   isOpen(value: unknown): boolean;

@@ -2,7 +2,7 @@ import type { TaskRef } from "../core/events.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { Register } from "./register.ts";
 
-// What ends a play, a role or a block before its last statement.
+// The ways in which a play, a role or a block ends before its last statement.
 
 /** Thrown when a task of the host failed: blocks around it may rescue it. */
 export class TaskFailure extends Error {

@@ -159,7 +159,7 @@ export class Interpreter {
     return createTemplar(this.templatesFor(undefined), layersOf(vars, undefined)).vars;
   }
 
-  /** What a host has learned, as far as that is known here. */
+  /** The knowledge that a host has gained, as far as the run has it here. */
   stateOf(name: string): HostState {
     return name === this.host.job.host ? this.state : stateIn(this.host.world, name);
   }

@@ -1,4 +1,4 @@
-/** What meta tasks tell of themselves. */
+/** The texts that meta tasks show of themselves. */
 export const META_TOLD: Readonly<Record<string, (host: string) => string>> = {
   noop: () => "noop",
   flush_handlers: (host) => `triggered running handlers for ${host}`,
@@ -8,7 +8,7 @@ export const META_TOLD: Readonly<Record<string, (host: string) => string>> = {
   reset_connection: () => "reset connection",
 };
 
-/** What meta tasks that end something tell, and what becomes of it where their conditions do not hold. */
+/** The texts of meta tasks that end something: where they do, and where their conditions do not hold. */
 export const META_ENDS: Readonly<
   Record<string, (host: string) => { readonly done: string; readonly unless: string }>
 > = {

@@ -42,7 +42,7 @@ export function includeTasks(
   if (apply.when !== undefined || apply.vars !== undefined)
     refuse(at, "apply with when or vars is not converted", "put them on the include itself");
   const tags = [keys.tags ?? []].flat().map(String);
-  // What is never done unless it is asked for keeps its tags.
+  // Tasks that are done only when asked for keep their tags.
   const never = tags.includes("never") ? { tags } : {};
   const inside = enter(enter(around, never, at), apply, at);
   const first = firstFound(node);

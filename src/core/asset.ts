@@ -26,7 +26,7 @@ export interface AssetStore {
   tree(role: string, path: string): readonly string[] | null;
 }
 
-/** What is below a directory, as paths relative to it; directories come after the one they are in. */
+/** The entries below a directory, as paths relative to it; directories come after the one they are in. */
 export interface TreeEntries {
   readonly files: readonly string[];
   readonly directories: readonly string[];

@@ -1,7 +1,7 @@
 import type { SourceLocation } from "../core/errors.ts";
 import type { NamedVar } from "../template/inspect.ts";
 
-// What is noted of a playbook or a role while its files are looked at.
+// The notes on a playbook or a role while its files are looked at.
 
 interface Handler {
   /** Its name, and what it listens to. */

@@ -52,7 +52,7 @@ export interface Finding {
   /** Counted from 1. */
   readonly column?: number;
   readonly message: string;
-  /** What to do. */
+  /** The remedy. */
   readonly hint?: string;
 }
 

@@ -67,7 +67,7 @@ class Linter {
       useRole: (unit, name, at) => {
         const found = findRole(name, unit.search, unit.role, unit.collections) ?? ownRole(unit, name);
         if (found !== undefined && found.script === undefined) return this.#role(found, unit);
-        // What is not read here may declare any handler.
+        // Files that are not read here may declare any handler.
         unit.isOpen = true;
         if (found?.script !== undefined) {
           this.scripts.add(found.script);

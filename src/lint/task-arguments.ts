@@ -34,7 +34,7 @@ export function lintModule(task: LintTask): void {
     unit.findings.add(rule, "error", at, fault.message, hint);
   }
   noteEffects(task);
-  // What a library module takes, and returns as facts, is its own business.
+  // The parameters and facts of a library module are its own business.
   if (Object.hasOwn(library, module)) unit.vars.isOpen = true;
   if (fault !== undefined || Object.hasOwn(library, module) || module.includes("{{")) return;
   lintExpressions(task);

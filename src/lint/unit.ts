@@ -10,7 +10,7 @@ import type { TemplateStyle } from "../template/options.ts";
 import { HandlerBook, VarBook } from "./books.ts";
 import type { Findings } from "./finding.ts";
 
-/** What all that is looked at in one go has in common. */
+/** The common ground of all files that are looked at in one go. */
 export interface LintWorld {
   readonly findings: Findings;
   readonly modules: Modules;

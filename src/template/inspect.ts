@@ -45,7 +45,7 @@ export interface NamedVar {
   readonly isQuoted: boolean;
 }
 
-/** What a template names. */
+/** The names in a template. */
 export interface TemplateContent {
   readonly unknown: readonly UnknownName[];
   /** The variables that come from outside of the template. */

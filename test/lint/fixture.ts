@@ -9,7 +9,7 @@ import { type LintOptions, lint } from "../../src/lint/index.ts";
 /** Files by their paths in a project. */
 export type Files = Readonly<Record<string, string>>;
 
-/** What `volley lint` finds in a project. */
+/** Run `volley lint` in a project. */
 export interface Linter {
   /** Write a project; returns its directory. */
   write(files: Files): string;

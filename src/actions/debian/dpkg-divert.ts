@@ -39,7 +39,7 @@ interface Diversion {
 interface DivertData {
   readonly diversion: Diversion;
   readonly commands: readonly string[];
-  /** What dpkg-divert says. */
+  /** The answer of dpkg-divert. */
   readonly messages: readonly string[];
 }
 

@@ -2,7 +2,7 @@ import type { ActionContext, Change } from "../../core/action.ts";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem, System } from "../../core/system.ts";
 
-// What the actions of all database servers share. Passwords reach the clients of database servers on standard input, never on a command line, where every user of the
+// Tools shared by the actions of all database servers. Passwords reach the clients of database servers on standard input, never on a command line, where every user of the
 // host could read them, and lie in no file.
 
 /** The ways of a System to run a program: for reading, or for changing. */

@@ -38,7 +38,7 @@ interface SelinuxData {
 interface SelinuxChange extends Change {
   /** The new text of the file; absent: it stays. */
   readonly text?: string;
-  /** What to tell the kernel now; absent: nothing. */
+  /** The mode to tell the kernel now; absent: none. */
   readonly enforce?: "0" | "1";
   readonly data: SelinuxData;
 }

@@ -234,7 +234,7 @@ function commandProblem({
   return hasText || hasWords ? undefined : "no command given";
 }
 
-/** What `command` returns where there is no command to be run. */
+/** The data of `command` where no command is given. */
 const NO_COMMAND = {
   changed: false,
   failed: true,

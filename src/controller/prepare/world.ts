@@ -14,7 +14,7 @@ import type { RunOptions } from "./options.ts";
 import { hostBecome } from "./reach.ts";
 import { openTransports, type Reached, type Transports } from "./transports.ts";
 
-/** What a world is made of. */
+/** The parts of a world. */
 interface WorldOptions {
   /** The playbook's directory. */
   readonly directory: string;

@@ -352,7 +352,7 @@ it.runIf(process.getuid?.() === 0)("touches a file of another user that may be w
   const { setTimes: _, ...rest } = sandbox.system;
   const system = {
     ...rest,
-    // What the kernel says to a user who does not own the file.
+    // The kernel's answer to a user who does not own the file.
     setTimes: () => Promise.reject(new VolleyError("FILE_FAILED", "cannot set the times: permission denied")),
     run: (argv: readonly string[]) =>
       sandbox.system.run(["setpriv", "--reuid=65534", "--clear-groups", ...argv.slice(0, -1), at("srv/f")]),

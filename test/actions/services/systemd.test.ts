@@ -64,7 +64,7 @@ describe("systemd and service, of a unit that is up", () => {
 });
 
 describe("systemd, where systemctl is offline", () => {
-  // What systemctl says with SYSTEMD_OFFLINE=1: it changes the links of unit files, and asks no manager.
+  // The answers of systemctl with SYSTEMD_OFFLINE=1: it changes the links of unit files, and asks no manager.
   const offline = () =>
     withTools(sandbox, {
       systemctl: `state=$ROOT/enabled
