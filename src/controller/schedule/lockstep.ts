@@ -37,19 +37,21 @@ export function createLockstep(forks: number, onWait: () => void): BatchLockstep
   const failed = new Set<string>();
   /** Plays that have ended for all batches. */
   const over = new Set<number>();
+  /** The hosts that wait for others. */
+  const waiting = new Set<string>();
   const limit = pLimit(forks);
   const batchOf = ({ play, host }: Pick<Step, "play" | "host">): Batch | undefined =>
     batches.get(keyOf(play, host));
   const settle = ({ hosts, places, waiters, leaders }: Batch): void => {
-    const mayGo = ([host, { place }]: readonly [string, Waiter]): boolean =>
-      [...places].every(([other, at]) => other === host || compare(at, place) >= 0);
-    const going = [...waiters].filter(mayGo);
-    for (const name of hosts) {
-      const found = going.find(([host]) => host === name);
-      const key = JSON.stringify(found?.[1].place);
-      if (found !== undefined && !leaders.has(key)) leaders.set(key, name);
-    }
-    for (const [, { go }] of going) go();
+    let earliest: readonly number[] | undefined;
+    for (const place of places.values())
+      if (earliest === undefined || compare(place, earliest) < 0) earliest = place;
+    if (earliest === undefined) return;
+    const going = new Map([...waiters].filter(([, { place }]) => compare(place, earliest) === 0));
+    if (going.size === 0) return;
+    const key = JSON.stringify(earliest);
+    if (!leaders.has(key)) leaders.set(key, hosts.find((host) => going.has(host))!);
+    for (const { go } of going.values()) go();
   };
   return {
     batch: (play, sessions, names) => {
@@ -77,18 +79,20 @@ export function createLockstep(forks: number, onWait: () => void): BatchLockstep
       const batch = batchOf({ play, host });
       if (batch === undefined || signal.aborted) return;
       batch.places.set(host, place);
-      const waiting = new Promise<void>((resolve) => {
+      const turn = new Promise<void>((resolve) => {
         const go = (): void => {
           signal.removeEventListener("abort", go);
           batch.waiters.delete(host);
+          waiting.delete(host);
           resolve();
         };
         signal.addEventListener("abort", go);
         batch.waiters.set(host, { place, go });
+        waiting.add(host);
       });
       settle(batch);
       if (batch.waiters.has(host)) onWait();
-      await waiting;
+      await turn;
     },
     turn: async (step, most, work) => {
       const batch = batchOf(step);
@@ -110,7 +114,7 @@ export function createLockstep(forks: number, onWait: () => void): BatchLockstep
     isFor: ({ play, host }) => all.get(play)?.includes(host) ?? true,
     isOver: (step) => over.has(step.play) || batchOf(step)?.isOver === true,
     isFatal: (play, host) => batchOf({ play, host })?.fatal.has(host) === true,
-    isWaiting: (host) => [...batches.values()].some(({ waiters }) => waiters.has(host)),
+    isWaiting: (host) => waiting.has(host),
   };
 }
 

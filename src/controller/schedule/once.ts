@@ -174,7 +174,7 @@ export function createOnceRelay({
     },
     review: () => {
       for (const batch of [...batches.values()].flat())
-        for (const question of batch.questions.values()) settle(question);
+        for (const question of batch.questions.values()) if (question.doer === undefined) settle(question);
     },
     take: (event) => {
       const question =
