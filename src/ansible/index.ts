@@ -14,7 +14,7 @@ import type { PlaybookTree, PlayNode, ScriptRoles, TreeSettings } from "./ir.ts"
 import { moduleFaults } from "./module-names.ts";
 import { createModules } from "./modules/registry.ts";
 import { countTasks, outlinePlay } from "./outline.ts";
-import { PlayRun } from "./play.ts";
+import { PlayRun } from "./play/play.ts";
 import { fillTree, fillVaulted } from "./vaulted.ts";
 
 /**

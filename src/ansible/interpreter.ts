@@ -15,8 +15,8 @@ import type { Node, PlaybookTree, PlayNode, RoleUseNode, ScriptRoles } from "./i
 import { CONTROLLER } from "./keywords.ts";
 import { findHere, lookUpHere } from "./lookups.ts";
 import type { Modules } from "./modules/registry.ts";
-import { BrokenFile } from "./register.ts";
-import { Steps } from "./steps.ts";
+import { BrokenFile } from "./play/register.ts";
+import { Steps } from "./play/steps.ts";
 import { createTemplar, type Templar } from "./templar.ts";
 import { layersOf, magicVars, type PlayVars } from "./vars.ts";
 

@@ -1,5 +1,5 @@
 import type { Keys } from "../ansible/ir.ts";
-import { loops } from "../ansible/loops.ts";
+import { loops } from "../ansible/play/loops.ts";
 import { isDict } from "../core/values/value.ts";
 import { findAction } from "./arguments.ts";
 import { type Code, call, list, quote } from "./code.ts";

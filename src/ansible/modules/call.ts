@@ -6,7 +6,7 @@ import type { ProgramTurn } from "../../engine/program.ts";
 import type { Frame } from "../frame.ts";
 import type { Interpreter } from "../interpreter.ts";
 import type { TaskNode } from "../ir.ts";
-import type { Register } from "../register.ts";
+import type { Register } from "../play/register.ts";
 import type { Templar } from "../templar.ts";
 
 /** A task that has its turn. */

@@ -6,7 +6,7 @@ import type { Vars } from "../../core/values/vars.ts";
 import { candidates } from "../files.ts";
 import type { RoleInstance } from "../frame.ts";
 import type { Node, RoleFrom } from "../ir.ts";
-import { BrokenFile } from "../register.ts";
+import { BrokenFile } from "../play/register.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 
 // Modules that bring in statements and vars.

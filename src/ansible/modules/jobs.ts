@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import type { Register } from "../register.ts";
+import type { Register } from "../play/register.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 
 // Tasks in the background: async, and async_status.

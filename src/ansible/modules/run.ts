@@ -10,7 +10,7 @@ import { whenAnswered } from "../../engine/render.ts";
 import { allOf, settled } from "../frame.ts";
 import { COMMANDS, FREE_FORM, shortModuleName } from "../keywords.ts";
 import { unknownOptions } from "../own-parameters.ts";
-import { registerOf } from "../register.ts";
+import { registerOf } from "../play/register.ts";
 import { textOf } from "../templar.ts";
 import { filesOf } from "./assets.ts";
 import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";

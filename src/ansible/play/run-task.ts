@@ -1,16 +1,17 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { isVolleyError, messageOf, VolleyError } from "../core/errors.ts";
-import { copyKept } from "../core/values/kept-text.ts";
-import type { Vars } from "../core/values/vars.ts";
-import type { ProgramResult } from "../engine/program.ts";
-import { whenAnswered } from "../engine/render.ts";
-import { isOfUndefined } from "../template/index.ts";
-import { allOf, conditionsOf, type Frame, settled } from "./frame.ts";
-import type { TaskNode } from "./ir.ts";
+import { isVolleyError, messageOf, VolleyError } from "../../core/errors.ts";
+import { copyKept } from "../../core/values/kept-text.ts";
+import type { Vars } from "../../core/values/vars.ts";
+import type { ProgramResult } from "../../engine/program.ts";
+import { whenAnswered } from "../../engine/render.ts";
+import { isOfUndefined } from "../../template/index.ts";
+import { allOf, conditionsOf, type Frame, settled } from "../frame.ts";
+import type { TaskNode } from "../ir.ts";
+import type { ModuleCall, TaskRun } from "../modules/call.ts";
+import { delegatedVars } from "../modules/delegation.ts";
+import { runModule } from "../modules/run.ts";
+import { plainMessage, type Templar } from "../templar.ts";
 import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
-import type { ModuleCall, TaskRun } from "./modules/call.ts";
-import { delegatedVars } from "./modules/delegation.ts";
-import { runModule } from "./modules/run.ts";
 import {
   brokenMark,
   isUnreachable,
@@ -19,7 +20,6 @@ import {
   resultOf,
   stateOfRegister,
 } from "./register.ts";
-import { plainMessage, type Templar } from "./templar.ts";
 
 /** The end of a task, with its register. */
 export interface TaskEnd extends ProgramResult {

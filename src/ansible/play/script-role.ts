@@ -1,17 +1,17 @@
-import { VolleyError } from "../core/errors.ts";
-import type { TaskOptions } from "../core/role.ts";
-import { factVariables } from "../engine/context.ts";
-import type { GuestEnd, GuestPlay, HostHandlers, TypeScriptGuest } from "../engine/guest-types.ts";
-import { whenAnswered } from "../engine/render.ts";
-import { openTypeScriptGuests } from "../engine/typescript-guests.ts";
-import { extendScope } from "../vars/scope.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { TaskOptions } from "../../core/role.ts";
+import { factVariables } from "../../engine/context.ts";
+import type { GuestEnd, GuestPlay, HostHandlers, TypeScriptGuest } from "../../engine/guest-types.ts";
+import { whenAnswered } from "../../engine/render.ts";
+import { openTypeScriptGuests } from "../../engine/typescript-guests.ts";
+import { extendScope } from "../../vars/scope.ts";
+import { conditionsOf, type Frame, inherited, type RoleInstance, tagsOf } from "../frame.ts";
+import type { Interpreter } from "../interpreter.ts";
+import { becomeOf } from "../modules/delegation.ts";
+import { renderTags } from "../templar.ts";
 import { RunCancelled, TaskFailure } from "./endings.ts";
-import { conditionsOf, type Frame, inherited, type RoleInstance, tagsOf } from "./frame.ts";
 import type { Handlers } from "./handlers.ts";
-import type { Interpreter } from "./interpreter.ts";
-import { becomeOf } from "./modules/delegation.ts";
 import { registerOf } from "./register.ts";
-import { renderTags } from "./templar.ts";
 
 // Roles in TypeScript that plays in YAML use: what stands around them becomes what a role in TypeScript understands.
 

@@ -1,5 +1,5 @@
-import type { TaskRef } from "../core/events.ts";
-import type { Vars } from "../core/values/vars.ts";
+import type { TaskRef } from "../../core/events.ts";
+import type { Vars } from "../../core/values/vars.ts";
 import type { Register } from "./register.ts";
 
 // The ways in which a play, a role or a block ends before its last statement.

@@ -1,9 +1,9 @@
-import { VolleyError } from "../core/errors.ts";
-import { type Register, registerOf as registerOfResult } from "../core/register.ts";
-import type { Diff, ItemResult, Result } from "../core/result.ts";
-import type { Performed } from "../engine/perform.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { type Register, registerOf as registerOfResult } from "../../core/register.ts";
+import type { Diff, ItemResult, Result } from "../../core/result.ts";
+import type { Performed } from "../../engine/perform.ts";
 
-export type { Register } from "../core/register.ts";
+export type { Register } from "../../core/register.ts";
 
 // Results in the shape that `register` gives them.
 

@@ -1,25 +1,26 @@
-import { VolleyError } from "../core/errors.ts";
-import { isRecord } from "../core/values/value.ts";
-import type { Vars } from "../core/values/vars.ts";
-import type { PlayEnd } from "../engine/ended.ts";
-import type { HostHandlers } from "../engine/guest-types.ts";
-import type { ProgramHost } from "../engine/program.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { isRecord } from "../../core/values/value.ts";
+import type { Vars } from "../../core/values/vars.ts";
+import type { PlayEnd } from "../../engine/ended.ts";
+import type { HostHandlers } from "../../engine/guest-types.ts";
+import type { ProgramHost } from "../../engine/program.ts";
+import { importedRoles, importedWithin } from "../exposed-roles.ts";
+import { conditionsOf, type Frame, type RoleInstance } from "../frame.ts";
+import type { Interpreter } from "../interpreter.ts";
+import type { BlockNode, Node, RoleStatementNode, RoleUseNode, TaskNode } from "../ir.ts";
+import { includedBy } from "../modules/includes.ts";
+import { countTasks } from "../outline.ts";
+import { allDependencies } from "../vars.ts";
 import { PlayEnded, RoleEnded, RunCancelled, TaskFailure } from "./endings.ts";
-import { importedRoles, importedWithin } from "./exposed-roles.ts";
-import { conditionsOf, type Frame, type RoleInstance } from "./frame.ts";
+import { gatheringTask } from "./gathering-task.ts";
 import { Handlers } from "./handlers.ts";
 import { frameOfIncluded } from "./included-frame.ts";
-import type { Interpreter } from "./interpreter.ts";
-import type { BlockNode, Node, RoleStatementNode, RoleUseNode, TaskNode } from "./ir.ts";
 import { META_ENDS, META_TOLD } from "./meta-words.ts";
-import { includedBy } from "./modules/includes.ts";
-import { countTasks } from "./outline.ts";
 import { INCLUDE_MODULES, PlayTasks } from "./play-tasks.ts";
 import type { Register } from "./register.ts";
 import type { TaskEnd } from "./run-task.ts";
 import { Scripts } from "./script-role.ts";
 import type { Steps } from "./steps.ts";
-import { allDependencies } from "./vars.ts";
 
 /** Carries out a play's statements in order. */
 export class PlayRun {
@@ -175,21 +176,7 @@ export class PlayRun {
         : await this.#tasks.attempt("gather_facts", () => this.#interpreter.templar(this.#root).bool(given));
     if (!wanted) return;
     this.#tasks.waiting++;
-    const { gatherSubset, gatherTimeout, factPath } = tree.settings;
-    const asked = {
-      gather_subset: play.keys.gather_subset ?? gatherSubset,
-      gather_timeout: play.keys.gather_timeout ?? gatherTimeout,
-      fact_path: play.keys.fact_path ?? factPath,
-    };
-    const args = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
-    const node: TaskNode = {
-      kind: "task",
-      at: play.at,
-      name: "Gathering Facts",
-      module: "setup",
-      args,
-      keys: { tags: ["always"] },
-    };
+    const node = gatheringTask(play, tree.settings);
     await this.#task(node, { ...this.#root, keys: { ...this.#root.keys, when: undefined } });
   }
 

@@ -1,9 +1,9 @@
-import { VolleyError } from "../core/errors.ts";
-import type { Vars } from "../core/values/vars.ts";
-import { isSameHandler } from "../engine/check-task.ts";
-import type { Frame, RoleInstance } from "./frame.ts";
-import type { Interpreter } from "./interpreter.ts";
-import type { Node, TaskNode } from "./ir.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { Vars } from "../../core/values/vars.ts";
+import { isSameHandler } from "../../engine/check-task.ts";
+import type { Frame, RoleInstance } from "../frame.ts";
+import type { Interpreter } from "../interpreter.ts";
+import type { Node, TaskNode } from "../ir.ts";
 
 /** A handler of a play. */
 interface Handler {

@@ -1,5 +1,5 @@
-import type { Lockstep, Step } from "../core/program.ts";
-import type { ProgramHost } from "../engine/program.ts";
+import type { Lockstep, Step } from "../../core/program.ts";
+import type { ProgramHost } from "../../engine/program.ts";
 
 /**
  * The way of a host through its play. Under a controller the hosts of a batch go together, as Ansible's strategy

@@ -1,19 +1,19 @@
-import { messageOf, VolleyError } from "../core/errors.ts";
-import type { Result } from "../core/result.ts";
-import { isRecord } from "../core/values/value.ts";
-import { isWanted } from "../engine/check-task.ts";
-import type { ProgramHost } from "../engine/program.ts";
-import { whenAnswered } from "../engine/render.ts";
+import { messageOf, VolleyError } from "../../core/errors.ts";
+import type { Result } from "../../core/result.ts";
+import { isRecord } from "../../core/values/value.ts";
+import { isWanted } from "../../engine/check-task.ts";
+import type { ProgramHost } from "../../engine/program.ts";
+import { whenAnswered } from "../../engine/render.ts";
+import { type Frame, inherited, tagsOf } from "../frame.ts";
+import type { Interpreter } from "../interpreter.ts";
+import type { TaskNode } from "../ir.ts";
+import { factsOwner } from "../modules/delegation.ts";
+import { renderTags } from "../templar.ts";
 import { PlayEnded, RunCancelled, TaskFailure } from "./endings.ts";
-import { type Frame, inherited, tagsOf } from "./frame.ts";
 import type { Handlers } from "./handlers.ts";
-import type { Interpreter } from "./interpreter.ts";
-import type { TaskNode } from "./ir.ts";
-import { factsOwner } from "./modules/delegation.ts";
 import { isBroken, isUnreachable, type Register } from "./register.ts";
 import { runTask, type TaskEnd } from "./run-task.ts";
 import type { Steps } from "./steps.ts";
-import { renderTags } from "./templar.ts";
 
 /** Modules that bring in statements. */
 export const INCLUDE_MODULES = new Set([

@@ -1,6 +1,6 @@
-import type { Vars } from "../core/values/vars.ts";
-import type { Frame } from "./frame.ts";
-import type { Included } from "./modules/includes.ts";
+import type { Vars } from "../../core/values/vars.ts";
+import type { Frame } from "../frame.ts";
+import type { Included } from "../modules/includes.ts";
 
 /** Make the frame of the tasks that an include brought in: what `apply` says, within the include itself. */
 export function frameOfIncluded(what: Included, include: Frame): Frame {

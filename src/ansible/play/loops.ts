@@ -1,11 +1,11 @@
-import { VolleyError } from "../core/errors.ts";
-import { keepsText, keepText } from "../core/values/kept-text.ts";
-import { isDict, writeJson } from "../core/values/value.ts";
-import type { Vars } from "../core/values/vars.ts";
-import { isOfUndefined } from "../template/index.ts";
-import { type Frame, inherited } from "./frame.ts";
-import type { Keys } from "./ir.ts";
-import type { Templar } from "./templar.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { keepsText, keepText } from "../../core/values/kept-text.ts";
+import { isDict, writeJson } from "../../core/values/value.ts";
+import type { Vars } from "../../core/values/vars.ts";
+import { isOfUndefined } from "../../template/index.ts";
+import { type Frame, inherited } from "../frame.ts";
+import type { Keys } from "../ir.ts";
+import type { Templar } from "../templar.ts";
 
 // Loops: the items of `loop` and of every `with_…`, and the vars each pass has.
 
