@@ -307,3 +307,23 @@ test("no later play begins once all hosts of a play have failed", async () => {
   expect(end.stdout).toContain('"msg": "stop"');
   expect(end.stdout).not.toContain("never");
 });
+
+test("hosts that work by themselves leave plays alone whose hosts only a controller can tell", async () => {
+  const { directory } = makeProject(scratch(), {
+    "hosts.yml": HOSTS,
+    "site.yml": `- hosts: web
+  gather_facts: false
+  tasks: [{group_by: {key: "odd_{{ n % 2 }}"}}]
+- hosts: odd_1
+  gather_facts: false
+  tasks: [{debug: {msg: for some}}]
+`,
+  });
+  const inventory = ["-i", "hosts.yml", "site.yml"];
+  const options = { cwd: directory, env: { ANSIBLE_CONFIG: "" } };
+  const byBundle = await volley(["run", ...inventory, "--via", "bundle", "-o", "plain", "-vv"], options);
+  expect([byBundle.code, byBundle.stdout.includes("for some")]).toEqual([0, false]);
+  expect(byBundle.stdout).toContain("take part only with --via direct");
+  const listed = await volley(["run", ...inventory, "--list-hosts"], options);
+  expect(listed.stdout).toMatch(/odd_1.*\n.*\n.*hosts \(0\)/);
+});

@@ -22,10 +22,12 @@ import type { OpenedVault } from "./vaulted.ts";
 export interface PlayHosts {
   readonly index: number;
   readonly play: PlayDefinition;
-  /** Of a play that is open, the hosts that it may be for. */
   readonly hosts: readonly Host[];
-  /** True where tasks of earlier plays may add hosts, or make groups, that this play is for. */
-  readonly isOpen?: boolean;
+  /**
+   * Set for an open play, because tasks of earlier plays may add hosts, or make groups, that it is for: the other hosts
+   * of these plays, of which some may turn out to take part. Only a run that is carried out from here can tell.
+   */
+  readonly mayJoin?: readonly Host[];
 }
 
 /** The hosts that a playbook works on. */
@@ -95,10 +97,11 @@ export async function readHostPlan(
     return isMore;
   });
   const plan = { ...planned, plays };
-  for (const { isOpen, play } of plays)
-    if (isOpen === true) select(play.hosts, limit, { onUnknown: (problem) => void problems.delete(problem) });
+  for (const { mayJoin, play } of plays)
+    if (mayJoin !== undefined)
+      select(play.hosts, limit, { onUnknown: (problem) => void problems.delete(problem) });
   const empty = isAnsible
-    ? plan.plays.filter(({ hosts, isOpen }) => hosts.length === 0 && isOpen !== true)
+    ? plan.plays.filter(({ hosts, mayJoin }) => hosts.length === 0 && mayJoin === undefined)
     : [];
   const warnings = [
     ...(inventory.warnings ?? []),
@@ -243,11 +246,16 @@ export async function openPlan(plan: HostPlan, store: SecretStore): Promise<Open
       hosts.set(host.name, withSecrets(host, await openHost(host, vars, store)));
     }
   }
+  const ofNames = (some: readonly Host[]): readonly Host[] => some.map(({ name }) => opened.get(name)!);
   return {
     ...plan,
     inventory: { ...plan.inventory, hosts },
     hosts: plan.hosts.map(({ name }) => opened.get(name)!),
-    plays: plan.plays.map((play) => ({ ...play, hosts: play.hosts.map(({ name }) => opened.get(name)!) })),
+    plays: plan.plays.map(({ mayJoin, ...play }) => ({
+      ...play,
+      hosts: ofNames(play.hosts),
+      ...(mayJoin === undefined ? {} : { mayJoin: ofNames(mayJoin) }),
+    })),
     warnings: [...warnings.values()],
   };
 }
@@ -263,7 +271,7 @@ function openPlays(
     const isMore = asksForMore(pattern);
     if (program.addsHosts !== true && !(isMore && program.makesGroups === true)) return entry;
     const before = isMore ? plays.slice(0, position).flatMap(({ hosts }) => hosts) : [];
-    return { ...entry, hosts: [...new Set([...entry.hosts, ...before])], isOpen: true };
+    return { ...entry, mayJoin: [...new Set(before)].filter((host) => !entry.hosts.includes(host)) };
   });
 }
 

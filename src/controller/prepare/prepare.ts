@@ -147,9 +147,11 @@ export async function prepare(
     await preflight({ ...selected, assets: playbook.assets, check, guests }).catch((thrown: unknown) => {
       throw playbook.locate(thrown);
     });
-    const isLed = selected.plays.some((each) => mustBeLed(each, guests));
+    const needsLead = selected.plays.some((each) => mustBeLed(each, guests));
     const via = options.via ?? DEFAULTS.via;
-    const method = isLed && via === "auto" ? "direct" : via;
+    const method = needsLead && via === "auto" ? "direct" : via;
+    const isLed = needsLead && method === "direct";
+    const plays = isLed ? selected.plays.map(withAllThatMayJoin) : selected.plays;
     const world = isLed
       ? (await import("./world.ts")).createWorld({
           directory: join(playbook.directory, dirname(playbook.name)),
@@ -178,14 +180,14 @@ export async function prepare(
       bundle,
       session,
       startAtPlay,
-      isLed: isLed && method === "direct",
+      isLed,
       vaulted,
     });
     const plan: Plan = {
       run,
       playbook: world === undefined ? playbook : { ...playbook, world },
-      plays: Object.freeze(selected.plays),
-      hosts: Object.freeze(selected.hosts.map((host) => make(host, reached.of(host), selected.plays))),
+      plays: Object.freeze(plays),
+      hosts: Object.freeze(selected.hosts.map((host) => make(host, reached.of(host), plays))),
       late:
         world === undefined
           ? undefined
@@ -203,6 +205,7 @@ export async function prepare(
       notes: [
         ...transports.notes.map((note) => ({ ...note, level: "notice" as const })),
         ...selected.warnings.map((note) => ({ ...note, level: "warn" as const })),
+        ...(isLed ? [] : leftAlone(selected)),
       ],
       record,
       attached,
@@ -213,6 +216,22 @@ export async function prepare(
     const mask = createMask(selected.hosts.flatMap(secretsOf));
     throw mask === null ? thrown : maskError(mask, thrown);
   }
+}
+
+/** Let all hosts that may take part in an open play come to it: some are told then that the play is not for them. */
+function withAllThatMayJoin(entry: PlayHosts): PlayHosts {
+  return { ...entry, hosts: [...entry.hosts, ...(entry.mayJoin ?? [])] };
+}
+
+/** Return a note for each open play of a run whose hosts work by themselves. */
+function leftAlone({ plays, hosts: [first] }: OpenHostPlan): readonly Note[] {
+  return plays
+    .filter(({ mayJoin }) => mayJoin !== undefined)
+    .map(({ play: { name } }) => ({
+      host: first?.name ?? "localhost",
+      level: "warn",
+      text: `play "${name}": hosts that tasks add or group take part only with --via direct`,
+    }));
 }
 
 /** Return transports whose end is the world's end, too. */
@@ -229,8 +248,8 @@ function closingBoth(transports: Transports, world: OpenWorld | undefined): Tran
  * Return whether a play is carried out from here, because it asks for files, programs or lookups of this machine, or
  * because its hosts ask for each other, or are known only once the plays before it have ended.
  */
-function mustBeLed({ play, hosts, isOpen }: PlayHosts, guests: GuestRoles | undefined): boolean {
-  if (isOpen === true) return true;
+function mustBeLed({ play, hosts, mayJoin }: PlayHosts, guests: GuestRoles | undefined): boolean {
+  if (mayJoin !== undefined) return true;
   const program = play.program ?? guests;
   if (hosts.length === 0 || program === undefined) return false;
   return program.needsController !== undefined || (hosts.length > 1 && program.needsOthers !== undefined);

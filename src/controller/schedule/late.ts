@@ -33,7 +33,9 @@ export async function meetLateHosts(
   const found = late?.select(play.hosts) ?? [];
   const fresh = found.filter(({ name }) => !byHost.has(name));
   const extended = plays.map((entry) =>
-    entry.isOpen === true && entry.index >= index ? { ...entry, hosts: [...entry.hosts, ...fresh] } : entry,
+    entry.mayJoin !== undefined && entry.index >= index
+      ? { ...entry, hosts: [...entry.hosts, ...fresh] }
+      : entry,
   );
   const joined: HostSession[] = [];
   for (const host of fresh) {

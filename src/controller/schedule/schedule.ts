@@ -77,7 +77,8 @@ export async function schedule(
     });
   };
 
-  for (const { index, isOpen = false } of planned) {
+  for (const { index, mayJoin } of planned) {
+    const isOpen = late !== undefined && mayJoin !== undefined;
     // Batches leave out hosts that failed before, and tasks may add hosts: wait until that is known.
     const { play } = plays[index]!;
     if (isOpen || play.serial !== undefined || play.throttle !== undefined) await Promise.all(free.splice(0));
