@@ -2,8 +2,15 @@ import * as v from "valibot";
 import { type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
+import type { FileContext } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
-import { describe, filePath, flag, oneOf, optionalText } from "../shared/params.ts";
+import {
+  applyAttributes,
+  attributesOf,
+  type FileAttributes,
+  inspectAttributes,
+} from "../shared/attributes.ts";
+import { describe, fileAttributes, filePath, flag, oneOf, optionalText } from "../shared/params.ts";
 import { runTool } from "../shared/run-tool.ts";
 
 const TYPES = ["rsa", "dsa", "ecdsa", "ed25519"] as const;
@@ -26,6 +33,7 @@ const params = v.strictObject({
   ),
   backend: optionalText("Accepted and ignored: ssh-keygen of the host makes keys."),
   private_key_format: optionalText("Accepted and ignored: keys have the format of ssh-keygen."),
+  ...fileAttributes,
 });
 
 /** A key as ssh-keygen describes it. */
@@ -44,7 +52,8 @@ interface KeyData extends Partial<KeyFacts> {
 }
 
 interface KeyChange extends Change {
-  readonly deed: "make" | "remove" | "comment";
+  /** `public`: write the public key's file; `attributes`: nothing but these. */
+  readonly deed: "make" | "remove" | "comment" | "public" | "attributes";
 }
 
 /** Make, replace and remove OpenSSH key pairs. */
@@ -52,12 +61,13 @@ export const openssh_keypair = defineAction<typeof params, KeyChange, KeyData>({
   name: "openssh_keypair",
   doc: `Make an OpenSSH key pair with the host's \`ssh-keygen\`, or remove one.
 
-A pair whose type or size differs is made anew; the public key beside the private one is put back where it is missing or differs.`,
+A pair whose type or size differs is made anew; the public key beside the private one is put back where it is missing or differs. Owner, group and mode are those of both files.`,
   params,
   examples: [{ path: "/etc/ssh/ssh_host_ed25519_key", type: "ed25519" }],
   title: ({ path }) => path,
 
-  async inspect({ path, state, type, size, comment, force, regenerate }, system) {
+  async inspect(given, system, context) {
+    const { path, state, type, size, comment, force, regenerate } = given;
     const there = (await system.stat(path)) !== null;
     if (state === "absent") {
       const left = there || (await system.stat(`${path}.pub`)) !== null;
@@ -86,15 +96,22 @@ A pair whose type or size differs is made anew; the public key beside the privat
           : `${path} is a key of ${facts.size} bits, ${facts.type}; to replace it, set regenerate or force`,
       );
     }
+    if (!(await hasPublicKey(path, facts, system)))
+      return { deed: "public", diff: { path: `${path}.pub`, before: null, after: "a public key\n" } };
     if (comment !== undefined && facts.comment !== comment)
       return {
         deed: "comment",
         diff: { path: `${path}.pub`, attributes: { comment: [facts.comment, comment] } },
       };
-    return unchanged({ filename: path, ...facts });
+    const [differing] = await inspectPair(path, attributesOf(given), system, context);
+    return differing === undefined
+      ? unchanged({ filename: path, ...facts })
+      : { deed: "attributes", diff: differing.diff };
   },
 
-  async apply({ deed }, { path, type, size, comment, passphrase = "" }, system, { signal }) {
+  async apply({ deed }, given, system, context) {
+    const { path, type, size, comment, passphrase = "" } = given;
+    const { signal } = context;
     if (deed === "remove") {
       await system.remove(path);
       await system.remove(`${path}.pub`);
@@ -107,7 +124,12 @@ A pair whose type or size differs is made anew; the public key beside the privat
         "change the comment of the key",
         { signal },
       );
-    } else {
+    } else if (deed === "public") {
+      const { public_key = "" } = (await readKey(path, system)) ?? {};
+      await system.writeFile(`${path}.pub`, `${[public_key, comment ?? ""].join(" ").trim()}\n`, {
+        mode: 0o644,
+      });
+    } else if (deed === "make") {
       await system.remove(path);
       await system.remove(`${path}.pub`);
       const bits = type === "ed25519" ? [] : ["-b", String(size ?? DEFAULT_BITS[type])];
@@ -130,9 +152,27 @@ A pair whose type or size differs is made anew; the public key beside the privat
         { signal, ...(passphrase === "" ? {} : { input: `${passphrase}\n${passphrase}\n` }) },
       );
     }
+    for (const change of await inspectPair(path, attributesOf(given), system, context))
+      await applyAttributes(change, system);
     return { data: { filename: path, ...(await readKey(path, system)) } };
   },
 });
+
+/** Compare the attributes of both files of a pair with the wanted ones. */
+async function inspectPair(path: string, wanted: FileAttributes, system: ReadSystem, context: FileContext) {
+  const changes = [];
+  for (const file of [path, `${path}.pub`]) {
+    const change = await inspectAttributes(system, file, await system.lstat(file), wanted, context);
+    if (change !== null) changes.push(change);
+  }
+  return changes;
+}
+
+/** Tell whether the public key's file holds the public part of the private key. */
+async function hasPublicKey(path: string, { public_key }: KeyFacts, system: ReadSystem): Promise<boolean> {
+  const text = (await system.readIfExists(`${path}.pub`))?.toString("utf8") ?? "";
+  return text.trim().split(/\s+/).slice(0, 2).join(" ") === public_key;
+}
 
 /** Describe the key of a file; undefined for one that ssh-keygen cannot read without a passphrase. */
 async function readKey(path: string, system: ReadSystem): Promise<KeyFacts | undefined> {

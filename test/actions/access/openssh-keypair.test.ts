@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, it } from "vitest";
@@ -53,4 +53,28 @@ it.runIf(hasKeygen)("refuses to replace a pair where it may not", async () => {
   await act(openssh_keypair({ path, type: "ed25519" }));
   const refused = openssh_keypair({ path, type: "ecdsa", regenerate: "fail" });
   await expect(act(refused)).rejects.toThrow(/set regenerate or force/);
+});
+
+it.runIf(hasKeygen)("gives both files their mode, and puts the public key back", async () => {
+  const path = join(directory, "id");
+  const modes = () => [path, `${path}.pub`].map((file) => (statSync(file).mode & 0o777).toString(8));
+  const make = openssh_keypair({ path, type: "ed25519", mode: "0400" });
+  expect((await act(make)).state).toBe("changed");
+  expect(modes()).toEqual(["400", "400"]);
+  expect((await act(make)).state).toBe("unchanged");
+  const key = readFileSync(path, "utf8");
+  const other = openssh_keypair({ path, type: "ed25519", mode: "0600" });
+  expect((await act(other, true)).state).toBe("changed");
+  expect(modes()).toEqual(["400", "400"]);
+  expect((await act(other)).state).toBe("changed");
+  expect(modes()).toEqual(["600", "600"]);
+  const shown = readFileSync(`${path}.pub`, "utf8").trim();
+  for (const text of [null, "ssh-ed25519 AAAA other\n"]) {
+    if (text === null) rmSync(`${path}.pub`);
+    else writeFileSync(`${path}.pub`, text);
+    expect((await act(other)).state).toBe("changed");
+    expect(readFileSync(`${path}.pub`, "utf8").trim()).toBe(shown);
+    expect((await act(other)).state).toBe("unchanged");
+  }
+  expect(readFileSync(path, "utf8")).toBe(key);
 });
