@@ -16,7 +16,7 @@ export const SELDOM_USED = {
     to_milliseconds to_seconds to_minutes to_hours to_days to_weeks to_months to_years expandvars fileglob win_splitdrive
     random_mac crc32 unicode_normalize split_pem vault unvault ipaddr ipv4 ipv6 ipwrap ipmath ipsubnet nthhost
     next_nth_usable previous_nth_usable network_in_usable network_in_network reduce_on_network cidr_merge usable_range
-    ip4_hex hwaddr macaddr slaac`,
+    ip4_hex hwaddr macaddr slaac json_query`,
   tests: `mount is_mount same_file is_same_file uri url urn vault_encrypted ip ip_address ipv4 ipv4_address ipv4_netmask
     ipv4_hostmask ipv6 ipv6_address ipv6_ipv4_mapped ipv6_sixtofour ipv6_teredo loopback mac multicast private public
     reserved unspecified in_network subnet_of supernet_of in_any_network in_one_network`,

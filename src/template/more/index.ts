@@ -3,6 +3,7 @@ import { ipFilters, ipTests } from "./ip.ts";
 import { listFilters } from "./lists.ts";
 import { moreLookups } from "./lookups.ts";
 import { passwordFilters } from "./password.ts";
+import { queryFilters } from "./query/index.ts";
 import { randomFilters } from "./random.ts";
 import { systemFilters, systemTests } from "./system.ts";
 import { textFilters } from "./text.ts";
@@ -20,6 +21,7 @@ const filters: Readonly<Record<string, Callable>> = {
   ...systemFilters,
   ...vaultFilters,
   ...ipFilters,
+  ...queryFilters,
 };
 
 const tests: Readonly<Record<string, Callable>> = { ...systemTests, ...ipTests };
