@@ -23,9 +23,11 @@ const loadLate = {
   setup(build) {
     const isStatic = ({ kind }) => kind === "import-statement";
     build.onResolve({ filter: /^string-width$/ }, (given) =>
-      isStatic(given) ? { path: given.path, namespace: "late", pluginData: given.resolveDir } : undefined,
+      isStatic(given)
+        ? { path: given.path, namespace: "late package", pluginData: given.resolveDir }
+        : undefined,
     );
-    build.onLoad({ filter: /.*/, namespace: "late" }, ({ path, pluginData: resolveDir }) => ({
+    build.onLoad({ filter: /.*/, namespace: "late package" }, ({ path, pluginData: resolveDir }) => ({
       contents: `let load; export default (...given) => (load ??= require(${JSON.stringify(path)}).default)(...given);`,
       resolveDir,
     }));
@@ -76,11 +78,34 @@ await build({
     index: "src/index.ts",
     controller: "src/controller.ts",
     testing: "src/testing.ts",
+    "bundle/build-actions": "src/bundle/build-actions.ts",
     "bundle/build-runtime": "src/bundle/build-runtime.ts",
     "bundle/runtime": "src/bundle/runtime.ts",
     ...Object.fromEntries(Object.entries(SCREENS).map(([name, file]) => [`cli/${name}`, file])),
   },
 });
+
+const { actionFiles } = await import(pathToFileURL(join(dist, "bundle/build-actions.js")).href);
+const { buildRuntime } = await import(pathToFileURL(join(dist, "bundle/build-runtime.js")).href);
+const source = pathToFileURL(`${join(root, "src")}/`).href;
+
+/** An action is loaded when a playbook first names it: all of them take as long as all else. */
+const actionsLate = {
+  name: "actions late",
+  setup(build) {
+    const index = join(root, "src/index.ts");
+    // A file of this package would be an ES module, whose exports cannot be late.
+    build.onResolve({ filter: /\/index\.ts$/ }, ({ path, resolveDir }) =>
+      join(resolveDir, path) === index ? { path: index, namespace: "late" } : undefined,
+    );
+    build.onLoad({ filter: /\.ts$/, namespace: "late" }, () => ({
+      contents: `module.exports = { ...require("./playbook-api.ts"), ${Object.entries(actionFiles(source))
+        .map(([name, file]) => `get ${name}() { return require("./${file}.ts").${name}; }`)
+        .join(", ")} };`,
+      resolveDir: join(root, "src"),
+    }));
+  },
+};
 
 // The command line is one script, because V8 can keep what it compiles of one (src/cli/main.ts).
 const program = join(dist, "cli/volley.cjs");
@@ -94,6 +119,7 @@ await build({
   banner: { js: 'const volleyUrl = require("node:url").pathToFileURL(__filename).href;' },
   plugins: [
     loadLate,
+    actionsLate,
     {
       name: "left outside",
       setup(build) {
@@ -107,6 +133,9 @@ await build({
           path: "ssh2/lib/protocol/crypto/build/Release/sshcrypto.node",
           external: true,
         }));
+        // Of ssh2's agents for HTTP over SSH nothing is used; they load all of Node's HTTP.
+        build.onResolve({ filter: /\/http-agents\.js$/ }, ({ path }) => ({ path, namespace: "empty" }));
+        build.onLoad({ filter: /.*/, namespace: "empty" }, () => ({ contents: "" }));
       },
     },
   ],
@@ -128,9 +157,8 @@ await build({
 chmodSync(join(dist, "cli/main.js"), 0o755);
 cpSync(join(root, "src/demo"), join(dist, "demo"), { recursive: true });
 
-const { buildRuntime } = await import(pathToFileURL(join(dist, "bundle/build-runtime.js")).href);
 const { runtimeFiles } = await import(pathToFileURL(join(dist, "bundle/runtime.js")).href);
-const runtime = await buildRuntime(pathToFileURL(`${join(root, "src")}/`).href, minify);
+const runtime = await buildRuntime(source, minify);
 mkdirSync(join(dist, "agent"));
 for (const [name, bytes] of runtimeFiles(runtime)) writeFileSync(join(dist, "agent", name), bytes);
 

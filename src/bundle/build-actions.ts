@@ -14,7 +14,7 @@ const EXPORT = /^export \{ ([\w, ]+) \} from "\.\/([\w-]+)\.ts";$/gm;
 
 /** Build all actions that the domains' `index.ts` below `sourceDirectory` (a file URL that ends with a slash) export. */
 export async function buildActions(sourceDirectory: string, minify?: Minify): Promise<ActionModules> {
-  const actions = readExports(fileURLToPath(new URL("actions/", sourceDirectory)));
+  const actions = actionFiles(sourceDirectory);
   const modules: Record<string, ActionModule> = {};
   let wanted = [...new Set(Object.values(actions))];
   while (wanted.length > 0) {
@@ -24,8 +24,9 @@ export async function buildActions(sourceDirectory: string, minify?: Minify): Pr
   return { actions: sorted(actions), modules: sorted(modules) };
 }
 
-/** Read the names that the domains export, with the modules they come from. */
-function readExports(directory: string): Record<string, string> {
+/** Read the names that the domains export, with the file of each: its path below `sourceDirectory`, without `.ts`. */
+export function actionFiles(sourceDirectory: string): Record<string, string> {
+  const directory = fileURLToPath(new URL("actions/", sourceDirectory));
   const found: Record<string, string> = {};
   for (const domain of readdirSync(directory)) {
     const index = `${directory}${domain}/index.ts`;

@@ -17,10 +17,14 @@ launch(join(dirname(fileURLToPath(import.meta.url)), "volley.cjs"));
 
 /** Run the program, with the code that V8 compiled for the same command before. */
 function launch(file: string): void {
-  const cacheFile = cacheFileOf(process.argv[2]);
+  const cacheFile = cacheFileOf(process.argv.slice(2));
   // The build makes the program pure ASCII: latin1 needs no decoding, and half the memory.
   const source = fs.readFileSync(file, "latin1");
   const cachedData = code.read(cacheFile);
+  const require = createRequire(file);
+  // Of a long run V8 would forget what ran at its beginning.
+  const keep = cachedData === undefined ? (require("node:v8") as typeof import("node:v8")) : undefined;
+  keep?.setFlagsFromString("--no-flush-bytecode");
   const parameters = "exports, require, module, __filename, __dirname, volleyImport";
   const script = new Script(`(function (${parameters}) {${source}\n})`, {
     filename: file,
@@ -29,18 +33,24 @@ function launch(file: string): void {
   const run = script.runInThisContext() as (...values: readonly unknown[]) => void;
   const module = { exports: {} };
   const importHere = (specifier: string): Promise<unknown> => import(specifier);
-  run.call(module.exports, module.exports, createRequire(file), module, file, dirname(file), importHere);
+  run.call(module.exports, module.exports, require, module, file, dirname(file), importHere);
   if (cachedData !== undefined && script.cachedDataRejected !== true) return;
-  // Only at the end has V8 compiled what the command uses.
-  process.once("exit", () => code.write(cacheFile, script.createCachedData(), KEPT_FILES));
+  // Only at the end has V8 compiled what the command uses; one that was refused has used little.
+  process.once("exit", (status) => {
+    if (status === 1) return;
+    // V8 takes no code that was kept under other flags.
+    keep?.setFlagsFromString("--flush-bytecode");
+    code.write(cacheFile, script.createCachedData(), KEPT_FILES);
+  });
 }
 
 /**
  * Name the cache file by command, since each uses other parts of the program, and by Node's version, since V8 refuses
  * another version's code.
  */
-function cacheFileOf(command: string | undefined): string {
-  const name = command !== undefined && /^[a-z]{1,20}$/.test(command) ? command : "help";
+function cacheFileOf([command, ...args]: readonly string[]): string {
+  const isHelp = args.some((arg) => arg === "--help" || arg === "-h");
+  const name = command !== undefined && !isHelp && /^[a-z]{1,20}$/.test(command) ? command : "help";
   const key = `${__PROGRAM_HASH__.slice(0, 16)}-${process.version}-${process.arch}`;
   return `${key}-${name}`;
 }

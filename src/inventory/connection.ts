@@ -1,4 +1,3 @@
-import { isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
@@ -9,6 +8,7 @@ import type { Vars } from "../core/values/vars.ts";
 import { fillReferences, own } from "../vars/scope.ts";
 import { BOOLEAN_WORDS } from "../yaml/scalar.ts";
 import { type Entry, invalid, locationOf } from "./draft.ts";
+import { isIPv6 } from "./names.ts";
 
 const ADDRESS = /^[\p{L}\p{N}_][\p{L}\p{N}_.%:-]*$/u;
 const SSH_NAMES = [

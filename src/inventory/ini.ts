@@ -1,4 +1,3 @@
-import { isIPv6 } from "node:net";
 import { didYouMean, type SourceLocation } from "../core/errors.ts";
 import { splitWords } from "../core/unix/shell.ts";
 import { readPythonLiteral } from "../core/values/python-literal.ts";
@@ -14,6 +13,7 @@ import {
   type ReadContext,
   setGroupVar,
 } from "./draft.ts";
+import { isIPv6 } from "./names.ts";
 
 const SECTION = /^\[([^:\]\s]*)(?::([^\]\s]*))?\]\s*(?:[#;].*)?$/;
 const KINDS = ["hosts", "vars", "children"] as const;

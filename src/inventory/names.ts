@@ -1,4 +1,4 @@
-import { isIPv6 } from "node:net";
+import * as net from "node:net";
 import { printable, type SourceLocation, VolleyError } from "../core/errors.ts";
 
 // Names of hosts and groups: ranges in them, rules for them, and node sets.
@@ -97,6 +97,11 @@ function expand(text: string, fail: (problem: string) => never, ranges: number):
 const NAME = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
 /** The longest name of a host or group: that of a name in the DNS (RFC 1035) and of a file in host_vars. */
 const MAX_NAME = 255;
+
+/** True for an IPv6 address. Node's own test takes milliseconds to be made ready, which names without a colon need not. */
+export function isIPv6(text: string): boolean {
+  return text.includes(":") && net.isIPv6(text);
+}
 
 function splitPort(text: string): readonly [name: string, port: string | undefined] {
   if (isIPv6(text)) return [text, undefined];

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import { didYouMean, isVolleyError, printable, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
@@ -7,7 +6,7 @@ import { matchesGlob, setGlobPieces } from "../core/unix/shell.ts";
 import { pythonRegex } from "../core/values/python-regex.ts";
 import { within } from "../system/endable.ts";
 import { bareHost, MACHINE_NAMES } from "./connection.ts";
-import { expandRanges, hasRange } from "./names.ts";
+import { expandRanges, hasRange, isIPv6 } from "./names.ts";
 
 // Patterns: the hosts that a pattern selects, `--limit`, and the parts of a pattern.
 
