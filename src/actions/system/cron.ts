@@ -1,14 +1,20 @@
-import { posix } from "node:path";
 import * as v from "valibot";
-import { type ActionContext, type Change, unchanged } from "../../core/action.ts";
+import { type ActionContext, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import type { ReadSystem, System } from "../../core/system.ts";
-import { bytesToText } from "../../core/values/bytes.ts";
-import { readPasswd } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, oneOf, optionalText, text } from "../shared/params.ts";
-import { failureText, runTool } from "../shared/run-tool.ts";
-import { applyFile, backupPath, type FileChange, inspectFile, makeBackup } from "../shared/write-file.ts";
+import {
+  applyTable,
+  type CronChange,
+  fileLines,
+  findVariable,
+  inspectTable,
+  isSame,
+  joinCrontab,
+  readTable,
+  removeVariable,
+  variableNames,
+} from "./crontab.ts";
 
 const time = (description: string) =>
   v.optional(
@@ -95,19 +101,6 @@ const cronParams = v.pipe(
 /** The validated parameters of the cron action. */
 type CronParams = v.InferOutput<typeof cronParams>;
 
-const SPOOL = "/var/spool/cron/crontabs";
-const BACKUPS = "/var/backups";
-const FILE_MODE = 0o644;
-
-interface CronChange extends Change {
-  /** The file to write; null for a user's crontab and for a file to remove. */
-  readonly file: FileChange | null;
-  readonly removes: string | null;
-  /** The old and the wanted crontab. */
-  readonly before: string;
-  readonly after: string;
-}
-
 /** The data of a cron task. */
 interface CronData {
   /** Absent with `envs` when the last job went with its file. */
@@ -138,65 +131,39 @@ A \`%\` in a job must be escaped, as cron requires. Root reads the crontab from 
   title: ({ name }) => name,
 
   async inspect(params, system, context) {
-    const path = cronFilePath(params);
-    if (path === "/etc/crontab")
-      throw new VolleyError(
-        "ACTION_FAILED",
-        "Will not manage /etc/crontab via cron_file, see documentation.",
-        { hint: "the system's own crontab is its package's: name a file in /etc/cron.d" },
-      );
-    const before =
-      path === null ? await readCrontab(params, system) : asText(await system.readIfExists(path));
-    const lines = path === null ? splitCrontab(before ?? "") : fileLines(before ?? "");
+    const table = await readTable(params, system);
+    const { path, before, lines } = table;
     const edited = edit(lines, params);
     if (edited === null) return placeMissing(params, context);
-    const same = edited.length === lines.length && edited.every((line, index) => line === lines[index]);
-    if (same) return unchanged(describeCrontab(edited, params));
     const removes =
       path !== null && params.state === "absent" && !params.env && edited.every((line) => line.trim() === "");
-    const after = joinCrontab(edited);
-    const data = removes ? removedData(params) : describeCrontab(edited, params);
-    const change = { file: null, removes: removes ? path : null, before: joinCrontab(lines), after, data };
-    if (removes) return { ...change, diff: { path: path ?? "", before: before ?? "", after: null } };
-    if (path === null)
-      return {
-        ...change,
-        diff: { path: `crontab of ${await crontabUser(params, system)}`, before: change.before, after },
-      };
-    const mode = before === undefined ? { mode: FILE_MODE } : {};
-    const file = await inspectFile({ system, context, path, content: after, backup: params.backup, ...mode });
-    return file === null ? unchanged(describeCrontab(edited, params)) : { ...change, file, diff: file.diff };
+    if (!removes || isSame(lines, edited))
+      return (
+        (await inspectTable({
+          table,
+          edited,
+          params,
+          system,
+          context,
+          data: describeCrontab(edited, params),
+        })) ?? unchanged(describeCrontab(edited, params))
+      );
+    const change = {
+      file: null,
+      removes: path,
+      before: joinCrontab(lines),
+      after: "",
+      data: removedData(params),
+    };
+    return { ...change, diff: { path, before: before ?? "", after: null } };
   },
 
   async apply(change, params, system, context) {
-    const data = describeCrontab(fileLines(change.after), params);
-    if (change.file !== null) {
-      const applied = await applyFile(change.file, system);
-      return { ...applied, data: { ...data, ...applied.data } };
-    }
-    if (change.removes !== null) {
-      const backup = params.backup ? await makeBackup(system, change.removes) : undefined;
-      await system.remove(change.removes);
-      return { data: { ...removedData(params), ...(backup === undefined ? {} : { backup_file: backup }) } };
-    }
-    const backup =
-      params.backup && change.before !== "" ? await backupCrontab(change.before, params, system) : {};
-    await installCrontab(change.after, params, system, context);
-    return { data: { ...data, ...backup } };
+    const data =
+      change.removes === null ? describeCrontab(fileLines(change.after), params) : removedData(params);
+    return applyTable({ change, params, system, context, data });
   },
 });
-
-function asText(bytes: Uint8Array | null): string | undefined {
-  return bytes === null ? undefined : bytesToText(bytes);
-}
-
-function cronFilePath({ cron_file }: CronParams): string | null {
-  return cron_file === undefined ? null : posix.resolve("/etc/cron.d", cron_file);
-}
-
-function fileLines(text: string): readonly string[] {
-  return text === "" ? [] : text.replace(/\n$/, "").split("\n");
-}
 
 /** Return the wanted lines of a crontab; null when it lacks the variable to insert a new one beside. */
 function edit(lines: readonly string[], params: CronParams): readonly string[] | null {
@@ -234,60 +201,6 @@ function placeMissing({ insertafter, insertbefore }: CronParams, { check }: Acti
   };
 }
 
-async function crontabUser({ user }: CronParams, system: ReadSystem): Promise<string> {
-  return user ?? (await readPasswd(system)).find(({ uid }) => uid === system.uid)?.name ?? String(system.uid);
-}
-
-/** Read a user's crontab; undefined when the user has none. */
-async function readCrontab(params: CronParams, system: ReadSystem): Promise<string | undefined> {
-  if (system.uid === 0 && (await system.stat(SPOOL))?.type === "directory") {
-    return asText(await system.readIfExists(`${SPOOL}/${await crontabUser(params, system)}`));
-  }
-  if ((await system.which("crontab")) === null) return undefined;
-  const listed = await system.query(["crontab", ...userOption(params), "-l"], {
-    env: { LC_ALL: "C" },
-    keepsBytes: true,
-  });
-  if (listed.code === 0) return listed.stdout;
-  if (/no crontab for/i.test(listed.stderr)) return undefined;
-  throw new VolleyError("ACTION_FAILED", `cannot read the crontab: ${failureText(listed)}`);
-}
-
-function userOption({ user }: CronParams): readonly string[] {
-  return user === undefined ? [] : ["-u", user];
-}
-
-async function installCrontab(
-  text: string,
-  params: CronParams,
-  system: System,
-  { signal }: ActionContext,
-): Promise<void> {
-  if ((await system.which("crontab")) === null) {
-    throw new VolleyError(
-      "ACTION_FAILED",
-      "there is no crontab command on this host; install the package cron first",
-    );
-  }
-  await runTool(system, ["crontab", ...userOption(params), "-"], "install the crontab", {
-    input: text,
-    signal,
-  });
-}
-
-async function backupCrontab(
-  text: string,
-  params: CronParams,
-  system: System,
-): Promise<{ readonly backup_file: string }> {
-  const name = `crontab.${await crontabUser(params, system)}`;
-  const directory =
-    (await system.stat(BACKUPS))?.type === "directory" ? BACKUPS : await system.realPath("~/");
-  const path = backupPath(posix.join(directory, name), new Date(), process.pid);
-  await system.writeFile(path, text, { mode: 0o600 });
-  return { backup_file: path };
-}
-
 function describeCrontab(lines: readonly string[], { cron_file }: CronParams): CronData {
   return {
     jobs: jobNames(lines),
@@ -303,32 +216,9 @@ function removedData({ cron_file = "" }: CronParams): CronData {
 /** Marks the next line as the job of a name; the word is Ansible's, so that its crontabs are understood. */
 const MARK = "#Ansible: ";
 
-/** Split a crontab into lines, without the header that `crontab` adds when it installs one. */
-function splitCrontab(text: string): readonly string[] {
-  const lines = fileLines(text);
-  const ownHeader = /^# (?:DO NOT EDIT THIS FILE|\(.* installed on |\(Cron version )/;
-  let start = 0;
-  while (start < 3 && start < lines.length && ownHeader.test(lines[start] ?? "")) start++;
-  return lines.slice(start);
-}
-
-/** Join lines to the text of a crontab, without empty ones at its end. */
-function joinCrontab(lines: readonly string[]): string {
-  const end = lines.findLastIndex((line) => line.trim() !== "") + 1;
-  return lines
-    .slice(0, end)
-    .map((line) => `${line}\n`)
-    .join("");
-}
-
 /** List the names of the named jobs. */
 function jobNames(lines: readonly string[]): readonly string[] {
   return lines.filter((line) => line.startsWith(MARK)).map((line) => line.slice(MARK.length));
-}
-
-/** List the names of the variables. */
-function variableNames(lines: readonly string[]): readonly string[] {
-  return lines.flatMap((line) => /^([A-Za-z_]\w*)\s*=/.exec(line)?.[1] ?? []);
 }
 
 /** Set a named job, in its place or at the end. An equal job without a name gets the name. */
@@ -345,10 +235,6 @@ function setJob(lines: readonly string[], name: string, line: string): readonly 
 function removeJob(lines: readonly string[], name: string): readonly string[] {
   const at = lines.indexOf(`${MARK}${name}`);
   return at === -1 ? lines : [...lines.slice(0, at), ...lines.slice(at + 2)];
-}
-
-function findVariable(lines: readonly string[], name: string): number {
-  return lines.findIndex((line) => variableNames([line])[0] === name);
 }
 
 /** The place of a new variable, beside another one. */
@@ -372,10 +258,4 @@ function setVariable(
   if (other === -1) return null;
   const index = place.relation === "after" ? other + 1 : other;
   return [...lines.slice(0, index), line, ...lines.slice(index)];
-}
-
-/** Remove a variable. */
-function removeVariable(lines: readonly string[], name: string): readonly string[] {
-  const at = findVariable(lines, name);
-  return at === -1 ? lines : [...lines.slice(0, at), ...lines.slice(at + 1)];
 }

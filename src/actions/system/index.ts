@@ -1,6 +1,7 @@
 export { alternatives } from "./alternatives.ts";
 export { command, shell } from "./command.ts";
 export { cron } from "./cron.ts";
+export { cronvar } from "./cronvar.ts";
 export { getent } from "./getent.ts";
 export { hostname } from "./hostname.ts";
 export { locale_gen } from "./locale-gen.ts";
