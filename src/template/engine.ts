@@ -127,6 +127,7 @@ function searchPathOf(vars: TemplateVars): string[] {
 /** Compiles and renders templates, and keeps what it compiled. */
 export class TemplateEngine {
   readonly runtime: Runtime;
+  readonly term: (text: string, vars: TemplateVars) => unknown;
   readonly #options: TemplateOptions;
   #style: Style;
   /** The file that is being rendered: what it includes may lie beside it. */
@@ -138,8 +139,10 @@ export class TemplateEngine {
   /** The templates and expressions that change lists or dicts. */
   readonly #changing = new WeakSet<object>();
 
-  constructor(options: TemplateOptions) {
+  /** `term` renders a literal text that a template gives a lookup. */
+  constructor(options: TemplateOptions, term: (text: string, vars: TemplateVars) => unknown) {
     this.#options = options;
+    this.term = term;
     this.#style = withStyle(DEFAULT_STYLE, options);
     Object.assign(this.#globals.variables, globals());
     this.runtime = createRuntime({
@@ -409,6 +412,10 @@ class State implements CallState {
 
   lookup(name: string): Callable {
     return findLookup(name, this.#lookups ? (this.#options.lookups ?? {}) : null);
+  }
+
+  term(text: string): unknown {
+    return this.#lookups ? this.#engine.term(text, this.vars) : text;
   }
 
   readText(name: string, kind: AssetKind): string | null {

@@ -47,8 +47,11 @@ export interface Templates {
 
 /** Make templates that behave as Jinja2 does in Ansible. */
 export function createTemplates(options: TemplateOptions = {}): Templates {
-  const engine = new TemplateEngine(options);
   const isNative = options.native === true;
+  const engine = new TemplateEngine(
+    options,
+    (text, vars) => renderText(engine, text, varScope(vars), isNative).value,
+  );
   return {
     render(name, vars, overrides = {}) {
       const text = engine.render(name, vars, overrides);

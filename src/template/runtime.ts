@@ -209,6 +209,7 @@ export function createRuntime(source: TemplateSource) {
     setAttribute,
     slice,
     superBlock,
+    term: (text: string, { state }: Context): unknown => state.term(text),
     test,
     truth,
     tuple,

@@ -57,6 +57,8 @@ export interface CallState {
   filter(name: string): Callable;
   test(name: string): Callable;
   lookup(name: string): Callable;
+  /** Return the value of a term that a template gives a lookup as a literal text. */
+  term(text: string): unknown;
   /** Return the text of a file, or null. */
   readText(name: string, kind: "files" | "templates"): string | null;
   /** Return the name of a file among those of the role and the playbook, looked for in `directory` first; null for none. */

@@ -55,7 +55,7 @@ test("blocks, loops, results, rules, lookups and background tasks", async () => 
   const end = await carryOut("control.yml", "-v");
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
   expect(end.code).toBe(0);
-  expect(end.stdout).toMatch(/ok=74 +changed=19 +unreachable=0 +failed=0 +skipped=5 +rescued=4 +ignored=5/);
+  expect(end.stdout).toMatch(/ok=78 +changed=19 +unreachable=0 +failed=0 +skipped=5 +rescued=4 +ignored=7/);
   expect(end.stdout).not.toMatch(/"msg": "secret"/);
 });
 
@@ -243,7 +243,7 @@ test("lookups, debug and setup, where they are seldom asked", async () => {
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
   expect(end.code).toBe(0);
   expect(end.stdout).toMatch(
-    /here +: ok=18 +changed=1 +unreachable=0 +failed=0 +skipped=0 +rescued=0 +ignored=3/,
+    /here +: ok=27 +changed=2 +unreachable=0 +failed=0 +skipped=0 +rescued=0 +ignored=4/,
   );
 });
 

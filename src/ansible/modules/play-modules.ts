@@ -35,7 +35,7 @@ function markedText({ node, templar }: RenderedCall): string | undefined {
   return value instanceof Data ? value.text : undefined;
 }
 
-function debug(call: RenderedCall): ModuleEnd {
+async function debug(call: RenderedCall): Promise<ModuleEnd> {
   const { args, templar, interpreter } = call;
   const { msg, var: name, verbosity = 0, _raw_params: raw } = args;
   if (raw !== undefined)
@@ -61,7 +61,7 @@ function debug(call: RenderedCall): ModuleEnd {
   if (marked !== undefined) return unchangedWith({ [marked]: `{{${marked}}}` });
   let value: unknown;
   try {
-    value = templar.evaluate(name);
+    value = await whenAnswered(() => templar.evaluate(name));
   } catch (thrown) {
     if (!isOfUndefined(thrown)) throw thrown;
     value = `VARIABLE IS NOT DEFINED!${interpreter.verbosity > 0 ? `: ${plainMessage(thrown)}` : ""}`;
@@ -78,7 +78,7 @@ function checkVarName(name: string): void {
   );
 }
 
-function setFact(call: RenderedCall): ModuleEnd {
+async function setFact(call: RenderedCall): Promise<ModuleEnd> {
   const { args, interpreter } = call;
   const { cacheable = false, _raw_params: raw, ...given } = args;
   void raw;
@@ -97,7 +97,7 @@ function setFact(call: RenderedCall): ModuleEnd {
       "No key/value pairs provided, at least one is required for this action to succeed",
     );
   copyKept(given, facts);
-  factsOwner(call).learn(facts);
+  (await whenAnswered(() => factsOwner(call))).learn(facts);
   if (readBool(cacheable) === true) Object.assign(interpreter.state.cached, facts);
   return {
     ...unchangedWith({
@@ -112,7 +112,8 @@ async function assert({ args, templar }: RenderedCall): Promise<ModuleEnd> {
   const { that, fail_msg: failText, msg, success_msg: success, quiet = false } = args;
   if (that === undefined) throw new VolleyError("PARAMS_INVALID", 'conditional required in "that" string');
   const isQuiet = readBool(quiet) === true;
-  const rendered = typeof that === "string" && /^\s*\{\{.*\}\}\s*$/s.test(that) ? templar.value(that) : that;
+  const isWhole = typeof that === "string" && /^\s*\{\{.*\}\}\s*$/s.test(that);
+  const rendered = isWhole ? await whenAnswered(() => templar.value(that)) : that;
   for (const condition of Array.isArray(rendered) ? rendered : [rendered]) {
     const holds = await whenAnswered(() => templar.condition(condition));
     if (holds) continue;
@@ -182,7 +183,7 @@ export const PLAY_MODULES: Readonly<Record<string, PlayModule>> = {
   group_by: groupBy,
   fetch,
   async_status: asyncStatus,
-  validate_argument_spec: validateArgumentSpec,
+  validate_argument_spec: (call) => whenAnswered(() => validateArgumentSpec(call)),
   wait_for_connection: waitForConnection,
   service,
 };

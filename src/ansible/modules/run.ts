@@ -21,19 +21,14 @@ import { PLAY_MODULES } from "./play-modules.ts";
 
 /** Call a module: one of the play's own, or an action. Throws what makes the task fail. */
 export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
-  const { interpreter, node, frame, templar } = call;
-  const module = moduleOf(call);
+  const { interpreter } = call;
+  const module = await whenAnswered(() => moduleOf(call));
   const args = await whenAnswered(() => argumentsOf(call));
-  const place = await placeOf(call);
-  const seconds = Number(templar.value(node.keys.async ?? 0));
+  const place = await whenAnswered(() => placeOf(call));
+  const { seconds, pollSeconds, limit } = await whenAnswered(() => limitsOf(call));
   if (seconds > 0 && NO_ASYNC.has(module))
     throw new VolleyError("PARAMS_INVALID", "async is not supported for this task.");
-  const isDetached =
-    seconds > 0 &&
-    Number(templar.value(node.keys.poll ?? interpreter.tree.settings.pollInterval ?? 15)) === 0 &&
-    !call.check;
-  const timeout = settled(frame, "timeout", templar.value) ?? interpreter.tree.settings.taskTimeout;
-  const limit = timeout === undefined ? undefined : Number(templar.value(timeout));
+  const isDetached = seconds > 0 && pollSeconds === 0 && !call.check;
   const ended = await withTimeLimit(
     limit === 0 ? undefined : limit,
     interpreter.host.ends.kill,
@@ -69,8 +64,24 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
   const end = ended.data as ModuleEnd;
   const { ansible_facts: facts } = end.register;
   // debug only shows them.
-  if (facts !== undefined && end.facts === undefined && module !== "debug") factsOwner(call).addFacts(facts);
+  if (facts !== undefined && end.facts === undefined && module !== "debug")
+    (await whenAnswered(() => factsOwner(call))).addFacts(facts);
   return end;
+}
+
+/** How long a task may take, and how often one in the background is asked. */
+function limitsOf({ interpreter, node, frame, templar }: ModuleCall): {
+  readonly seconds: number;
+  readonly pollSeconds: number;
+  readonly limit: number | undefined;
+} {
+  const { settings } = interpreter.tree;
+  const timeout = settled(frame, "timeout", templar.value) ?? settings.taskTimeout;
+  return {
+    seconds: Number(templar.value(node.keys.async ?? 0)),
+    pollSeconds: Number(templar.value(node.keys.poll ?? settings.pollInterval ?? 15)),
+    limit: timeout === undefined ? undefined : Number(templar.value(timeout)),
+  };
 }
 
 /** The name of a task's module, which `action: "{{ … }}"` leaves to templates. */
@@ -184,14 +195,14 @@ async function perform(
   signal: AbortSignal,
 ): Promise<ModuleEnd> {
   const made = makeAction(call, name, args);
-  const isReal = !call.interpreter.host.job.options.check;
+  const { options } = call.interpreter.host.job;
+  const withDiff = await whenAnswered(() => {
+    const diff = settled(call.frame, "diff", call.templar.value);
+    return diff === undefined ? options.diff : call.templar.bool(diff);
+  });
+  const isReal = !options.check;
   const performed = await performAction(made, place.system, contextOf(call, place, signal), isReal);
-  const diff = settled(call.frame, "diff", call.templar.value);
-  return endOf(
-    performed,
-    name,
-    diff === undefined ? call.interpreter.host.job.options.diff : call.templar.bool(diff),
-  );
+  return endOf(performed, name, withDiff);
 }
 
 /** Modules whose diff is a list of differences, also where there is one. */

@@ -1,4 +1,4 @@
-import { VolleyError } from "../../core/errors.ts";
+import { NeedsAnswer, VolleyError } from "../../core/errors.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import { isSameHandler } from "../../engine/check-task.ts";
 import type { Frame, RoleInstance } from "../frame.ts";
@@ -67,7 +67,8 @@ export class Handlers {
     if (node.name === undefined) return "";
     try {
       return this.#interpreter.templar(frame).text(node.name);
-    } catch {
+    } catch (thrown) {
+      if (thrown instanceof NeedsAnswer) throw thrown;
       if (node.keys.listen === undefined)
         this.#interpreter.host.log(
           "warn",

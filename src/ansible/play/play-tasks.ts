@@ -76,7 +76,7 @@ export class PlayTasks {
   /** Give a task its turn, and deal with its end. */
   async perform(node: TaskNode, frame: Frame, isHandler: boolean): Promise<TaskEnd> {
     const interpreter = this.#interpreter;
-    const name = this.nameOf(node, frame);
+    const name = await this.nameOf(node, frame);
     let ended: TaskEnd | undefined;
     const { register: registered } = node.keys;
     await this.attempt(name, () => {
@@ -92,7 +92,7 @@ export class PlayTasks {
       name,
       action: node.module,
       ...(isHandler ? { handler: true } : {}),
-      ...(this.#runsOnce(node, frame) ? { runOnce: true } : {}),
+      ...((await this.#runsOnce(node, frame)) ? { runOnce: true } : {}),
       run: async (turn) => {
         ended = await this.#steps.turn(most, () => runTask({ interpreter, node, frame, turn }));
         return ended;
@@ -144,17 +144,17 @@ export class PlayTasks {
   }
 
   /** True for a task that one host of the batch does for all. */
-  #runsOnce({ module }: TaskNode, frame: Frame): boolean {
+  async #runsOnce({ module }: TaskNode, frame: Frame): Promise<boolean> {
     // A host is added once, whoever says so.
-    return module === "add_host" || (!INCLUDE_MODULES.has(module) && this.saysOnce(frame));
+    return module === "add_host" || (!INCLUDE_MODULES.has(module) && (await this.saysOnce(frame)));
   }
 
   /** Return what `run_once` says. */
-  saysOnce(frame: Frame): boolean {
+  async saysOnce(frame: Frame): Promise<boolean> {
     const given = inherited(frame, "run_once");
     if (given === undefined) return false;
     try {
-      return this.#interpreter.templar(frame).bool(given);
+      return await whenAnswered(() => this.#interpreter.templar(frame).bool(given));
     } catch {
       return true;
     }
@@ -179,12 +179,12 @@ export class PlayTasks {
   }
 
   /** The name of a task, rendered as far as that is possible. */
-  nameOf(node: TaskNode, frame: Frame): string {
-    if (node.name === undefined) return node.module;
+  async nameOf({ name, module }: TaskNode, frame: Frame): Promise<string> {
+    if (name === undefined) return module;
     try {
-      return this.#interpreter.templar(frame).text(node.name);
+      return await whenAnswered(() => this.#interpreter.templar(frame).text(name));
     } catch {
-      return node.name;
+      return name;
     }
   }
 

@@ -346,7 +346,7 @@ export class PlayRun {
     const isInclude = INCLUDE_MODULES.has(node.module);
     const frame: Frame = { parent, keys, vars: vars as Vars, role: parent.role, file: parent.file };
     this.#tasks.waiting--;
-    const wanted = await this.#tasks.attempt(this.#tasks.nameOf(node, frame), () =>
+    const wanted = await this.#tasks.attempt(await this.#tasks.nameOf(node, frame), () =>
       this.#tasks.isWanted(frame),
     );
     if (!wanted) {
@@ -354,7 +354,7 @@ export class PlayRun {
       return;
     }
     if (node.module === "meta") return this.#meta(node, frame);
-    if (isInclude && this.#tasks.saysOnce(frame)) {
+    if (isInclude && (await this.#tasks.saysOnce(frame))) {
       // The first host alone does the include, and the tasks that it brings in.
       await this.#tasks.arrive();
       if (!this.#steps.isFirst) return this.#host.planned(this.#tasks.waiting);
@@ -450,7 +450,7 @@ export class PlayRun {
     this.#tellMeta(reason);
     await this.#host.perform({
       role: frame.role?.node.name ?? this.#interpreter.play.name,
-      name: this.#tasks.nameOf(node, frame),
+      name: await this.#tasks.nameOf(node, frame),
       action: "meta",
       run: async () => ({
         result: {

@@ -43,6 +43,8 @@ export interface PassEnd {
   readonly isQuiet?: boolean;
   readonly noLog?: boolean;
   readonly ignored?: boolean;
+  /** True where the fault is that of the whole task, and ends its loop. */
+  readonly isTotal?: boolean;
   readonly label?: string;
   /** True when `loop_control` says the label. */
   readonly isLabelled?: boolean;
@@ -97,7 +99,7 @@ export function resultOf(register: Register, passes: readonly PassEnd[], isLoop:
 function dataOf(register: Register, passes: readonly PassEnd[], isLoop: boolean): Register {
   if (!passes.some(({ isQuiet }) => isQuiet === true)) return register;
   const mark = (each: Register): Register => ({ ...each, _ansible_verbose_always: false });
-  return isLoop
+  return isLoop && register.results !== undefined
     ? { ...register, results: passes.map((pass) => (pass.isQuiet ? mark(pass.register) : pass.register)) }
     : mark(register);
 }

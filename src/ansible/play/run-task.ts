@@ -50,7 +50,7 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
     passes = [
       {
         register,
-        ignored: safely(() => ignores(register, interpreter.templar(frame), frame)),
+        ignored: await safely(() => ignores(register, interpreter.templar(frame), frame)),
       },
     ];
   }
@@ -66,9 +66,9 @@ function ignores(register: Register, templar: Templar, frame: Frame): boolean {
   return templar.bool(settled(frame, key, templar.value) ?? false);
 }
 
-function safely(ask: () => boolean): boolean {
+async function safely(ask: () => boolean): Promise<boolean> {
   try {
-    return ask();
+    return await whenAnswered(ask);
   } catch {
     return false;
   }
@@ -124,11 +124,13 @@ async function runLoop(
     } catch (thrown) {
       pass = { register: failure(thrown) };
     }
-    const label = safelyLabel(loop, index, () => interpreter.templar(frame, own));
+    const label = await safelyLabel(loop, index, () => interpreter.templar(frame, own));
     const { ansible_loop: _extended, ...shown } = own;
     const register: Register = { ...pass.register, ...shown };
-    results.push(register);
     passes.push({ ...pass, register, label, isLabelled: loop.control.label !== undefined });
+    // As in Ansible, what cannot be rendered ends the loop, and the register has no results.
+    if (pass.isTotal === true) return { register: pass.register, passes };
+    results.push(register);
   }
   const some = (key: string): boolean => results.some((each) => each[key] === true);
   const skipped = results.every((each) => each.skipped === true);
@@ -148,9 +150,9 @@ function safelyTrue(templar: Templar, condition: unknown): boolean {
   }
 }
 
-function safelyLabel(loop: Loop, index: number, templar: () => Templar): string {
+async function safelyLabel(loop: Loop, index: number, templar: () => Templar): Promise<string> {
   try {
-    return labelOf(loop, index, templar());
+    return await whenAnswered(() => labelOf(loop, index, templar()));
   } catch {
     return String(index);
   }
@@ -170,9 +172,9 @@ async function runPass(run: TaskRun, ofLoop: Vars): Promise<PassEnd> {
     const value = settled(frame, key, templar.value);
     return value === undefined ? undefined : templar.bool(value);
   };
-  const ignored = (register: Register): { readonly ignored?: boolean } =>
-    safely(() => ignores(register, templar, frame)) ? { ignored: true } : {};
-  const noLog = safely(() => flag("no_log") ?? interpreter.tree.settings.noLog ?? false)
+  const ignored = async (register: Register): Promise<{ readonly ignored?: boolean }> =>
+    (await safely(() => ignores(register, templar, frame))) ? { ignored: true } : {};
+  const noLog = (await safely(() => flag("no_log") ?? interpreter.tree.settings.noLog ?? false))
     ? { noLog: true }
     : {};
   try {
@@ -186,10 +188,12 @@ async function runPass(run: TaskRun, ofLoop: Vars): Promise<PassEnd> {
         ...noLog,
       };
     const until = node.keys.until as readonly unknown[] | undefined;
-    const retries = numberOf(node.keys.retries, templar) ?? (until === undefined ? 0 : 3);
-    const delayMs = (numberOf(node.keys.delay, templar) ?? 5) * 1000;
+    const { retries, delayMs, check } = await whenAnswered(() => ({
+      retries: numberOf(node.keys.retries, templar) ?? (until === undefined ? 0 : 3),
+      delayMs: (numberOf(node.keys.delay, templar) ?? 5) * 1000,
+      check: flag("check_mode") ?? interpreter.host.job.options.check,
+    }));
     const tries = Math.max(1, 1 + retries);
-    const check = flag("check_mode") ?? interpreter.host.job.options.check;
     for (let attempt = 1; ; attempt++) {
       const call: ModuleCall = {
         ...run,
@@ -197,7 +201,7 @@ async function runPass(run: TaskRun, ofLoop: Vars): Promise<PassEnd> {
         templar,
         check,
         noLog: noLog.noLog === true,
-        environment: environmentOf(frame, templar),
+        environment: await whenAnswered(() => environmentOf(frame, templar)),
       };
       const ended = await runModule(call);
       let register = ended.register;
@@ -238,13 +242,14 @@ async function runPass(run: TaskRun, ofLoop: Vars): Promise<PassEnd> {
         ...(ended.unknown === true ? { unknown: true } : {}),
         ...(ended.isQuiet === true ? { isQuiet: true } : {}),
         ...noLog,
-        ...(register.failed === true ? ignored(register) : {}),
+        ...(register.failed === true ? await ignored(register) : {}),
       };
     }
   } catch (thrown) {
     if (isVolleyError(thrown) && thrown.code === "CANCELLED") throw thrown;
     const register = failure(thrown);
-    return { register, ...noLog, ...ignored(register) };
+    const isTotal = isVolleyError(thrown) && thrown.code === "TEMPLATE_FAILED";
+    return { register, ...(isTotal ? { isTotal } : {}), ...noLog, ...(await ignored(register)) };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Node } from "nunjucks/src/nodes.js";
+import { isTemplate } from "../../vars/scope.ts";
 import { SyntaxFailure } from "./lexer.ts";
 import type {
   Arguments,
@@ -13,6 +14,10 @@ import type {
   TestNode,
   UnaryNode,
 } from "./nodes.ts";
+
+const LOOKUPS: ReadonlySet<string> = new Set(["lookup", "query", "q"]);
+/** The nodes that a lookup's terms are made of as they are written. */
+const OF_TERMS: ReadonlySet<string> = new Set(["Literal", "Array", "Tuple", "Pairs", "Binary"]);
 
 /**
  * Turns a tree of nodes into JavaScript: the method `compileKIND` compiles nodes of a kind. The base is not nunjucks' own
@@ -59,6 +64,16 @@ class CodeWriter {
 
 /** Compiles expressions: every operator, lookup and call goes through a runtime that knows Python's rules. */
 export class ExpressionCompiler extends CodeWriter {
+  /** True within the positional arguments of a lookup, and of what joins texts there. */
+  private areTerms = false;
+
+  override compile(node: Node): void {
+    const before = this.areTerms;
+    if (!OF_TERMS.has(node.typename)) this.areTerms = false;
+    super.compile(node);
+    this.areTerms = before;
+  }
+
   /** Return the JavaScript literal of a constant. */
   protected text(value: unknown): string {
     return typeof value === "bigint" ? `${value}n` : JSON.stringify(value);
@@ -97,6 +112,7 @@ export class ExpressionCompiler extends CodeWriter {
       this.write(", ");
     }
     this.emitList(args.positional);
+    this.areTerms = false;
     if (args.spread !== null) {
       this.write("...");
       this.emitRuntime("iterate", args.spread);
@@ -116,8 +132,10 @@ export class ExpressionCompiler extends CodeWriter {
     this.write(" }");
   }
 
-  compileLiteral(node: Node): void {
-    this.write(this.text(node.value));
+  compileLiteral({ value }: Node): void {
+    // Literal texts among the terms of a lookup are templates, as in Ansible.
+    if (this.areTerms && isTemplate(value)) this.emitRuntime("term", this.text(value), "context");
+    else this.write(this.text(value));
   }
 
   compileFloatLiteral(node: Node): void {
@@ -224,7 +242,9 @@ export class ExpressionCompiler extends CodeWriter {
     this.write("runtime.call(");
     this.compile(callee);
     this.write(", ");
+    this.areTerms = callee.typename === "Symbol" && LOOKUPS.has(callee.value as string);
     this.emitArguments(null, args);
+    this.areTerms = false;
     this.write(", context)");
   }
 
