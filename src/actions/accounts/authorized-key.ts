@@ -11,7 +11,7 @@ import { downloadText } from "../network/download.ts";
 import { isWebUrl } from "../network/web-url.ts";
 import { type AttributeChange, applyAttributes, inspectAttributes } from "../shared/attributes.ts";
 import { describe, flag, oneOf, optionalText, text } from "../shared/params.ts";
-import { followLinks, missingDirectories, requireOwnLinks } from "../shared/paths.ts";
+import { followLinks, fullPath, missingDirectories, requireOwnLinks } from "../shared/paths.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 import { findAccount } from "./accounts.ts";
 
@@ -19,46 +19,43 @@ const DIRECTORY_MODE = 0o700;
 const PARENT_MODE = 0o755;
 const FILE_MODE = 0o600;
 
-const params = v.pipe(
-  v.strictObject({
-    user: text("The user who logs in with the key."),
-    key: v.pipe(
-      describe(
-        v.string(),
-        "Public keys, one per line, or a URL such as `https://github.com/NAME.keys`, which the host fetches; no line is no key.",
-      ),
+const params = v.strictObject({
+  user: text("The user who logs in with the key."),
+  key: v.pipe(
+    describe(
+      v.string(),
+      "Public keys, one per line, or a URL such as `https://github.com/NAME.keys`, which the host fetches; no line is no key.",
+    ),
+    v.check(
+      (value) => isWebUrl(value) || keyProblem(value) === undefined,
+      ({ input }) => keyProblem(input) ?? "",
+    ),
+  ),
+  state: oneOf(["present", "absent"], "present", "Add or remove the key."),
+  exclusive: flag("Remove all other keys from the file."),
+  key_options: v.optional(
+    v.pipe(
+      text('Options of the key, such as `no-pty,from="10.0.0.1"`; they replace the options in `key`.'),
       v.check(
-        (value) => isWebUrl(value) || keyProblem(value) === undefined,
-        ({ input }) => keyProblem(input) ?? "",
+        (value) => normalizeKeyOptions(value) !== null,
+        "must be options with commas between them, blanks only within double quotes",
       ),
+      v.transform((value) => normalizeKeyOptions(value) ?? value),
     ),
-    state: oneOf(["present", "absent"], "present", "Add or remove the key."),
-    exclusive: flag("Remove all other keys from the file."),
-    key_options: v.optional(
-      v.pipe(
-        text('Options of the key, such as `no-pty,from="10.0.0.1"`; they replace the options in `key`.'),
-        v.check(
-          (value) => normalizeKeyOptions(value) !== null,
-          "must be options with commas between them, blanks only within double quotes",
-        ),
-        v.transform((value) => normalizeKeyOptions(value) ?? value),
-      ),
+  ),
+  comment: v.optional(
+    v.pipe(
+      v.string(),
+      v.trim(),
+      v.regex(/^[^\n\r]*$/, "must be one line"),
+      v.description("Comment of the key; replaces the comment in `key`."),
     ),
-    comment: v.optional(
-      v.pipe(
-        v.string(),
-        v.trim(),
-        v.regex(/^[^\n\r]*$/, "must be one line"),
-        v.description("Comment of the key; replaces the comment in `key`."),
-      ),
-    ),
-    path: optionalText("The file. Default: `.ssh/authorized_keys` in the user's home directory."),
-    manage_dir: flag("Make the file's directory, and give it to the user with mode 0700.", true),
-    follow: flag("Follow a link at `path` instead of replacing it."),
-    validate_certs: flag("Verify the certificate of a URL's server.", true),
-  }),
-  v.check(({ path }) => path === undefined || path.startsWith("/"), "path must be absolute"),
-);
+  ),
+  path: optionalText("The file. Default: `.ssh/authorized_keys` in the user's home directory."),
+  manage_dir: flag("Make the file's directory, and give it to the user with mode 0700.", true),
+  follow: flag("Follow a link at `path` instead of replacing it."),
+  validate_certs: flag("Verify the certificate of a URL's server.", true),
+});
 
 type KeyParams = v.InferOutput<typeof params>;
 
@@ -158,7 +155,10 @@ The key itself identifies a line: other options or another comment replace the l
     const keys = await fetchKeys(given, context);
     const account = await findAccount(system, user);
     if (account === null) return userMissing(given, context);
-    const keyfile = given.path ?? posix.join(account.home, ".ssh/authorized_keys");
+    const keyfile =
+      given.path === undefined
+        ? posix.join(account.home, ".ssh/authorized_keys")
+        : await fullPath(system, given.path, context.facts.env);
     await requireOwnLinks(system, keyfile);
     const found = await system.stat(keyfile);
     if (found !== null && found.type !== "file")

@@ -23,6 +23,16 @@ export async function expandPath(
   return home === undefined ? named : home.replace(/\/$/, "") + named.slice(start.length);
 }
 
+/** Expand a path ({@link expandPath}); a relative one begins in the working directory, as Ansible's modules have it. */
+export async function fullPath(
+  system: ReadSystem,
+  path: string,
+  environment?: Readonly<Record<string, string | undefined>>,
+): Promise<string> {
+  const expanded = await expandPath(system, path, environment);
+  return /^(~?\/|~$)/.test(expanded) ? expanded : posix.join(await system.workingDirectory(), expanded);
+}
+
 /** Replace `$NAME` and `${NAME}` by variables of an environment; unknown ones stay. */
 export function expandVariables(
   text: string,

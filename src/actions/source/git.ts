@@ -14,7 +14,7 @@ import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { requiredBy } from "../shared/combinations.ts";
 import { describe, flag, optionalText, text, textList } from "../shared/params.ts";
-import { missingDirectories, parentOf } from "../shared/paths.ts";
+import { fullPath, missingDirectories, parentOf } from "../shared/paths.ts";
 import { failureText } from "../shared/run-tool.ts";
 import {
   type AskGit,
@@ -36,12 +36,7 @@ const notAnOption = v.regex(/^[^-]/, "must not begin with a dash");
 const params = v.pipe(
   v.strictObject({
     repo: v.pipe(text("URL of the repository, or an absolute path."), notAnOption),
-    dest: v.optional(
-      v.pipe(
-        text("Absolute path of the copy; required, unless `clone` is off."),
-        v.regex(/^(\/|~\/)./, "must be an absolute path"),
-      ),
-    ),
+    dest: optionalText("Path of the copy; required, unless `clone` is off."),
     version: v.optional(
       v.pipe(text("Branch, tag or commit id; `HEAD` is the default branch."), notAnOption),
       "HEAD",
@@ -157,9 +152,21 @@ unknown servers.`,
     },
   ],
   title: ({ dest, repo }) => dest ?? hidePassword(repo),
-  inspect,
-  apply,
+  inspect: async (given, system, context) => inspect(await placed(given, system, context), system, context),
+  apply: async (change, given, system, context) =>
+    apply(change, await placed(given, system, context), system, context),
 });
+
+async function placed(given: Given, system: ReadSystem, { facts }: ActionContext): Promise<Given> {
+  const paths: { [name in (typeof PATHS)[number]]?: string } = {};
+  for (const name of PATHS) {
+    const path = given[name];
+    if (path !== undefined) paths[name] = await fullPath(system, path, facts.env);
+  }
+  return { ...given, ...paths };
+}
+
+const PATHS = ["dest", "archive", "separate_git_dir", "key_file"] as const;
 
 function hasDest(given: Given): given is Params {
   return given.dest !== undefined;

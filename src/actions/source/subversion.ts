@@ -12,6 +12,7 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ProcessResult, ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, optionalText, text } from "../shared/params.ts";
+import { fullPath } from "../shared/paths.ts";
 import { failureText } from "../shared/run-tool.ts";
 
 const notAnOption = v.regex(/^[^-]/, "must not begin with a dash");
@@ -19,12 +20,7 @@ const notAnOption = v.regex(/^[^-]/, "must not begin with a dash");
 const params = v.pipe(
   v.strictObject({
     repo: v.pipe(text("URL of the repository, or of a part of it."), notAnOption),
-    dest: v.optional(
-      v.pipe(
-        text("Absolute path of the copy; required, unless `checkout`, `update` and `export` are off."),
-        v.regex(/^(\/|~\/)./, "must be an absolute path"),
-      ),
-    ),
+    dest: optionalText("Path of the copy; required, unless `checkout`, `update` and `export` are off."),
     revision: v.optional(v.pipe(text("Revision to check out."), notAnOption), "HEAD"),
     force: flag(
       "Discard local modifications, which are an error otherwise; with `export`, write over what is there.",
@@ -68,9 +64,14 @@ error unless \`force\`. An export counts as a change each time.`,
   aliases: { name: "repo", repository: "repo", rev: "revision", version: "revision" },
   examples: [{ repo: "svn+ssh://svn.example.org/site/trunk", dest: "/srv/site" }],
   title: ({ dest, repo }) => dest ?? repo,
-  inspect,
-  apply,
+  inspect: async (given, system, context) => inspect(await placed(given, system, context), system, context),
+  apply: async (change, given, system, context) =>
+    apply(change, await placed(given, system, context), system, context),
 });
+
+async function placed(given: Params, system: ReadSystem, { facts }: ActionContext): Promise<Params> {
+  return given.dest === undefined ? given : { ...given, dest: await fullPath(system, given.dest, facts.env) };
+}
 
 type RunSvn = (
   argv: readonly string[],

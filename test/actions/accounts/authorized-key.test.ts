@@ -43,6 +43,16 @@ describe("authorized_key", () => {
     });
   });
 
+  it.each(["~kim/.ssh/more", "$KIM/.ssh/more"])("finds the file %s", async (path) => {
+    const call = forKim({ key: ONE, path });
+    const context = sandbox.context();
+    const facts = { ...context.facts, env: { KIM: "/home/kim" } };
+    const done = await pass(call, sandbox.system, { ...context, facts });
+    expect(done.data).toMatchObject({ keyfile: "/home/kim/.ssh/more" });
+    expect(readFileSync(at("home/kim/.ssh/more"), "utf8")).toBe(`${ONE}\n`);
+    expect((await pass(call, sandbox.system, { ...context, facts })).state).toBe("unchanged");
+  });
+
   it.each<[string, string, Params, string]>([
     ["adds a key at the end", `# note\n${TWO}`, { key: ONE }, `# note\n${TWO}\n${ONE}\n`],
     ["adds several", "", { key: `${ONE}\n\n# mine\n${TWO}\n` }, `${ONE}\n${TWO}\n`],
@@ -170,7 +180,6 @@ describe("authorized_key's parameters", () => {
   it.each<[Params, RegExp]>([
     [{ key: "hello there" }, /"hello there" is no public key/],
     [{ key: `${ONE}\n-----BEGIN OPENSSH PRIVATE KEY-----` }, /is no public key/],
-    [{ key: ONE, path: "keys" }, /path must be absolute/],
     [{ key: ONE, key_options: "no-pty no-X11-forwarding" }, /commas between them/],
     [{ key: ONE, key_options: "no-pty,,restrict" }, /commas between them/],
     [{ key: ONE, key_options: 'command="a' }, /commas between them/],

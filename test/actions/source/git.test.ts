@@ -58,6 +58,17 @@ describe("git", () => {
     expect(run(join(sandbox.root, "srv/copy"), "branch", "--show-current")).toBe("main");
   });
 
+  test("clones into the home of a user", async () => {
+    using sandbox = makeSandbox();
+    mkdirSync(join(sandbox.root, "etc"));
+    writeFileSync(join(sandbox.root, "etc/passwd"), "kim:x:1:1::/srv:/bin/sh\n");
+    const { path, first } = makeRepository(sandbox);
+    const call = git({ repo: path, dest: "~kim/copy" });
+    const { check } = await checkApplyAgain(sandbox, call);
+    expect(check.change?.diff).toEqual({ path: "/srv/copy", before: null, after: `${first}\n` });
+    expect(copied(sandbox)).toBe("one");
+  });
+
   test("follows its branch, also when that was rewritten", async () => {
     using sandbox = makeSandbox();
     const { path, commit, first } = makeRepository(sandbox);
@@ -332,7 +343,6 @@ describe("git", () => {
     expect(() => git({ repo: "--upload-pack=x", dest: "/x" })).toThrow(
       /parameter "repo": must not begin with a dash/,
     );
-    expect(() => git({ repo: "x", dest: "x" })).toThrow(/parameter "dest": must be an absolute path/);
     // @ts-expect-error: a misspelt parameter
     expect(() => git({ repo: "x", dest: "/x", branch: "y" })).toThrow(/unknown parameter "branch"/);
   });
