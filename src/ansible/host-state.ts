@@ -9,17 +9,23 @@ import type { ProgramHost } from "../engine/program.ts";
 
 /** The knowledge of a host that a run gathers; plays hand it on. */
 export class HostState {
-  /** Facts under the names that modules give them: `ansible_os_family`, `services`. */
+  /** Facts under the names that modules give them, such as `ansible_os_family` and `services`; of `set_fact` those with `cacheable`. */
   readonly facts: Record<string, unknown> = {};
   /** Registers and vars of `set_fact`, by the time they were set: the later wins. */
   readonly learned: Record<string, unknown> = {};
   /** Vars of `include_vars`, whose texts are templates: `learned` wins over them, whenever it was set. */
   readonly included: Record<string, unknown> = {};
-  /** `set_fact` with `cacheable`. */
-  readonly cached: Record<string, unknown> = {};
   isGathered = false;
+  readonly #cache: CachedFacts | undefined;
   #version = 0;
   #factVars: { readonly of: number; readonly vars: Vars } | undefined;
+
+  /** `cache`: the facts of earlier runs. */
+  constructor(cache?: CachedFacts) {
+    this.#cache = cache;
+    Object.assign(this.facts, cache?.load());
+    this.isGathered = this.facts.module_setup === true;
+  }
 
   /** A number that is another one whenever something was learned. */
   get version(): number {
@@ -32,12 +38,13 @@ export class HostState {
     this.#version++;
     for (const [name, value] of facts instanceof Map ? facts : Object.entries(facts))
       this.facts[String(name)] = value;
+    this.#cache?.save(this.facts);
   }
 
   clearFacts(): void {
     this.#version++;
     for (const name of Object.keys(this.facts)) delete this.facts[name];
-    for (const name of Object.keys(this.cached)) delete this.cached[name];
+    this.#cache?.drop();
     this.isGathered = false;
   }
 
@@ -68,6 +75,13 @@ export class HostState {
   }
 }
 
+/** The facts of one host that are kept from run to run. */
+interface CachedFacts {
+  load(): Vars | undefined;
+  save(facts: Vars): void;
+  drop(): void;
+}
+
 const states = new WeakMap<Job, HostState>();
 
 /** Return what the host of a job has learned so far. */
@@ -82,7 +96,14 @@ export function stateOf({ job, world }: Pick<ProgramHost, "job" | "world">): Hos
 export function stateIn(world: ProgramWorld | undefined, host: string): HostState {
   const known = world?.hosts.get(host);
   if (known instanceof HostState) return known;
-  const made = new HostState();
+  const cache = world?.facts;
+  const made = new HostState(
+    cache && {
+      load: () => cache.load(host),
+      save: (facts) => cache.save(host, facts),
+      drop: () => cache.drop(host),
+    },
+  );
   world?.hosts.set(host, made);
   return made;
 }

@@ -47,7 +47,6 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
     ...(role === undefined ? [] : defaultsOf(role).map((vars) => templates(vars))),
     templates(play.inventory),
     data(play.injectsFacts ? state.factVars() : bareFacts(state.factVars())),
-    data(state.cached),
     templates(play.play),
     ...play.files.map((vars) => templates(vars)),
     ...play.roles.flatMap((each) => [templates(each.vars), templates(each.given)]),

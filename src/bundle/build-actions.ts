@@ -114,7 +114,8 @@ async function minifyFunction(text: string, minify: Minify): Promise<string> {
 const DOCUMENTATION = /^ {2}doc:\s+(?:`(?:\\[\s\S]|[^`\\])*`|"(?:\\.|[^"\\])*"),$/m;
 
 /** The documentation of a parameter: sentences that begin with a capital letter, as no message of an action does. */
-const PARAMETER_DOCUMENTATION = /"[A-Z`](?:\\.|[^"\\\n])*\.`?"(?=[,)\s])/g;
+const PARAMETER_DOCUMENTATION =
+  /"[A-Z`](?:\\.|[^"\\\n])*\.`?"(?=[,)\s])|'[A-Z`](?:\\.|[^'\\\n])*\.'(?=[,;)\s])/g;
 
 /** The examples of an action, where every action has them. */
 const EXAMPLES = /^ {2}examples: (?:\[[^\n]*\]|\[\n[\s\S]*?\n {2}\]),$/m;

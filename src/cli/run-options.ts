@@ -37,6 +37,7 @@ export interface RunFlags extends InventoryFlags, Omit<ConnectionFlags, "forks">
   readonly startAtTask?: string;
   readonly step?: boolean;
   readonly forceHandlers?: boolean;
+  readonly flushCache?: boolean;
   readonly listHosts?: boolean;
   readonly listTasks?: boolean;
   readonly listTags?: boolean;
@@ -104,6 +105,7 @@ export function addRunOptions(command: Command): Command {
   add("--start-at-task <name>", "begin at the first task of this name, or that fits this glob");
   add("--step", "ask before each task, once for all hosts");
   add("--force-handlers", "run notified handlers although a task has failed");
+  add("--flush-cache", "forget the facts of earlier runs, where ansible.cfg has them cached");
   add("--host-timeout <seconds>", "time limit of a host for each play (default: none)", seconds);
   add("--resume [run]", "go on where an earlier run stopped (default: this playbook's latest)", runToResume);
   add("--seed <text>", "seed of plays in shuffled order (default: the run's name)");
@@ -187,8 +189,7 @@ export function addRunOptions(command: Command): Command {
     .version(volleyVersion(), "--version", "show Volley's version")
     .helpOption("-h, --help", "show this help");
 
-  // Accepted, as scripts give them: they have a meaning for YAML playbooks alone, or none.
-  command.addOption(new Option("--flush-cache").hideHelp());
+  // Accepted, as scripts give it: it has a meaning for YAML playbooks alone.
   command.addOption(
     new Option("-M, --module-path <path>")
       .argParser(collect as (value: string, before: unknown) => unknown)

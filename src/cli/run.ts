@@ -115,6 +115,7 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
         ...(extraVars === undefined ? {} : { extraVars }),
         ...(ansible === undefined ? {} : { ansible }),
         ...(flags.startAtTask === undefined ? {} : { startAtTask: flags.startAtTask }),
+        ...(flags.flushCache === true ? { flushFactCache: true } : {}),
         ...(flags.forceHandlers === undefined ? {} : { forceHandlers: flags.forceHandlers }),
         verbosity: flags.verbose,
         ...(limit === undefined ? {} : { limit }),

@@ -59,8 +59,19 @@ export interface ProgramWorld {
   addHost(name: string, groups: readonly string[], vars: Vars): void;
   /** What the hosts of a run have learned, by name: all plays of the run share it. */
   readonly hosts: Map<string, unknown>;
+  /** Keeps the facts of hosts from run to run, where that is set. */
+  readonly facts?: FactCache;
   /** Lets the hosts of a batch go through a play together; absent before the first batch begins. */
   readonly lockstep?: Lockstep;
+}
+
+/** Keeps the facts of hosts from run to run. */
+export interface FactCache {
+  /** Return a host's facts, by the names that modules give them; undefined for none that count. */
+  load(host: string): Vars | undefined;
+  /** Fails with `FILE_FAILED`. */
+  save(host: string, facts: Vars): void;
+  drop(host: string): void;
 }
 
 /** A machine that tasks of other hosts are delegated to. */

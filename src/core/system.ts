@@ -100,9 +100,14 @@ export interface WriteOptions {
    * group differs, else 0o666 less the umask.
    */
   readonly mode?: number;
-  /** Default: those of the file replaced, else the running user's. */
+  /**
+   * Default: those of the file replaced, else the running user's. A user who may not give the file to the owner of the
+   * file replaced keeps it, with mode 0o600 by default.
+   */
   readonly uid?: number;
   readonly gid?: number;
+  /** Write the file itself where its directory lets no other take its place: readers may see a part. Default: false. */
+  readonly inPlace?: boolean;
 }
 
 /** A file of the machine itself as content: it is copied there, however large it is. */

@@ -13,7 +13,8 @@ import {
 } from "../core/system.ts";
 import { modeOfReplacement } from "../core/unix/permissions.ts";
 import { textToBytes } from "../core/values/bytes.ts";
-import { OPEN } from "../transport/sftp/codec.ts";
+import { OPEN, STATUS } from "../transport/sftp/codec.ts";
+import { sftpStatus } from "../transport/sftp/requests.ts";
 import type { FileHandle, FileSession } from "../transport/transport.ts";
 
 /** Reads in flight at a time. */
@@ -90,6 +91,7 @@ export async function readWhole(files: FileSession, path: string, size: number |
 }
 
 const NEW_FILE = OPEN.write | OPEN.create | OPEN.exclusive;
+const OLD_FILE = OPEN.write | OPEN.truncate;
 /** Bytes in flight at a time. */
 const WINDOW_BYTES = 2 << 20;
 /** Leaves an id as it is: chown(2). */
@@ -119,6 +121,8 @@ interface ResolvedWrite {
   /** -1: the user's own, as is `gid`. */
   readonly uid: number;
   readonly gid: number;
+  /** The mode of a file that its user may not give away; undefined where that is a failure. */
+  readonly ownMode: number | undefined;
 }
 
 /** Take the attributes that the request leaves open from the replaced file. */
@@ -131,7 +135,9 @@ export function resolveWrite(
   const uid = request.uid ?? replaced?.uid ?? -1;
   const gid = request.gid ?? replaced?.gid ?? -1;
   const initial = replaced === null ? 0o666 & ~request.umask : modeOfReplacement(replaced, uid, gid);
-  return { path: request.path, temporary, mode: request.mode ?? initial, uid, gid };
+  const isTold = request.uid !== undefined || request.gid !== undefined;
+  const ownMode = isTold ? undefined : (request.mode ?? 0o600);
+  return { path: request.path, temporary, mode: request.mode ?? initial, uid, gid, ownMode };
 }
 
 function temporaryName(path: string): string {
@@ -143,29 +149,57 @@ function temporaryName(path: string): string {
  * sent along with the rest, it could put an incomplete file in place. A mount that is a file is written in place.
  */
 export async function writeAtomically(files: FileSession, request: WriteRequest): Promise<Written> {
-  const { path, content, shell } = request;
+  const { path, content, shell, inPlace = false } = request;
   const temporary = temporaryName(path);
   // No shell runs while a file is open: a host may grant no session for both.
   const acl = request.known === null ? "" : await request.acl().catch(() => "");
   const looking = request.known === undefined ? request.lstat(path) : Promise.resolve(request.known);
   looking.catch(() => {});
+  const mayBeInPlace = async (): Promise<boolean> => (await looking)?.type === "file";
+  const writeInPlace = async (source: string): Promise<Written> => {
+    const { uid = -1, gid = -1, mode } = request;
+    await shell(IN_PLACE, [path, source, mode === undefined ? "" : octal(mode), ownerOf({ uid, gid })]);
+    return "in place";
+  };
   try {
-    let resolved: ResolvedWrite;
     if (isCopy(content)) {
-      resolved = resolveWrite(request, await looking, temporary);
-      await shell(COPY, [temporary, content.copyOf, octal(resolved), ownerOf(resolved)]);
-    } else resolved = await upload(files, request, content, temporary, looking);
-    const before = await looking;
-    if (acl !== "" && before?.type === "file")
-      await shell('setfacl --set-file=- "$1"; chmod "$2" "$1"', [temporary, octal(resolved)], acl);
+      const { mode, ownMode, ...resolved } = resolveWrite(request, await looking, temporary);
+      const own = ownMode === undefined ? "" : octal(ownMode);
+      try {
+        await shell(COPY, [temporary, content.copyOf, octal(mode), ownerOf(resolved), own]);
+      } catch (thrown) {
+        if (inPlace && (await mayBeInPlace())) return await writeInPlace(content.copyOf);
+        throw thrown;
+      }
+    } else {
+      let handle: FileHandle;
+      try {
+        // Unreadable for others until owner and mode are right.
+        handle = await files.open(temporary, NEW_FILE, { mode: 0o600 });
+      } catch (thrown) {
+        if (!inPlace || !(await mayBeInPlace())) throw thrown;
+        const { uid = -1, gid = -1, mode } = request;
+        handle = await files.open(path, OLD_FILE);
+        await upload(files, content, { path, handle, resolved: { uid, gid, mode } });
+        return "in place";
+      }
+      const resolved = looking.then((before) => resolveWrite(request, before, temporary));
+      await upload(files, content, { path: temporary, handle, resolved });
+    }
+    if (acl !== "" && (await mayBeInPlace())) {
+      const { mode } = (await files.lstat(temporary)) ?? {};
+      const told = mode === undefined ? [] : [octal(mode & 0o7777)];
+      await shell('setfacl --set-file=- "$1"; [ -z "$2" ] || chmod "$2" "$1"', [temporary, ...told], acl);
+    }
     try {
       await files.rename(temporary, path);
       return "replaced";
     } catch (thrown) {
       // A mount point can be written to, but no other file can take its place.
-      if (before?.type !== "file" || !(await isMount(files, path))) throw thrown;
+      if (!(await mayBeInPlace()) || !(inPlace || (await isMount(files, path)))) throw thrown;
     }
-    await shell(IN_PLACE, [path, temporary, octal(resolved), ownerOf(resolved)]);
+    await writeInPlace(temporary);
+    await files.remove(temporary);
     return "in place";
   } catch (thrown) {
     await files.remove(temporary).catch(() => {});
@@ -173,37 +207,50 @@ export async function writeAtomically(files: FileSession, request: WriteRequest)
   }
 }
 
-/** Send content to a new file with the owner and mode it is to have. */
+/** An open file that content is sent to. */
+interface OpenFile {
+  readonly path: string;
+  readonly handle: FileHandle;
+  readonly resolved: Attributes | Promise<Attributes>;
+}
+
+type Attributes = Pick<ResolvedWrite, "uid" | "gid"> & {
+  readonly mode?: number | undefined;
+  readonly ownMode?: number | undefined;
+};
+
+/** Send content to a file, with the owner and mode it is to have. */
 async function upload(
   files: FileSession,
-  request: WriteRequest,
   content: Exclude<Content, CopyOf>,
-  temporary: string,
-  looking: Promise<Stat | null>,
-): Promise<ResolvedWrite> {
-  // Unreadable for others until owner and mode are right.
-  const handle = await files.open(temporary, NEW_FILE, { mode: 0o600 });
+  { path, handle, resolved }: OpenFile,
+): Promise<void> {
   let open = true;
   try {
-    const resolved = resolveWrite(request, await looking, temporary);
-    const { mode, uid, gid } = resolved;
+    const { mode, uid, gid, ownMode } = await resolved;
     const written = writeContent(files, handle, content);
     written.catch(() => {});
     // Later requests must follow the last piece of content that comes piece by piece.
     if (typeof content !== "string" && !(content instanceof Uint8Array)) await written;
+    let isOwned = true;
     const owned =
       uid === -1 && gid === -1
         ? undefined
-        : files.fsetstat(handle, { uid: uid === -1 ? AS_IT_IS : uid, gid: gid === -1 ? AS_IT_IS : gid });
+        : files
+            .fsetstat(handle, { uid: uid === -1 ? AS_IT_IS : uid, gid: gid === -1 ? AS_IT_IS : gid })
+            .catch((thrown: unknown) => {
+              if (ownMode === undefined || sftpStatus(thrown) !== STATUS.permissionDenied) throw thrown;
+              isOwned = false;
+            });
     owned?.catch(() => {});
     // After the owner, whose change takes setuid and setgid away.
-    const permitted = files.fsetstat(handle, { mode });
-    permitted.catch(() => {});
+    const permitted = mode === undefined ? undefined : files.fsetstat(handle, { mode });
+    permitted?.catch(() => {});
     const closed = files.closeHandle(handle);
     open = false;
     closed.catch(() => {});
     await Promise.all([written, owned, permitted, closed]);
-    return resolved;
+    if (!isOwned) await files.setstat(path, { mode: ownMode! });
   } catch (thrown) {
     if (open) files.closeHandle(handle).catch(() => {});
     throw thrown;
@@ -211,22 +258,23 @@ async function upload(
 }
 
 /** Return the mode for chmod(1). */
-function octal({ mode }: ResolvedWrite): string {
+function octal(mode: number): string {
   return mode.toString(8);
 }
 
 /** Return the owner for chown(1); empty for no change. */
-function ownerOf({ uid, gid }: ResolvedWrite): string {
+function ownerOf({ uid, gid }: Pick<ResolvedWrite, "uid" | "gid">): string {
   return `${uid === -1 ? "" : uid}${gid === -1 ? "" : `:${gid}`}`;
 }
 
-const DRESS = `[ -z "$4" ] || chown "$4" "$1" || exit 1
-chmod "$3" "$1"`;
+/** `$5`: the mode of a file that its user may not give away. */
 const COPY = `umask 077; set -C; : >"$1" || exit 1
 cp "$2" "$1" || exit 1
-${DRESS}`;
+[ -z "$4" ] || chown "$4" "$1" 2>/dev/null || { [ -n "$5" ] && set -- "$1" "$2" "$5"; } || chown "$4" "$1" || exit 1
+chmod "$3" "$1"`;
 const IN_PLACE = `cat "$2" >"$1" || exit 1
-${DRESS} && rm -f "$2"`;
+[ -z "$4" ] || chown "$4" "$1" || exit 1
+[ -z "$3" ] || chmod "$3" "$1"`;
 
 /** Return whether a path is a mount point, by the host's kernel. */
 async function isMount(files: FileSession, path: string): Promise<boolean> {
@@ -314,7 +362,7 @@ export async function writeByShell(
   keepsAcl: boolean,
 ): Promise<boolean> {
   const { path, temporary } = resolved;
-  const given = [path, temporary, octal(resolved), ownerOf(resolved), keepsAcl ? "acl" : ""];
+  const given = [path, temporary, octal(resolved.mode), ownerOf(resolved), keepsAcl ? "acl" : ""];
   const argv = ["sh", "-c", SCRIPT, "sh", ...given];
   const { code } = await run(argv, { input: content });
   return code === 0;

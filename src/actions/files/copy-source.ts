@@ -83,8 +83,12 @@ function assetFile(asset: Asset, path: string): SourceFile {
   return { path, mode: asset.mode, content: () => assetContent(asset) };
 }
 
-/** Find a file or a directory on the machine itself; null for a missing path. */
-export async function findRemoteSource(system: ReadSystem, src: string): Promise<CopySource | null> {
+/** Find a file or a directory on the machine itself, whose links are followed or copied; null for a missing path. */
+export async function findRemoteSource(
+  system: ReadSystem,
+  src: string,
+  follow: boolean,
+): Promise<CopySource | null> {
   const name = trimSlashes(src);
   const stat = await system.stat(name);
   if (stat === null) return null;
@@ -95,19 +99,26 @@ export async function findRemoteSource(system: ReadSystem, src: string): Promise
   const files: SourceFile[] = [];
   const directories: SourceDirectory[] = [{ path: "", mode: stat.mode }];
   const links: LinkCopy[] = [];
-  const walk = async (below: string): Promise<void> => {
+  /** `above`: the real paths of the directories on the way, which a followed link must not lead back to. */
+  const walk = async (below: string, above: readonly string[]): Promise<void> => {
     for (const entry of await system.list(posix.join(name, below))) {
       const path = posix.join(below, entry);
       const full = posix.join(name, path);
-      const found = await system.lstat(full);
+      let found = await system.lstat(full);
+      let real = posix.join(above.at(-1)!, entry);
+      const there = follow && found?.type === "link" ? await system.stat(full) : null;
+      if (there !== null) {
+        real = await system.realPath(full);
+        if (!above.includes(real)) found = there;
+      }
       if (found?.type === "link") links.push({ path, target: await system.readLink(full) });
       else if (found?.type === "directory") {
         directories.push({ path, mode: found.mode });
-        await walk(path);
+        await walk(path, [...above, real]);
       } else if (found?.type === "file") files.push(remoteFile(system, full, path, found));
     }
   };
-  await walk("");
+  await walk("", [follow ? await system.realPath(name) : name]);
   return { tree: true, files, directories, links };
 }
 

@@ -72,7 +72,7 @@ const params = v.pipe(
       v.pipe(
         v.boolean(),
         v.description(
-          "False copies links within `src` as links, where the controller carries the play out; a bundle has what they lead to.",
+          "Copy links within `src` as what they lead to, or as links; links that lead nowhere or up stay links. Default: false with `remote_src`, else true. A bundle has what the links of a role lead to.",
         ),
       ),
     ),
@@ -101,8 +101,9 @@ source loses setuid and setgid.
 
 As in Ansible, missing directories are made only when \`dest\` ends with \`/\` or a directory is copied,
 \`directory_mode\` applies to new directories only, and nothing is ever deleted from a directory. Links inside a tree of
-the host are copied as links. \`mode\` applies to the files of a role's directory; of a tree on the host, whose files
-keep their modes, to its topmost directory. Unlike Ansible, a bundle has no empty directories of a role.`,
+the host are copied as links, unless \`local_follow\` is true. \`mode\` applies to the files of a role's directory; of a
+tree on the host, whose files keep their modes, to its topmost directory. Unlike Ansible, a bundle has no empty
+directories of a role.`,
   params,
   aliases: attributeAliases,
   examples: [
@@ -177,12 +178,14 @@ async function describeCopy(
 }
 
 async function findSource(
-  { src, content, remote_src, local_follow = true }: Params,
+  { src, content, remote_src, local_follow }: Params,
   system: ReadSystem,
   context: ActionContext,
 ): Promise<CopySource | null> {
   if (src !== undefined)
-    return remote_src ? findRemoteSource(system, src) : findAssetSource(context, src, local_follow);
+    return remote_src
+      ? findRemoteSource(system, src, local_follow ?? false)
+      : findAssetSource(context, src, local_follow ?? true);
   // As Ansible's json.dumps writes it; JSON.stringify first, which leaves out undefined.
   const written =
     typeof content === "string"

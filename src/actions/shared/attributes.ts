@@ -25,12 +25,14 @@ export interface FileAttributes {
   readonly serole?: string | undefined;
   readonly setype?: string | undefined;
   readonly selevel?: string | undefined;
+  /** Write in place where a file cannot be replaced. */
+  readonly unsafe_writes?: boolean | undefined;
 }
 
 /** Pick the attributes of a file from an action's parameters. */
 export function attributesOf(given: FileAttributes): FileAttributes {
-  const { owner, group, mode, attributes, seuser, serole, setype, selevel } = given;
-  return { owner, group, mode, attributes, seuser, serole, setype, selevel };
+  const { owner, group, mode, attributes, seuser, serole, setype, selevel, unsafe_writes } = given;
+  return { owner, group, mode, attributes, seuser, serole, setype, selevel, unsafe_writes };
 }
 
 /** A change of owner, group or mode of one path. */

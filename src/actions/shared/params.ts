@@ -87,7 +87,7 @@ export const fileAttributes = {
   serole: ofSelinux,
   setype: ofSelinux,
   selevel: ofSelinux,
-  unsafe_writes: flag("Accepted and ignored: a file that cannot be replaced is written in place anyway."),
+  unsafe_writes: flag("Write the file itself where its directory lets no other take its place."),
 };
 
 /** Ansible's other names of {@link fileAttributes}. */
@@ -97,7 +97,10 @@ export const attributeAliases = { attr: "attributes" } as const;
 export const copiedAttributes = {
   ...fileAttributes,
   mode: modeText(
-    `${MODE} \`preserve\` takes the source's mode; that of a role's file without write permission for group and others.`,
+    [
+      MODE,
+      "`preserve` takes the source's mode; that of a role's file without write permission for group and others.",
+    ].join(" "),
     "preserve",
   ),
 };

@@ -53,6 +53,7 @@ export interface FileChange extends Change {
   readonly directories: readonly string[];
   readonly backup: boolean;
   readonly validate?: string;
+  readonly inPlace?: boolean;
   /** Cancels the validation. */
   readonly signal?: AbortSignal;
   readonly diff: Diff;
@@ -99,6 +100,7 @@ export async function inspectFile(request: FileRequest): Promise<FileChange | nu
     directories: stat === null ? await directoriesFor(request, path) : [],
     backup: request.backup === true,
     ...(request.validate === undefined ? {} : { validate: request.validate }),
+    ...(request.unsafe_writes === true ? { inPlace: true } : {}),
     ...(context === undefined ? {} : { signal: context.signal }),
     diff: {
       path,
@@ -170,7 +172,7 @@ function shownText(bytes: Uint8Array): string | undefined {
 
 /** The message for a file that was not replaced atomically. */
 export function writtenInPlace(path: string): string {
-  return `${path} is a mount, so it was written in place`;
+  return `${path} cannot be replaced, so it was written in place`;
 }
 
 /** Carry out the change that {@link inspectFile} found: content and attributes at once, atomically. */
@@ -184,6 +186,7 @@ export async function applyFile(change: FileChange, system: System): Promise<Fil
     ...(attributes?.mode === undefined ? {} : { mode: attributes.mode }),
     ...(attributes === null || attributes.uid === -1 ? {} : { uid: attributes.uid }),
     ...(attributes === null || attributes.gid === -1 ? {} : { gid: attributes.gid }),
+    ...(change.inPlace === true ? { inPlace: true } : {}),
   };
   if (change.validate !== undefined)
     await validateContent(system, change.validate, { path, content, options, signal: change.signal });

@@ -122,6 +122,14 @@ export const SETTINGS = {
   gatherSubset: setting("words", "ANSIBLE_GATHER_SUBSET", "defaults.gather_subset"),
   gatherTimeout: setting("whole", "ANSIBLE_GATHER_TIMEOUT", "defaults.gather_timeout"),
   factPath: setting("text", "ANSIBLE_FACT_PATH", "defaults.fact_path"),
+  factCaching: setting("text", "ANSIBLE_CACHE_PLUGIN", "defaults.fact_caching"),
+  factCachingConnection: setting(
+    "path",
+    "ANSIBLE_CACHE_PLUGIN_CONNECTION",
+    "defaults.fact_caching_connection",
+  ),
+  factCachingPrefix: setting("text", "ANSIBLE_CACHE_PLUGIN_PREFIX", "defaults.fact_caching_prefix"),
+  factCachingTimeout: setting("whole", "ANSIBLE_CACHE_PLUGIN_TIMEOUT", "defaults.fact_caching_timeout"),
   injectFactsAsVars: setting("flag", "ANSIBLE_INJECT_FACT_VARS", "defaults.inject_facts_as_vars"),
   inventoryPlugins: setting("words", "ANSIBLE_INVENTORY_ENABLED", "inventory.enable_plugins"),
 } as const satisfies Readonly<Record<string, KnownSetting>>;
@@ -141,7 +149,6 @@ export const UNHEEDED: readonly Omit<KnownSetting, "type">[] = (
     ["ANSIBLE_VARS_PLUGINS", "defaults.vars_plugins"],
     ["ANSIBLE_VARS_ENABLED", "defaults.vars_plugins_enabled"],
     ["", "defaults.plugin_filters_cfg"],
-    ["ANSIBLE_CACHE_PLUGIN", "defaults.fact_caching"],
     ["ANSIBLE_DUPLICATE_YAML_DICT_KEY", "defaults.duplicate_dict_key"],
     ["ANSIBLE_ENABLE_TASK_DEBUGGER", "defaults.enable_task_debugger"],
     ["ANSIBLE_EXECUTABLE", "defaults.executable"],

@@ -224,6 +224,8 @@ function pathOf(written: string, directory: string, { cwd, env }: Places): strin
 const PLUGINS = [
   ...["auto", "yaml", "ini", "script", "host_list", "advanced_host_list", "constructed", "toml"],
 ];
+/** The plugins for facts that Volley knows: those of a run, or those of a directory. */
+const FACT_CACHES = /^(?:ansible\.builtin\.)?(?:memory|jsonfile)$/;
 /** Jinja's own extensions whose tags Volley's templates know. */
 const EXTENSIONS = ["jinja2.ext.do", "jinja2.ext.loopcontrols"];
 
@@ -241,6 +243,9 @@ function unheeded(settings: Omit<AnsibleSettings, "notes">, places: Places): rea
   const extensions = settings.jinja2Extensions?.value.filter((name) => !EXTENSIONS.includes(name));
   if (extensions !== undefined && extensions.length > 0)
     named.push(`jinja2_extensions (${extensions.join(", ")}; ${settings.jinja2Extensions!.from})`);
+  const { factCaching } = settings;
+  if (factCaching !== undefined && !FACT_CACHES.test(factCaching.value))
+    named.push(`fact_caching (${factCaching.value}; ${factCaching.from})`);
   return named.length === 0 ? [] : [`set for Ansible, but not heeded here: ${named.join(", ")}`];
 }
 

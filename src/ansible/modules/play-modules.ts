@@ -82,12 +82,14 @@ async function setFact(call: RenderedCall): Promise<ModuleEnd> {
   const { args, interpreter } = call;
   const { cacheable = false, _raw_params: raw, ...given } = args;
   void raw;
+  // With native types a text is a text.
+  const isNative = interpreter.tree.settings.native === true;
   copyKept(args, given);
   const facts: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(given)) {
     checkVarName(name);
     facts[name] =
-      typeof value === "string" && /^(?:true|false|yes|no)$/i.test(value)
+      typeof value === "string" && !isNative && /^(?:true|false|yes|no)$/i.test(value)
         ? (readBool(value) ?? value)
         : value;
   }
@@ -97,8 +99,9 @@ async function setFact(call: RenderedCall): Promise<ModuleEnd> {
       "No key/value pairs provided, at least one is required for this action to succeed",
     );
   copyKept(given, facts);
-  (await whenAnswered(() => factsOwner(call))).learn(facts);
-  if (readBool(cacheable) === true) Object.assign(interpreter.state.cached, facts);
+  const owner = await whenAnswered(() => factsOwner(call));
+  owner.learn(facts);
+  if (readBool(cacheable) === true) owner.addFacts(facts);
   return {
     ...unchangedWith({
       ansible_facts: facts,

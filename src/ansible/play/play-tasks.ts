@@ -171,8 +171,10 @@ export class PlayTasks {
     const owner = factsOwner({ interpreter: this.#interpreter, frame, templar });
     for (const each of Array.isArray(register.results) ? register.results : [register]) {
       if (!isRecord(each) || !isRecord(each.ansible_facts)) continue;
-      if (module === "set_fact") owner.learn(each.ansible_facts);
-      else if (module === "include_vars") state.include(each.ansible_facts);
+      if (module === "set_fact") {
+        owner.learn(each.ansible_facts);
+        if (each._ansible_facts_cacheable === true) owner.addFacts(each.ansible_facts);
+      } else if (module === "include_vars") state.include(each.ansible_facts);
       else owner.addFacts(each.ansible_facts);
     }
     return { result, register, passes: [{ register }] };

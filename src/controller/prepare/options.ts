@@ -45,6 +45,8 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly extraVars?: Vars | readonly string[];
   /** Settings of Ansible for a playbook in YAML. Default: those of the process's working directory. */
   readonly ansible?: AnsibleSettings;
+  /** Forget the facts of all hosts that earlier runs have kept, where Ansible's settings say so. Default false. */
+  readonly flushFactCache?: boolean;
   /** Skip all tasks before the first whose name, or `role : name`, is this or fits this glob. */
   readonly startAtTask?: string;
   /** Asks before each task whether it is done. The answer holds for all hosts. */

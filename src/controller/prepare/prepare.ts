@@ -9,11 +9,13 @@ import type { Host } from "../../core/inventory.ts";
 import type { GuestRoles } from "../../core/program.ts";
 import type { Job, JobOptions, JobSession } from "../../core/protocol.ts";
 import type { Become } from "../../core/unix/users.ts";
+import { MACHINE_NAMES } from "../../inventory/connection.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
 import { makeRunId, type RunRecord, readEvents, readRecord, runsDirectory } from "../records/records.ts";
 import type { Via } from "../session/state.ts";
+import { openFactCache } from "./fact-cache.ts";
 import { type AskStep, DEFAULTS, type RunOptions, recordable } from "./options.ts";
 import { playOfStart } from "./outline.ts";
 import {
@@ -147,7 +149,12 @@ export async function prepare(
     await preflight({ ...selected, assets: playbook.assets, check, guests }).catch((thrown: unknown) => {
       throw playbook.locate(thrown);
     });
-    const needsLead = selected.plays.some((each) => mustBeLed(each, guests));
+    const facts = openFactCache(options.ansible);
+    if (options.flushFactCache === true)
+      for (const name of [...selected.inventory.hosts.keys(), ...MACHINE_NAMES]) facts?.drop(name);
+    const needsLead = selected.plays.some(
+      (each) => mustBeLed(each, guests) || (facts !== undefined && isOfProgram(each)),
+    );
     const via = options.via ?? DEFAULTS.via;
     const method = needsLead && via === "auto" ? "direct" : via;
     const isLed = needsLead && method === "direct";
@@ -158,6 +165,7 @@ export async function prepare(
           inventory: selected.inventory,
           secrets,
           options,
+          facts,
           signal: now,
         })
       : undefined;
@@ -205,7 +213,7 @@ export async function prepare(
       notes: [
         ...transports.notes.map((note) => ({ ...note, level: "notice" as const })),
         ...selected.warnings.map((note) => ({ ...note, level: "warn" as const })),
-        ...(isLed ? [] : leftAlone(selected)),
+        ...(isLed ? [] : leftAlone(selected, facts !== undefined)),
       ],
       record,
       attached,
@@ -224,14 +232,16 @@ function withAllThatMayJoin(entry: PlayHosts): PlayHosts {
 }
 
 /** Return a note for each open play of a run whose hosts work by themselves. */
-function leftAlone({ plays, hosts: [first] }: OpenHostPlan): readonly Note[] {
-  return plays
-    .filter(({ mayJoin }) => mayJoin !== undefined)
-    .map(({ play: { name } }) => ({
-      host: first?.name ?? "localhost",
-      level: "warn",
-      text: `play "${name}": hosts that tasks add or group take part only with --via direct`,
-    }));
+function leftAlone({ plays, hosts: [first] }: OpenHostPlan, cachesFacts: boolean): readonly Note[] {
+  const note = (text: string): Note => ({ host: first?.name ?? "localhost", level: "warn", text });
+  return [
+    ...plays
+      .filter(({ mayJoin }) => mayJoin !== undefined)
+      .map(({ play: { name } }) =>
+        note(`play "${name}": hosts that tasks add or group take part only with --via direct`),
+      ),
+    ...(cachesFacts && plays.some(isOfProgram) ? [note("facts are cached only with --via direct")] : []),
+  ];
 }
 
 /** Return transports whose end is the world's end, too. */
@@ -253,6 +263,11 @@ function mustBeLed({ play, hosts, mayJoin }: PlayHosts, guests: GuestRoles | und
   const program = play.program ?? guests;
   if (hosts.length === 0 || program === undefined) return false;
   return program.needsController !== undefined || (hosts.length > 1 && program.needsOthers !== undefined);
+}
+
+/** Return whether a play in YAML has hosts. The facts that it finds are kept here, for later runs. */
+function isOfProgram({ play, hosts }: PlayHosts): boolean {
+  return play.program !== undefined && hosts.length > 0;
 }
 
 function limitsOf(options: RunOptions): Limits {

@@ -1,7 +1,7 @@
 import { gatherFacts } from "../../agent/facts/gather.ts";
 import { thisMachine } from "../../agent/facts/sources.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
-import type { Machine, ProgramWorld } from "../../core/program.ts";
+import type { FactCache, Machine, ProgramWorld } from "../../core/program.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import { openMachine } from "../../direct/host.ts";
 import { AddedHosts } from "../../inventory/added-hosts.ts";
@@ -21,6 +21,7 @@ interface WorldOptions {
   readonly inventory: Inventory;
   readonly secrets: SecretStore;
   readonly options: RunOptions;
+  readonly facts: FactCache | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -34,7 +35,14 @@ export interface OpenWorld extends ProgramWorld {
 }
 
 /** Make what plays may use of this machine when they are carried out here: lookups, the machine itself, and others. */
-export function createWorld({ directory, inventory, secrets, options, signal }: WorldOptions): OpenWorld {
+export function createWorld({
+  directory,
+  inventory,
+  secrets,
+  options,
+  facts,
+  signal,
+}: WorldOptions): OpenWorld {
   const machines = new Map<string, Promise<Machine>>();
   const opened: Transports[] = [];
   const local = async (): Promise<Machine> => {
@@ -94,6 +102,7 @@ export function createWorld({ directory, inventory, secrets, options, signal }: 
     },
     reach,
     hosts: new Map(),
+    ...(facts === undefined ? {} : { facts }),
     close: () => {
       for (const transports of opened) transports.close();
     },

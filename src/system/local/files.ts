@@ -25,22 +25,22 @@ import { holdDirectory, O_PATH, openToRead } from "./root-paths.ts";
 // All calls are synchronous: actions run one after the other, and a trip through Node's thread pool costs several times
 // the system call itself.
 
-const TYPES: readonly (readonly [mask: number, type: FileType])[] = [
-  [fs.constants.S_IFREG, "file"],
-  [fs.constants.S_IFDIR, "directory"],
-  [fs.constants.S_IFLNK, "link"],
-  [fs.constants.S_IFIFO, "fifo"],
-  [fs.constants.S_IFSOCK, "socket"],
-  [fs.constants.S_IFBLK, "block"],
-  [fs.constants.S_IFCHR, "character"],
-];
+/** The types of files by the highest bits of their modes, see inode(7). */
+const TYPES: Readonly<Record<number, FileType>> = {
+  1: "fifo",
+  2: "character",
+  4: "directory",
+  6: "block",
+  8: "file",
+  10: "link",
+  12: "socket",
+};
 
 const CHUNK_BYTES = 1 << 16;
 
 function describe(stats: fs.Stats): Stat {
-  const kind = stats.mode & fs.constants.S_IFMT;
   return {
-    type: TYPES.find(([mask]) => mask === kind)?.[1] ?? "file",
+    type: TYPES[stats.mode >> 12] ?? "file",
     mode: stats.mode & 0o7777,
     uid: stats.uid,
     gid: stats.gid,
@@ -92,7 +92,7 @@ export function attempt<T>(what: string, path: string, operation: () => T): T {
     throw new VolleyError(
       "FILE_FAILED",
       `cannot ${what} ${path}: ${protection?.reason ?? REASONS[errno] ?? errno}`,
-      { cause: thrown, ...(protection === undefined ? {} : { hint: protection.hint }) },
+      { cause: thrown, ...protection },
     );
   }
 }
@@ -106,9 +106,7 @@ function protectionAt(path: string): Protection | undefined {
 export function statOf(path: string, follow: boolean): Stat | null {
   return attempt("look at", path, () => {
     try {
-      const stats = follow
-        ? fs.statSync(nativePath(path), { throwIfNoEntry: false })
-        : fs.lstatSync(nativePath(path), { throwIfNoEntry: false });
+      const stats = (follow ? fs.statSync : fs.lstatSync)(nativePath(path), { throwIfNoEntry: false });
       return stats === undefined ? null : describe(stats);
     } catch (thrown) {
       // A file stands where a directory of the path should be, so the path cannot exist.
@@ -179,20 +177,12 @@ export function removeAll(path: string): void {
     if (status !== 0) {
       const left = deniedBy(stderr.replaceAll("'./", `'${dirname(path)}/`));
       const protection = left === undefined ? undefined : protectionAt(left);
-      if (protection !== undefined)
-        throw new VolleyError("FILE_FAILED", `cannot remove ${left}: ${protection.reason}`, {
-          hint: protection.hint,
-        });
-      throw new VolleyError("FILE_FAILED", `cannot remove ${path}: ${stderr.trim().split(": ").at(-1)}`);
+      const [at, why] =
+        protection === undefined ? [path, stderr.trim().split(": ").at(-1)] : [left, protection.reason];
+      throw new VolleyError("FILE_FAILED", `cannot remove ${at}: ${why}`, protection);
     }
   } finally {
     held.release();
-  }
-}
-
-function writeAll(descriptor: number, bytes: Uint8Array): void {
-  for (let offset = 0; offset < bytes.length; ) {
-    offset += fs.writeSync(descriptor, bytes, offset, bytes.length - offset);
   }
 }
 
@@ -214,15 +204,15 @@ async function copyAll(path: string, from: number, to: number): Promise<void> {
 }
 
 async function writeContent(path: string, descriptor: number, content: Content): Promise<void> {
-  if (typeof content === "string") writeAll(descriptor, textToBytes(content));
-  else if (content instanceof Uint8Array) writeAll(descriptor, content);
+  if (typeof content === "string") fs.writeFileSync(descriptor, textToBytes(content));
+  else if (content instanceof Uint8Array) fs.writeFileSync(descriptor, content);
   else if (isCopy(content))
     await copyAll(
       path,
       attempt("read", content.copyOf, () => openToRead(content.copyOf)),
       descriptor,
     );
-  else for await (const chunk of content) writeAll(descriptor, chunk);
+  else for await (const chunk of content) fs.writeFileSync(descriptor, chunk);
 }
 
 /** Write a file to a temporary name beside it, then rename it into place. A file that is a mount point is written in place. */
@@ -231,11 +221,17 @@ export async function writeAtomically(
   content: Content,
   options: WriteOptions,
 ): Promise<Written> {
-  const held = attempt("write", path, () => holdDirectory(path));
+  let release = (): void => {};
   try {
+    const held = holdDirectory(path);
+    release = held.release;
     return await writeBeside(path, held.path, content, options);
+  } catch (thrown) {
+    return attempt("write", path, () => {
+      throw thrown;
+    });
   } finally {
-    held.release();
+    release();
   }
 }
 
@@ -248,35 +244,60 @@ async function writeBeside(
 ): Promise<Written> {
   const before = statOf(place, false);
   const replaced = before?.type === "file" ? before : null;
-  const temporary = join(dirname(place), `.volley-${randomBytes(6).toString("hex")}`);
+  const temporary = nativePath(join(dirname(place), `.volley-${randomBytes(6).toString("hex")}`));
   const uid = options.uid ?? replaced?.uid ?? -1;
   const gid = options.gid ?? replaced?.gid ?? -1;
   const mode = options.mode ?? (replaced === null ? undefined : modeOfReplacement(replaced, uid, gid));
-  // The file is unreadable for others at first: its content must not be visible before owner and mode are right.
-  const descriptor = attempt("write", path, () =>
-    fs.openSync(nativePath(temporary), "wx", mode === undefined ? 0o666 : 0o600),
-  );
-  try {
-    await attemptAsync("write", path, () => writeContent(path, descriptor, content));
-    attempt("write", path, () => {
-      const made = fs.fstatSync(descriptor);
-      if ((uid !== -1 && uid !== made.uid) || (gid !== -1 && gid !== made.gid))
-        fs.fchownSync(descriptor, uid, gid);
-      if (replaced !== null) keepAcl(place, descriptor);
-      if (mode !== undefined) fs.fchmodSync(descriptor, mode);
-    });
-    fs.closeSync(descriptor);
-    return await attemptAsync("write", path, () =>
-      moveInto(path, temporary, place, replaced !== null, { uid, gid, mode }),
-    );
-  } catch (thrown) {
+  const isGiven = options.uid !== undefined || options.gid !== undefined;
+  /** Write the file itself if it cannot be replaced for that reason: a mount, or as the options say. */
+  const inPlace = async (thrown: unknown, write: (to: number) => Promise<void>): Promise<Written> => {
+    const errno = errnoOf(thrown);
+    const isAllowed = errno === "EBUSY" || (options.inPlace && (errno === "EACCES" || errno === "EPERM"));
+    if (replaced === null || !isAllowed) throw thrown;
+    const { O_WRONLY, O_TRUNC, O_NOFOLLOW } = fs.constants;
+    const to = fs.openSync(nativePath(place), O_WRONLY | O_TRUNC | O_NOFOLLOW);
     try {
-      fs.closeSync(descriptor);
-    } catch {
-      // The descriptor was closed before the rename failed.
+      await write(to);
+      if (isGiven) fs.fchownSync(to, options.uid ?? -1, options.gid ?? -1);
+      if (options.mode !== undefined) fs.fchmodSync(to, options.mode);
+    } finally {
+      fs.closeSync(to);
     }
-    fs.rmSync(nativePath(temporary), { force: true });
-    throw thrown;
+    return "in place";
+  };
+  let descriptor: number;
+  try {
+    // The file is unreadable for others at first: its content must not be visible before owner and mode are right.
+    descriptor = fs.openSync(temporary, "wx", mode === undefined ? 0o666 : 0o600);
+  } catch (thrown) {
+    return inPlace(thrown, (to) => writeContent(path, to, content));
+  }
+  try {
+    try {
+      await writeContent(path, descriptor, content);
+      let last = mode;
+      const made = fs.fstatSync(descriptor);
+      if ((uid !== -1 && uid !== made.uid) || (gid !== -1 && gid !== made.gid)) {
+        try {
+          fs.fchownSync(descriptor, uid, gid);
+        } catch (thrown) {
+          if (isGiven || errnoOf(thrown) !== "EPERM") throw thrown;
+          last = options.mode ?? 0o600;
+        }
+      }
+      if (replaced !== null) keepAcl(place, descriptor);
+      if (last !== undefined) fs.fchmodSync(descriptor, last);
+    } finally {
+      fs.closeSync(descriptor);
+    }
+    try {
+      fs.renameSync(temporary, nativePath(place));
+      return "replaced";
+    } catch (thrown) {
+      return await inPlace(thrown, (to) => copyAll(path, fs.openSync(temporary, "r"), to));
+    }
+  } finally {
+    fs.rmSync(temporary, { force: true });
   }
 }
 
@@ -294,46 +315,5 @@ function keepAcl(replaced: string, descriptor: number): void {
       });
   } finally {
     fs.closeSync(held);
-  }
-}
-
-async function moveInto(
-  path: string,
-  temporary: string,
-  place: string,
-  isFile: boolean,
-  { uid, gid, mode }: { readonly uid: number; readonly gid: number; readonly mode: number | undefined },
-): Promise<Written> {
-  try {
-    fs.renameSync(nativePath(temporary), nativePath(place));
-    return "replaced";
-  } catch (thrown) {
-    // A mount point can be written to, but no other file can take its place.
-    if (!isFile || errnoOf(thrown) !== "EBUSY") throw thrown;
-  }
-  const descriptor = fs.openSync(
-    nativePath(place),
-    fs.constants.O_WRONLY | fs.constants.O_TRUNC | fs.constants.O_NOFOLLOW,
-  );
-  try {
-    await copyAll(path, fs.openSync(nativePath(temporary), "r"), descriptor);
-    const found = fs.fstatSync(descriptor);
-    if ((uid !== -1 && uid !== found.uid) || (gid !== -1 && gid !== found.gid))
-      fs.fchownSync(descriptor, uid, gid);
-    if (mode !== undefined) fs.fchmodSync(descriptor, mode);
-  } finally {
-    fs.closeSync(descriptor);
-  }
-  fs.rmSync(nativePath(temporary), { force: true });
-  return "in place";
-}
-
-async function attemptAsync<T>(what: string, path: string, operation: () => Promise<T>): Promise<T> {
-  try {
-    return await operation();
-  } catch (thrown) {
-    return attempt(what, path, () => {
-      throw thrown;
-    });
   }
 }

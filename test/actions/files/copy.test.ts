@@ -352,6 +352,28 @@ describe("remote_src", () => {
     ]);
   });
 
+  it("copies links of a tree as what they lead to, with local_follow", async () => {
+    mkdirSync(at("etc/tree/real/deep"), { recursive: true });
+    mkdirSync(at("etc/outside"));
+    writeFileSync(at("etc/tree/real/file"), "x\n", { mode: 0o640 });
+    writeFileSync(at("etc/outside/other"), "y\n");
+    const followed = { "to-directory": "real", "to-file": "real/file", "to-outside": "../outside" };
+    const kept = { "to-nothing": "gone", "to-itself": ".", "real/deep/up": "../.." };
+    for (const [name, target] of Object.entries({ ...followed, ...kept }))
+      symlinkSync(target, at(`etc/tree/${name}`));
+    const call = copy({ src: "/etc/tree/", dest: "/etc/copied", remote_src: true, local_follow: true });
+    await checkApplyAgain(sandbox, call);
+    expect(readdirSync(at("etc/copied/to-directory")).sort()).toEqual(["deep", "file"]);
+    expect(read("etc/copied/to-file")).toBe("x\n");
+    expect(read("etc/copied/to-outside/other")).toBe("y\n");
+    for (const name of Object.keys(followed))
+      expect(lstatSync(at(`etc/copied/${name}`)).isSymbolicLink()).toBe(false);
+    for (const [name, target] of Object.entries(kept))
+      expect(readlinkSync(at(`etc/copied/${name}`))).toBe(target);
+    // Through the followed link the directory above is reached once more, and not a third time.
+    expect(readlinkSync(at("etc/copied/to-directory/deep/up"))).toBe("../..");
+  });
+
   it("copies links of a tree as they are, wherever they lead", async () => {
     mkdirSync(at("etc/tree/real"), { recursive: true });
     writeFileSync(at("etc/tree/real/file"), "x\n");

@@ -114,7 +114,7 @@ describe.runIf(isRoot)("a file that is a mount", () => {
     const call = copy({ content: "new\n", dest: `/${name}`, owner: 65534, mode: "0604" });
     const { state, applied } = await pass(call, sandbox.system, sandbox.context());
     expect(state).toBe("changed");
-    expect(applied?.message).toBe(`/${name} is a mount, so it was written in place`);
+    expect(applied?.message).toBe(`/${name} cannot be replaced, so it was written in place`);
     expect(readFileSync(at("source"), "utf8")).toBe("new\n");
     const { ino, mode, uid } = statSync(at("source"));
     expect({ ino, mode: mode & 0o7777, uid }).toEqual({ ino: inode, mode: 0o604, uid: 65534 });
@@ -123,7 +123,9 @@ describe.runIf(isRoot)("a file that is a mount", () => {
 
     const edit = lineinfile({ path: `/${name}`, line: "more" });
     const edited = await pass(edit, sandbox.system, sandbox.context());
-    expect(edited.applied?.message).toBe(`line added; /${name} is a mount, so it was written in place`);
+    expect(edited.applied?.message).toBe(
+      `line added; /${name} cannot be replaced, so it was written in place`,
+    );
     expect(readFileSync(at("source"), "utf8")).toBe("new\nmore\n");
   });
 
