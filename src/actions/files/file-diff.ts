@@ -30,8 +30,10 @@ export async function describeDiff(
   };
   const present = presentState(stat);
   if (plan.steps.length > 0 && (present !== state || state === "touch")) differ("state", present, state);
-  // The names below a directory, which Ansible adds, would cost a look at each.
-  if (state === "absent") return { before, after };
+  if (state === "absent") {
+    if (present === "directory") before.path_content = await namesBelow(system, path);
+    return { before, after };
+  }
   if (state === "link" && stat?.type === "link" && plan.steps.some((step) => step.do === "symlink"))
     differ("src", await system.readLink(path), src);
   for (const step of plan.steps) {
@@ -54,6 +56,16 @@ export async function describeDiff(
     }
   }
   return { before, after };
+}
+
+/** List all that is below a directory: links to directories, as in Ansible, among the directories. */
+async function namesBelow(system: ReadSystem, path: string): Promise<Readonly<Record<string, unknown>>> {
+  const isDirectory = ["(", "-type", "d", "-o", "-type", "l", "-exec", "test", "-d", "{}", ";", ")"];
+  const find = async (...test: readonly string[]): Promise<readonly string[]> =>
+    (await system.query(["find", path, "-mindepth", "1", ...test, "-print0"])).stdout
+      .split("\0")
+      .slice(0, -1);
+  return { directories: await find(...isDirectory), files: await find("!", ...isDirectory) };
 }
 
 function presentState(stat: Stat | null): string {

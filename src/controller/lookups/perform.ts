@@ -204,9 +204,7 @@ const sameFile: Perform = async ({ terms }) => {
 };
 
 const config: Perform = async ({ terms, options, machine }) =>
-  terms.flatMap((term) =>
-    settingOf(textOf(term, "config"), machine.env, String(options.on_missing ?? "error")),
-  );
+  terms.flatMap((term) => settingOf(term, machine.env, String(options.on_missing ?? "error")));
 
 /** What templates may ask of the controller; the last three are tests of paths. */
 const LOOKUPS: Readonly<Record<string, Perform>> = {

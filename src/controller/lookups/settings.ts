@@ -60,15 +60,25 @@ function like(value: unknown, text: string): unknown {
   return Array.isArray(value) ? text.split(":") : text;
 }
 
-/** Return the value of a setting as a list of one; an unknown one fails, or is left out if `onMissing` says so. */
+const ON_MISSING = ["error", "skip", "warn"];
+
+/** Return the value of a setting as a list of one; an unknown one fails, or is left out if `onMissing` says so: `error`, `skip` or `warn`. */
 export function settingOf(
-  name: string,
+  name: unknown,
   env: Readonly<Record<string, string | undefined>>,
   onMissing: string,
 ): readonly unknown[] {
+  if (!ON_MISSING.includes(onMissing))
+    failLookup(`Invalid value "${onMissing}" for on_missing, valid values are: ${ON_MISSING.join(", ")}`);
+  if (typeof name !== "string") failLookup(`Invalid setting identifier, "${name}" is not a string`);
   const settings = SETTINGS();
   const setting = Object.hasOwn(settings, name) ? settings[name] : undefined;
-  if (setting === undefined) return onMissing === "error" ? failLookup(`Unable to find setting ${name}`) : [];
+  if (setting === undefined) {
+    if (onMissing !== "error") return [];
+    if (!/^[A-Z0-9_]+$/.test(name))
+      failLookup(`Invalid setting "${name}" attempted: names of settings are in capitals`);
+    failLookup(`Unable to find setting ${name}`);
+  }
   const [variable, value] = setting;
   const text = variable === null ? undefined : env[variable];
   return [text === undefined ? value : like(value, text)];

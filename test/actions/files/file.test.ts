@@ -394,6 +394,24 @@ describe("absent", () => {
     expect(readFileSync(at("srv/keep"), "utf8")).toBe("x");
     expect((await run({ path: "/no/such", state: "absent" })).state).toBe("unchanged");
   });
+
+  it("tells a registered result what was below a directory", async () => {
+    mkdirSync(at("srv/d e/f"), { recursive: true });
+    for (const name of ["srv/d e/a\nb", "srv/d e/f/g"]) writeFileSync(at(name), "");
+    symlinkSync("f", at("srv/d e/to-f"));
+    symlinkSync("none", at("srv/d e/dangling"));
+    // find(1) knows no root but the machine's.
+    const remove = async (path: string) => {
+      const context = { ...sandbox.context(), registered: true };
+      const { data } = await pass(file({ path: at(path), state: "absent" }), createLocalSystem(), context);
+      return data?.diff?.before.path_content as Record<string, readonly string[]> | undefined;
+    };
+    expect(await remove("srv/d e/f/g")).toBeUndefined();
+    const content = await remove("srv/d e");
+    expect(content?.directories?.toSorted()).toEqual([at("srv/d e/f"), at("srv/d e/to-f")]);
+    expect(content?.files?.toSorted()).toEqual([at("srv/d e/a\nb"), at("srv/d e/dangling")]);
+    expect(existsSync(at("srv/d e"))).toBe(false);
+  });
 });
 
 it("names a wrong parameter", async () => {

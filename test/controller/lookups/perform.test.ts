@@ -175,6 +175,15 @@ describe("the environment and the settings", () => {
     expect(await perform("config", ["NOPE"], { on_missing: "skip" })).toEqual([]);
     await expect(perform("config", ["NOPE"])).rejects.toThrow("Unable to find setting NOPE");
   });
+
+  it("refuse a way to take a missing setting, and names that no setting has", async () => {
+    await expect(perform("config", ["DEFAULT_FORKS"], { on_missing: "ignore" })).rejects.toThrow(
+      "valid values are: error, skip, warn",
+    );
+    await expect(perform("config", [7])).rejects.toThrow('Invalid setting identifier, "7" is not a string');
+    await expect(perform("config", ["forkCount"])).rejects.toThrow('Invalid setting "forkCount"');
+    expect(await perform("config", ["forkCount"], { on_missing: "warn" })).toEqual([]);
+  });
 });
 
 describe("URLs", () => {
