@@ -132,8 +132,8 @@ export interface BlockNode {
   readonly always: readonly Node[];
   /** The path of the file that was imported. */
   readonly imported?: string;
-  /** Set for an `include` that is an import: its vars are parameters. */
-  readonly isInclude?: boolean;
+  /** Set for an `include` that is an import: those of its vars that are parameters. */
+  readonly params?: Vars;
 }
 
 /** An `import_role`: the tasks of a role in place. */

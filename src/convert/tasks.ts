@@ -103,10 +103,17 @@ function convertNode(
   return { statements: [{ kind: "block", parts: [{ head: "", body }] }], scope };
 }
 
-function varsOf({ keys }: TaskNode | BlockNode): Readonly<Record<string, unknown>> | undefined {
-  const { vars } = keys;
-  if (!isDict(vars) || vars instanceof Map || Object.keys(vars).length === 0) return undefined;
-  return vars;
+function varsOf(node: TaskNode | BlockNode): Readonly<Record<string, unknown>> | undefined {
+  const { vars = {} } = node.keys;
+  if (!isDict(vars) || vars instanceof Map) return undefined;
+  const all = { ...vars, ...(node.kind === "task" && node.module === "include" ? givenOf(node) : {}) };
+  return Object.keys(all).length === 0 ? undefined : all;
+}
+
+/** Return the arguments of an `include` that are vars of its tasks. */
+function givenOf({ args }: TaskNode): Readonly<Record<string, unknown>> {
+  const { _raw_params: _raw, file: _file, apply: _apply, ...given } = args;
+  return given;
 }
 
 function convertPlain(

@@ -51,6 +51,13 @@ test("facts of the wanted subsets and names, and local facts, of which some are 
   expect(end.code).toBe(0);
 }, 60_000);
 
+test("errors cleared by a block, an environment that waits for facts, and vars that an include gives", async () => {
+  const end = await carryOut("clearing.yml");
+  expect(end.stdout + end.stderr).not.toMatch(/Assertion failed/);
+  expect(end.stdout).toMatch(/failed=0 +skipped=0 +rescued=6 +ignored=1/);
+  expect(end.code).toBe(0);
+}, 60_000);
+
 test("blocks, loops, results, rules, lookups and background tasks", async () => {
   const end = await carryOut("control.yml", "-v");
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);

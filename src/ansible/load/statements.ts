@@ -232,13 +232,14 @@ export function readTask(source: SourceFile, { entries, location }: Mapping, imp
     return importedBlock(imports.importTasks(known, path, location), common);
   }
   if (module === "include") {
-    const { task, file } = plainInclude({ kind: "task", ...common, module, args });
+    const { task, file, given } = plainInclude({ kind: "task", ...common, module, args });
     const isImport = imports.includesAre !== "dynamic" && !file.includes("{{") && !loops(keys);
     if (isImport && (imports.includesAre === "imports" || canImport(imports, file, path, location)))
-      return { ...importedBlock(imports.importTasks(file, path, location), task), isInclude: true };
+      return importedInclude(imports.importTasks(file, path, location), task, given);
+    const dynamic = { ...task, args: { ...given, ...task.args } };
     imports.mention(module, task.args, path);
-    imports.needs.task(task);
-    return task;
+    imports.needs.task(dynamic);
+    return dynamic;
   }
   if (module === "import_role") {
     const { name: role } = args;
@@ -296,20 +297,37 @@ function importedBlock(
   return { kind: "block", at, ...named, keys, block: nodes, rescue: [], always: [], imported: path };
 }
 
-/** Bring an `include` into the form of `include_tasks`: its other arguments are vars. */
-function plainInclude(task: TaskNode): { readonly task: TaskNode; readonly file: string } {
+/**
+ * Make the block of an `include` that is an import. As in Ansible its `vars` are parameters, which precede facts, and
+ * its arguments are no more than vars of its tasks: `a={{ a }}` may name a fact.
+ */
+function importedInclude(
+  imported: ReturnType<Imports["importTasks"]>,
+  { keys, ...task }: TaskNode,
+  given: Readonly<Record<string, unknown>>,
+): BlockNode {
+  const { vars = {} } = keys;
+  const all = { ...(vars as Readonly<Record<string, unknown>>), ...given };
+  const block = importedBlock(imported, { ...task, keys: { ...keys, vars: all } });
+  return { ...block, params: vars as Vars };
+}
+
+/** Bring an `include` into the form of `include_tasks`; its other arguments, `given`, are vars. */
+function plainInclude(task: TaskNode): {
+  readonly task: TaskNode;
+  readonly file: string;
+  readonly given: Readonly<Record<string, unknown>>;
+} {
   const { _raw_params: raw, file = raw, apply, ...given } = task.args;
-  const { vars } = task.keys;
   return {
     file: String(file ?? ""),
+    given,
     task: {
       ...task,
       args: {
         ...(file === undefined ? {} : { _raw_params: file }),
         ...(apply === undefined ? {} : { apply }),
       },
-      keys:
-        Object.keys(given).length === 0 ? task.keys : { ...task.keys, vars: { ...(vars ?? {}), ...given } },
     },
   };
 }

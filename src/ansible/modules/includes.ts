@@ -20,6 +20,8 @@ export interface Included {
   readonly apply: Readonly<Record<string, unknown>>;
   /** The vars of the loop's pass. */
   readonly own: Vars;
+  /** The other arguments of an `include`: vars of its tasks, and no parameters. */
+  readonly given?: Vars;
   readonly handlersFrom?: string | undefined;
 }
 
@@ -40,9 +42,9 @@ function note(what: Included): { readonly [INCLUDE]: object } {
   return { [INCLUDE]: key };
 }
 
-/** `include_tasks`. */
+/** `include_tasks`, and a dynamic `include`, whose other arguments are vars. */
 export function includeTasks({ args, interpreter, frame, own }: RenderedCall): ModuleEnd {
-  const { _raw_params: raw, file, apply = {} } = args;
+  const { _raw_params: raw, file, apply = {}, ...given } = args;
   const name = raw ?? file;
   if (typeof name !== "string" || name === "")
     throw new VolleyError("PARAMS_INVALID", "No file specified for include_tasks");
@@ -60,8 +62,8 @@ export function includeTasks({ args, interpreter, frame, own }: RenderedCall): M
       changed: false,
       failed: false,
       include: interpreter.files.fullPath(found.path),
-      include_args: {},
-      ...note({ ...found, apply: recordOf(apply), own }),
+      include_args: given,
+      ...note({ ...found, apply: recordOf(apply), own, given }),
     },
   };
 }

@@ -8,7 +8,8 @@ import { gatherLocalFacts, LOCAL_FACTS } from "./local-facts.ts";
 const PREFIX = /^ansible_/;
 
 /** `setup` and `gather_facts`: the facts of the wanted subsets whose names fit `filter`, local facts by what their files say now. */
-export async function setup({ args, interpreter, facts: found, system }: RenderedCall): Promise<ModuleEnd> {
+export async function setup(call: RenderedCall): Promise<ModuleEnd> {
+  const { args, interpreter, facts: found, system, environment } = call;
   const { gather_timeout: timeout = 10, fact_path: path = LOCAL_FACTS } = args;
   if (!Number.isInteger(Number(timeout)))
     throw new VolleyError(
@@ -17,7 +18,10 @@ export async function setup({ args, interpreter, facts: found, system }: Rendere
     );
   const subset = listOf(args.gather_subset ?? "all");
   const collectors = collectorsOf(subset);
-  const { ansible_local_skipped: _skipped, ...gathered } = setupFacts(found);
+  const { ansible_local_skipped: _skipped, ...gathered } = setupFacts({
+    ...found,
+    env: { ...found.env, ...environment },
+  });
   const all = interpreter.tree.asksForPython === true ? await withPython(gathered, system) : gathered;
   const interfaces = new Set(Object.keys(found.network ?? {}).map((name) => name.replace(/[-:.]/g, "_")));
   const fits = filterOf(listOf(args.filter ?? []));

@@ -54,7 +54,7 @@ export class Handlers {
           parent: frame,
           keys,
           vars: vars as Vars,
-          ...(node.isInclude === true ? { params: vars as Vars } : {}),
+          ...(node.params === undefined ? {} : { params: node.params }),
           role: frame.role,
           file: node.imported ?? frame.file,
         };

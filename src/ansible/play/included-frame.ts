@@ -9,6 +9,7 @@ export function frameOfIncluded(what: Included, include: Frame): Frame {
   const around: Frame = {
     ...include,
     keys: inheritedKeys(include.keys),
+    vars: { ...include.vars, ...what.given },
     params: { ...include.vars, ...what.own },
     isInclude: true,
     file: what.path,

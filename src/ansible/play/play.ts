@@ -33,6 +33,8 @@ export class PlayRun {
   /** Roles that have run, by all that makes two uses of them the same. */
   readonly #done = new Set<string>();
   readonly #tasks: PlayTasks;
+  /** The number of times that the errors of the host were cleared. */
+  #clearings = 0;
 
   /** `around`: the handlers of the play in TypeScript that has these roles. */
   constructor(interpreter: Interpreter, around?: HostHandlers) {
@@ -293,7 +295,7 @@ export class PlayRun {
       parent,
       keys,
       vars: vars as Vars,
-      ...(node.isInclude === true ? { params: vars as Vars } : {}),
+      ...(node.params === undefined ? {} : { params: node.params }),
       role: parent.role,
       file: node.imported ?? parent.file,
     };
@@ -309,11 +311,18 @@ export class PlayRun {
       if (node.rescue.length > 0) failure = await this.#rescue(failure, node.rescue, frame);
     } else if (failure === undefined) this.#skip(node.rescue);
     if (!(failure instanceof PlayEnded)) {
+      const before = this.#clearings;
+      let next: unknown;
       try {
         await this.#steps.within(2, () => this.#statements(node.always, frame));
       } catch (thrown) {
-        failure ??= thrown;
+        next = thrown;
       }
+      if (failure instanceof TaskFailure && this.#clearings > before) {
+        if (failure.ref !== undefined) this.#host.rescue(failure.ref);
+        failure = undefined;
+      }
+      failure ??= next;
     }
     if (failure !== undefined) throw failure;
   }
@@ -417,8 +426,10 @@ export class PlayRun {
     switch (action) {
       case "flush_handlers":
         return this.#flush();
-      case "noop":
       case "clear_host_errors":
+        this.#clearings++;
+        return;
+      case "noop":
       case "refresh_inventory":
       case "reset_connection":
         return;

@@ -288,14 +288,28 @@ async function judge({ keys }: TaskNode, register: Register, templar: Templar): 
   return judged;
 }
 
-/** Return the variables that `environment` of a task and of what is around it sets. */
+/**
+ * Return the variables that `environment` of a task and of what is around it sets. As in Ansible those whose value needs
+ * `ansible_env` are left out until the host's environment is known.
+ */
 function environmentOf(frame: Frame, templar: Templar): Readonly<Record<string, string>> {
   const made: Record<string, string> = {};
+  const render = (given: unknown): unknown => {
+    try {
+      return templar.value(given);
+    } catch (thrown) {
+      if (isOfUndefined(thrown) && messageOf(thrown).includes("'ansible_env' is undefined")) return undefined;
+      throw thrown;
+    }
+  };
   for (const given of allOf(frame, "environment").flat()) {
-    const rendered = templar.value(given);
-    if (typeof rendered !== "object" || rendered === null) continue;
-    for (const [name, value] of rendered instanceof Map ? rendered : Object.entries(rendered))
-      made[String(name)] = typeof value === "boolean" ? (value ? "True" : "False") : String(value);
+    const dict = typeof given === "string" ? render(given) : given;
+    if (typeof dict !== "object" || dict === null) continue;
+    for (const [name, written] of dict instanceof Map ? dict : Object.entries(dict)) {
+      const value = dict === given ? render(written) : written;
+      if (value !== undefined)
+        made[String(name)] = typeof value === "boolean" ? (value ? "True" : "False") : String(value);
+    }
   }
   return made;
 }
