@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { PLAYBOOK_ROLE } from "../core/asset.ts";
 import type { ControllerEvent, Event, ReceivedEvent, TaskRef } from "../core/events.ts";
 import type { Result } from "../core/result.ts";
@@ -198,6 +199,10 @@ export function createAnsibleReporter(options: AnsibleOutputOptions): Reporter {
       case "run:start":
         plays = event.plays;
         isSingle = event.hosts.length === 1;
+        if (verbosity > 1) {
+          writer.write(banner(`PLAYBOOK: ${basename(event.playbook)}`, columns));
+          writer.write(`${plays.length} plays in ${safeText(event.playbook)}\n`);
+        }
         break;
       case "play:batch":
         // Each batch is a play of its own.

@@ -166,6 +166,15 @@ describe("one host", () => {
     expect((await print(events)).out).toContain("\nchanged: [web1]\n");
   });
 
+  test("with -vv the playbook is named, with the number of its plays", async () => {
+    const [first, ...rest] = opening;
+    const { playbook, plays } = first as Extract<Told, { type: "run:start" }>;
+    const events = stamp([{ ...first, playbook: `there/${playbook}` } as Told, ...rest]);
+    const told = `\n${banner(`PLAYBOOK: ${playbook}`)}\n${plays.length} plays in there/${playbook}\n`;
+    expect((await print(events, { verbosity: 2 })).out.startsWith(told)).toBe(true);
+    expect((await print(events, { verbosity: 1 })).out).not.toContain("PLAYBOOK");
+  });
+
   test("results of actions that are no modules are shown, too", async () => {
     const failed: Result = {
       state: "failed",
