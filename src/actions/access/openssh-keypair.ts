@@ -11,6 +11,7 @@ import {
   inspectAttributes,
 } from "../shared/attributes.ts";
 import { describe, fileAttributes, filePath, flag, oneOf, optionalText } from "../shared/params.ts";
+import { withFullPaths } from "../shared/paths.ts";
 import { runTool } from "../shared/run-tool.ts";
 
 const TYPES = ["rsa", "dsa", "ecdsa", "ed25519"] as const;
@@ -66,7 +67,8 @@ A pair whose type or size differs is made anew; the public key beside the privat
   examples: [{ path: "/etc/ssh/ssh_host_ed25519_key", type: "ed25519" }],
   title: ({ path }) => path,
 
-  async inspect(given, system, context) {
+  async inspect(params, system, context) {
+    const given = await withFullPaths(params, ["path"], system, context.facts.env);
     const { path, state, type, size, comment, force, regenerate } = given;
     const there = (await system.stat(path)) !== null;
     if (state === "absent") {
@@ -109,7 +111,8 @@ A pair whose type or size differs is made anew; the public key beside the privat
       : { deed: "attributes", diff: differing.diff };
   },
 
-  async apply({ deed }, given, system, context) {
+  async apply({ deed }, params, system, context) {
+    const given = await withFullPaths(params, ["path"], system, context.facts.env);
     const { path, type, size, comment, passphrase = "" } = given;
     const { signal } = context;
     if (deed === "remove") {

@@ -6,7 +6,7 @@ import { bytesToText, textToBytes } from "../../core/values/bytes.ts";
 import { defineAction } from "../define.ts";
 import { applyAttributes, inspectAttributes } from "../shared/attributes.ts";
 import { backup, describe, fileAttributes, filePath, flag, oneOf, optionalText } from "../shared/params.ts";
-import { parentOf } from "../shared/paths.ts";
+import { parentOf, withFullPaths } from "../shared/paths.ts";
 import { runTool } from "../shared/run-tool.ts";
 import { applyFile, inspectFile, makeBackup } from "../shared/write-file.ts";
 
@@ -48,7 +48,8 @@ Parameters of another size, and those that openssl finds unsafe, are made anew. 
   examples: [{ path: "/etc/ssl/dhparams.pem", size: 2048, mode: "0644" }],
   title: ({ path }) => path,
 
-  async inspect(given, system, context) {
+  async inspect(params, system, context) {
+    const given = await withFullPaths(params, ["path"], system, context.facts.env);
     const { path, size, state, force } = given;
     const file = await system.stat(path);
     if (state === "absent")
@@ -67,7 +68,8 @@ Parameters of another size, and those that openssl finds unsafe, are made anew. 
     return unchanged(await dataOf(given, system));
   },
 
-  async apply({ deed }, given, system, context): Promise<Applied<ParametersData>> {
+  async apply({ deed }, params, system, context): Promise<Applied<ParametersData>> {
+    const given = await withFullPaths(params, ["path"], system, context.facts.env);
     const { path, size } = given;
     if (deed === "remove") {
       const copy = given.backup ? await makeBackup(system, path) : undefined;

@@ -14,6 +14,7 @@ import { defineAction } from "../define.ts";
 import { requiredIf } from "../shared/combinations.ts";
 import { orUnknown, reader, secretInput, writer } from "../shared/database-client.ts";
 import { describe, flag, oneOf, optionalText, textList } from "../shared/params.ts";
+import { withFullPaths } from "../shared/paths.ts";
 import { failureText } from "../shared/run-tool.ts";
 import {
   connectMysql,
@@ -126,7 +127,8 @@ async function existing(mysql: Mysql, names: readonly string[]): Promise<Readonl
   return new Set(rows.map(({ name }) => name ?? ""));
 }
 
-async function inspect(given: Params, system: ReadSystem, context: ActionContext) {
+async function inspect(params: Params, system: ReadSystem, context: ActionContext) {
+  const given = await withFullPaths(params, ["target"], system, context.facts.env);
   const { state, name, target } = given;
   const mysql = await connectMysql(system, reader(system), given, context);
   const isAll = name.includes("all");
@@ -156,10 +158,11 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
 
 async function apply(
   { names }: MysqlDbChange,
-  given: Params,
+  params: Params,
   system: System,
   context: ActionContext,
 ): Promise<Applied<MysqlDbData>> {
+  const given = await withFullPaths(params, ["target"], system, context.facts.env);
   const { state, encoding, collation } = given;
   const mysql = await connectMysql(system, writer(system), given, context, prelude(given));
   const statements = names.map((name) =>

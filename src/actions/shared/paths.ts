@@ -33,6 +33,21 @@ export async function fullPath(
   return /^(~?\/|~$)/.test(expanded) ? expanded : posix.join(await system.workingDirectory(), expanded);
 }
 
+/** Return parameters with the named ones as {@link fullPath} has them: for paths that programs get as arguments. */
+export async function withFullPaths<G extends object>(
+  given: G,
+  names: readonly (keyof G)[],
+  system: ReadSystem,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<G> {
+  const paths: { [name in keyof G]?: unknown } = {};
+  for (const name of names) {
+    const path = given[name];
+    if (typeof path === "string" && path !== "") paths[name] = await fullPath(system, path, environment);
+  }
+  return { ...given, ...paths };
+}
+
 /** Replace `$NAME` and `${NAME}` by variables of an environment; unknown ones stay. */
 export function expandVariables(
   text: string,

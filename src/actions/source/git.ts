@@ -14,7 +14,7 @@ import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { requiredBy } from "../shared/combinations.ts";
 import { describe, flag, optionalText, text, textList } from "../shared/params.ts";
-import { fullPath, missingDirectories, parentOf } from "../shared/paths.ts";
+import { missingDirectories, parentOf, withFullPaths } from "../shared/paths.ts";
 import { failureText } from "../shared/run-tool.ts";
 import {
   type AskGit,
@@ -157,16 +157,11 @@ unknown servers.`,
     apply(change, await placed(given, system, context), system, context),
 });
 
-async function placed(given: Given, system: ReadSystem, { facts }: ActionContext): Promise<Given> {
-  const paths: { [name in (typeof PATHS)[number]]?: string } = {};
-  for (const name of PATHS) {
-    const path = given[name];
-    if (path !== undefined) paths[name] = await fullPath(system, path, facts.env);
-  }
-  return { ...given, ...paths };
-}
-
 const PATHS = ["dest", "archive", "separate_git_dir", "key_file"] as const;
+
+function placed(given: Given, system: ReadSystem, { facts }: ActionContext): Promise<Given> {
+  return withFullPaths(given, PATHS, system, facts.env);
+}
 
 function hasDest(given: Given): given is Params {
   return given.dest !== undefined;

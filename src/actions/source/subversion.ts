@@ -12,7 +12,7 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ProcessResult, ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, optionalText, text } from "../shared/params.ts";
-import { fullPath } from "../shared/paths.ts";
+import { withFullPaths } from "../shared/paths.ts";
 import { failureText } from "../shared/run-tool.ts";
 
 const notAnOption = v.regex(/^[^-]/, "must not begin with a dash");
@@ -69,8 +69,8 @@ error unless \`force\`. An export counts as a change each time.`,
     apply(change, await placed(given, system, context), system, context),
 });
 
-async function placed(given: Params, system: ReadSystem, { facts }: ActionContext): Promise<Params> {
-  return given.dest === undefined ? given : { ...given, dest: await fullPath(system, given.dest, facts.env) };
+function placed(given: Params, system: ReadSystem, { facts }: ActionContext): Promise<Params> {
+  return withFullPaths(given, ["dest"], system, facts.env);
 }
 
 type RunSvn = (

@@ -78,3 +78,13 @@ it.runIf(hasKeygen)("gives both files their mode, and puts the public key back",
   }
   expect(readFileSync(path, "utf8")).toBe(key);
 });
+
+it.runIf(hasKeygen)("finds a path with a variable of the environment", async () => {
+  using sandbox = makeSandbox();
+  const context = sandbox.context();
+  const env = { KEYS: directory };
+  const make = openssh_keypair({ path: "$KEYS/id", type: "ed25519" });
+  const done = await pass(make, system, { ...context, facts: { ...context.facts, env } });
+  expect(done.data).toMatchObject({ filename: join(directory, "id") });
+  expect(existsSync(join(directory, "id.pub"))).toBe(true);
+});
