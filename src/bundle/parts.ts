@@ -20,7 +20,7 @@ export const SELDOM_USED = {
   tests: `mount is_mount same_file is_same_file uri url urn vault_encrypted ip ip_address ipv4 ipv4_address ipv4_netmask
     ipv4_hostmask ipv6 ipv6_address ipv6_ipv4_mapped ipv6_sixtofour ipv6_teredo loopback mac multicast private public
     reserved unspecified in_network subnet_of supernet_of in_any_network in_one_network`,
-  lookups: `csvfile ini password lines url unvault config random_choice random_string inventory_hostnames`,
+  lookups: `csvfile ini password filetree lines url unvault config random_choice random_string inventory_hostnames`,
 } as const;
 
 /** Make the pattern of texts that use something of `template/more/`. Blanks may stand in a text as code has them. */

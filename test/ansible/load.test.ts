@@ -215,6 +215,11 @@ test("what only a controller has is noted", () => {
   expect(need("- debug: msg={{ lookup('file', path) }}")).toContain("the lookup file");
   expect(need("- debug: msg={{ item }}\n  with_file: [a]")).toBeUndefined();
   expect(need("- debug: msg={{ item }}\n  with_file: [~/a]")).toContain("with_file");
+  expect(need("- debug: msg={{ item }}\n  with_filetree: [a]")).toContain("with_filetree");
+  expect(need("- debug: msg={{ item }}\n  with_community.general.filetree: [a]")).toContain("filetree");
+  expect(need("- debug: msg={{ query('community.general.filetree', 'a') }}")).toContain(
+    "the lookup filetree",
+  );
   expect(need("- command: a\n  when: path is not exists")).toContain("test of a path");
   expect(need("- command: a\n  when: (role_path ~ '/vars/a.yml') is file")).toBeUndefined();
 });

@@ -10,9 +10,11 @@ const MODULES: ReadonlySet<string> = new Set(["add_host", "fetch", "synchronize"
 const INCLUDES: ReadonlySet<string> = new Set(["include", "include_tasks", "include_role"]);
 
 /** Lookups that read on the controller's machine, and find nothing in a bundle. */
-const LOOKUPS = "csvfile|env|fileglob|ini|lines|password|pipe|unvault|url|config|inventory_hostnames";
-const LOOKUP = new RegExp(`\\b(?:lookup|query|q)\\(\\s*["'](?:ansible\\.builtin\\.)?(${LOOKUPS})["']`);
-const LOOP = new RegExp(`^with_(?:ansible\\.builtin\\.)?(${LOOKUPS})$`);
+const LOOKUPS =
+  "csvfile|env|fileglob|filetree|ini|lines|password|pipe|unvault|url|config|inventory_hostnames";
+const OF = "(?:(?:ansible\\.builtin|community\\.general)\\.)?";
+const LOOKUP = new RegExp(`\\b(?:lookup|query|q)\\(\\s*["']${OF}(${LOOKUPS})["']`);
+const LOOP = new RegExp(`^with_${OF}(${LOOKUPS})$`);
 
 /** Tests of paths, which look at the controller's machine, as Ansible's do. */
 const PATH_TEST =

@@ -9,6 +9,7 @@ import { bytesToText } from "../../core/values/bytes.ts";
 import { isVault } from "../../vars/vault-format.ts";
 import { failLookup } from "./fail-lookup.ts";
 import { fetchUrl } from "./fetch-url.ts";
+import { listTrees } from "./filetree.ts";
 import { keptPassword } from "./kept-password.ts";
 import { settingOf } from "./settings.ts";
 
@@ -120,6 +121,17 @@ const fileglob: Perform = async (asked) => {
   return found;
 };
 
+/** List all below directories; those that are not there have nothing. */
+const filetree: Perform = async (asked) => {
+  const roots: string[] = [];
+  for (const term of asked.terms) {
+    const root = await find(textOf(term, "filetree"), "files", asked);
+    // A path without a slash at its end, as entries name it.
+    if (root !== undefined) roots.push(resolve(root));
+  }
+  return listTrees(roots);
+};
+
 const firstFound: Perform = async (asked) => {
   const { subdirectory = "files" } = asked.options;
   for (const term of asked.terms) {
@@ -212,6 +224,7 @@ const LOOKUPS: Readonly<Record<string, Perform>> = {
   env: each(async (term, { machine }) => machine.env[term] ?? null),
   file,
   fileglob,
+  filetree,
   first_found: firstFound,
   lines,
   password: each((term, { options, machine }) => keptPassword(resolve(machine.directory, term), options)),

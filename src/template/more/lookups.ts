@@ -216,6 +216,7 @@ export const moreLookups: Readonly<Record<string, Callable>> = {
   csvfile,
   ini,
   password,
+  filetree: onController("filetree"),
   lines: onController("lines"),
   url: onController("url"),
   unvault: onController("unvault"),

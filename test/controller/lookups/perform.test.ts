@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { createControllerLookups, type LookupMachine } from "../../../src/controller/lookups/perform.ts";
@@ -92,6 +92,38 @@ describe("files", () => {
     const [a, b] = [join(directory, "files/a.conf"), join(directory, "files/b.conf")];
     expect(await perform("fileglob", ["*.conf"])).toEqual([a, b]);
     expect(await perform("fileglob", [join(directory, "files/[!a]*.conf"), "none*"])).toEqual([b]);
+  });
+
+  it("are listed as trees: directories and links to them first, in each directory", async () => {
+    mkdirSync(join(directory, "files/tree/b/c"), { recursive: true });
+    mkdirSync(join(directory, "files/other/b"), { recursive: true });
+    writeFileSync(join(directory, "files/tree/b/two"), "2", { mode: 0o600 });
+    chmodSync(join(directory, "files/tree/b/two"), 0o600);
+    writeFileSync(join(directory, "files/tree/a"), "");
+    writeFileSync(join(directory, "files/tree/.hidden"), "");
+    writeFileSync(join(directory, "files/other/a"), "other");
+    writeFileSync(join(directory, "files/other/b/new"), "");
+    symlinkSync("b", join(directory, "files/tree/z"));
+    symlinkSync("/nowhere", join(directory, "files/tree/dangling"));
+    const root = join(directory, "files/tree");
+    const found = (await perform("filetree", ["tree/", "none", "other"])) as readonly Record<
+      string,
+      unknown
+    >[];
+    expect(found.map(({ path, state, src }) => [path, state, src])).toEqual([
+      ["b", "directory", undefined],
+      ["z", "link", "b"],
+      [".hidden", "file", join(root, ".hidden")],
+      ["a", "file", join(root, "a")],
+      ["dangling", "link", "/nowhere"],
+      ["b/c", "directory", undefined],
+      ["b/two", "file", join(root, "b/two")],
+      ["b/new", "file", join(directory, "files/other/b/new")],
+    ]);
+    const { uid, gid } = statSync(directory);
+    expect(found[6]).toMatchObject({ root, mode: "0600", size: 1, uid, gid });
+    expect(found[6]?.owner).toBe(userInfo().username);
+    expect(Number(found[6]?.mtime)).toBeCloseTo(statSync(join(root, "b/two")).mtimeMs / 1000, 3);
   });
 
   it("are found by the first of several names", async () => {
