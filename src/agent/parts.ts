@@ -45,7 +45,8 @@ export function openParts(bundle: BundleReader): Parts {
   const loaded = new Map<string, unknown>();
   const load = (name: string): unknown => {
     if (!loaded.has(name)) {
-      if (!bundle.names.includes(`${name}.js.br`)) throw missing(`part "${name}"`);
+      // The template engine is packed with the runner.
+      if (name !== "template" && !bundle.names.includes(`${name}.js.br`)) throw missing(`part "${name}"`);
       loaded.set(name, bundle.load(`${name}.js`, parts as unknown as Readonly<Record<string, unknown>>));
     }
     return loaded.get(name);

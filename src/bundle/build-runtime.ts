@@ -17,19 +17,26 @@ const QUICK_QUALITY = 5;
  * fiftieth of the time.
  */
 export async function buildRuntime(sourceDirectory: string, minify?: Minify): Promise<RuntimeFiles> {
-  const packed = async (name: PartName, entry: string): Promise<Buffer> => {
-    const code = await buildPart(name, entry, sourceDirectory);
-    if (minify === undefined) return pack(code, QUICK_QUALITY);
+  const quality = minify === undefined ? QUICK_QUALITY : constants.BROTLI_MAX_QUALITY;
+  const rules = PART_RULES.filter(([, { entry }]) => hasSource(entry, sourceDirectory));
+  const codeOf = async (name: PartName, entry: string): Promise<string> => {
+    const code = (await buildPart(name, entry, sourceDirectory)).toString();
+    if (minify === undefined) return code;
     // esbuild has made the names short; Terser chooses them so that they repeat, which saves each bundle 3 KB.
-    const { code: renamed } = await minify(code.toString(), { compress: false, mangle: { toplevel: true } });
-    return pack(Buffer.from(renamed!), constants.BROTLI_MAX_QUALITY);
+    return (await minify(code, { compress: false, mangle: { toplevel: true } })).code!;
+  };
+  /** The code of a part, then name and code of each part that is packed with it, with NULs between. */
+  const packed = async (part: PartName, own: string): Promise<Buffer> => {
+    const others = rules.filter(([, { within }]) => within === part);
+    const more = others.map(async ([name, { entry }]) => [`${name}.js`, await codeOf(name, entry)]);
+    return pack([await codeOf(part, own), ...(await Promise.all(more)).flat()].join("\0"), quality);
   };
   const [bootstrap, actions, ...parts] = await Promise.all([
     buildPart("bootstrap", "agent/boot/bootstrap.ts", sourceDirectory),
     buildActions(sourceDirectory, minify),
-    ...PART_RULES.filter(([, { entry }]) => hasSource(entry, sourceDirectory)).map(
-      async ([name, { entry }]) => [name, await packed(name, entry)] as const,
-    ),
+    ...rules
+      .filter(([, { within }]) => within === undefined)
+      .map(async ([name, { entry }]) => [name, await packed(name, entry)] as const),
   ]);
   return {
     bootstrap,
@@ -39,7 +46,7 @@ export async function buildRuntime(sourceDirectory: string, minify?: Minify): Pr
   };
 }
 
-async function pack(code: Buffer, quality: number): Promise<Buffer> {
+async function pack(code: string, quality: number): Promise<Buffer> {
   const params = {
     [constants.BROTLI_PARAM_QUALITY]: quality,
     [constants.BROTLI_PARAM_SIZE_HINT]: code.length,

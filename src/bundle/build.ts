@@ -95,7 +95,9 @@ export async function buildBundle(
     packed("playbook.js.br", brotliCompressSync(Buffer.from(code), quality(CODE_QUALITY, code.length))),
     packed("actions.js.br", await packActions(script, runtime.isTight, slot)),
     ...PART_RULES.filter(
-      ([name, { rides }]) => asked.includes(name) || (rides?.within === "anything" && assetsHold(rides.text)),
+      ([name, { rides, within }]) =>
+        within === undefined &&
+        (asked.includes(name) || (rides?.within === "anything" && assetsHold(rides.text))),
     ).map(([name]) => packed(partFile(name), present(runtime.parts[name], name))),
     ...assets.entries,
   ]);

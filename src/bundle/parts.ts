@@ -4,6 +4,8 @@ interface PartRule {
   readonly entry: string;
   /** The bundle holds the part only with this text in the compiled playbook, or anywhere: also in an asset or the hosts' vars. Absent: always. */
   readonly rides?: { readonly text: string | RegExp; readonly within: "code" | "anything" };
+  /** The part behind whose code this one is packed: together they are smaller. Only for parts that every bundle holds. */
+  readonly within?: string;
   /** The file below `src/` that lists the files which the part takes from another part. */
   readonly borrows?: { readonly list: string; readonly from: string };
 }
@@ -46,7 +48,7 @@ function seldomUsed(): RegExp {
  */
 export const PARTS = {
   runner: { entry: "agent/main.ts" },
-  template: { entry: "template/index.ts" },
+  template: { entry: "template/index.ts", within: "runner" },
   // The filters from_yaml and from_yaml_all alone need it, and it is a fifth of a bundle.
   yaml: { entry: "yaml/document.ts", rides: { text: "from_yaml", within: "anything" } },
   "template-more": {

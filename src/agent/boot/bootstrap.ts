@@ -42,6 +42,7 @@ function start(): void {
   const cached = openOwnFiles(fs, `${home}/.cache/volley`, CODE);
   const checksumOf = (zlib as { readonly crc32?: typeof crc32 }).crc32 || crc32;
   const entries = new Map<string, Entry>();
+  const unpacked: Record<string, string | undefined> = {};
   const compiled: {
     readonly script: InstanceType<typeof vm.Script>;
     readonly cache: string;
@@ -121,21 +122,26 @@ function start(): void {
     },
     read,
     load: (name, imports) => {
-      // Volley's own parts are packed with Brotli, a tenth smaller than in a zip.
-      const packed = read(`${name}.br`);
-      let source: Buffer | undefined;
-      try {
-        source = packed === undefined ? read(name) : zlib.brotliDecompressSync(packed);
-      } catch (_corrupt) {
-        throw damaged();
+      let source = unpacked[name];
+      if (source === undefined) {
+        // Volley's own parts are packed with Brotli, a tenth smaller than in a zip, and the runner with others.
+        const packed = read(`${name}.br`);
+        if (packed === undefined) throw damaged();
+        try {
+          const text = zlib.brotliDecompressSync(packed).toString("utf8");
+          const pieces = imports === undefined ? text.split("\0") : [text];
+          source = pieces[0] as string;
+          for (let at = 1; at < pieces.length; at += 2) unpacked[pieces[at] as string] = pieces[at + 1];
+        } catch (_corrupt) {
+          throw damaged();
+        }
       }
-      if (source === undefined) throw damaged();
       const hash = (require("crypto") as typeof import("node:crypto")).createHash("sha256");
       // V8 looks at no more than the source's length.
       const cache = `${hash.update(source).digest("hex")}.${process.version}-${process.arch}`;
       const cachedData = isKept ? cached.read(cache) : undefined;
       const wrapper = "(function(exports,require,module){";
-      const script = new vm.Script(`${wrapper}${source.toString("utf8")}\n})`, {
+      const script = new vm.Script(`${wrapper}${source}\n})`, {
         filename: `volley/${name}`,
         // So that positions in stacks are those of the entry, which the controller holds a map of.
         columnOffset: -wrapper.length,

@@ -24,7 +24,7 @@ export default definePlaybook([{ name: "P", hosts: "all", tasks: ({ task }) => v
 };
 
 let project: BundledProject;
-let source: Buffer;
+let source: string;
 /** V8's cached data of other code. V8 accepts it as the runner's, because both sources have the same length. */
 let planted: Buffer;
 let marker: string;
@@ -33,14 +33,14 @@ let name: string;
 
 beforeAll(async () => {
   project = await bundleProject(FILES);
-  source = brotliDecompressSync((await loadRuntime()).parts.runner!);
+  source = brotliDecompressSync((await loadRuntime()).parts.runner!).toString("utf8").split("\0")[0]!;
   marker = project.path("planted-code-was-run");
   compiled = project.path("home/.cache/volley/compiled");
   const suffix = `${process.version}-${process.arch}`;
   name = `${createHash("sha256").update(source).digest("hex")}.${suffix}`;
   const body = `require("fs").writeFileSync(${JSON.stringify(marker)},"");exports.main=()=>process.exit(0);`;
   const text = (code: string): string => `(function(exports,require,module){${code}\n})`;
-  const { length } = text(source.toString("utf8"));
+  const { length } = text(source);
   const script = new Script(text(body.padEnd(length - text("").length)), {});
   const fs = { writeFileSync: () => {} };
   (script.runInThisContext() as (exports: object, require: () => object) => void)({}, () => fs);
