@@ -33,7 +33,9 @@ let name: string;
 
 beforeAll(async () => {
   project = await bundleProject(FILES);
-  source = brotliDecompressSync((await loadRuntime()).parts.runner!).toString("utf8").split("\0")[0]!;
+  source = brotliDecompressSync((await loadRuntime()).parts.runner!)
+    .toString("utf8")
+    .split("\0")[0]!;
   marker = project.path("planted-code-was-run");
   compiled = project.path("home/.cache/volley/compiled");
   const suffix = `${process.version}-${process.arch}`;
