@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { readBool } from "../actions/coerce.ts";
 import {
   type BatchSize,
@@ -6,15 +7,20 @@ import {
   type PlayDefinition,
   type PlayOrder,
 } from "../core/playbook.ts";
+import type { Vars } from "../core/values/vars.ts";
+import type { VaultedValue } from "../core/values/vaulted.ts";
 import type { ProgramHost } from "../engine/program.ts";
+import { holdsTemplate } from "../vars/scope.ts";
 import { decodeWhole } from "../vars/whole-value.ts";
 import { guestRoles } from "./guests.ts";
 import { Interpreter } from "./interpreter.ts";
-import type { PlaybookTree, PlayNode, ScriptRoles, TreeSettings } from "./ir.ts";
+import type { Keys, PlaybookTree, PlayNode, ScriptRoles, TreeSettings } from "./ir.ts";
+import { reservedNames } from "./keywords.ts";
 import { moduleFaults } from "./module-names.ts";
 import { createModules } from "./modules/registry.ts";
 import { countTasks, outlinePlay } from "./outline.ts";
 import { PlayRun } from "./play/play.ts";
+import { promptsOf } from "./prompts.ts";
 import { fillTree, fillVaulted } from "./vaulted.ts";
 
 /**
@@ -50,23 +56,40 @@ function definePlay(
   scripts: ScriptRoles,
 ): PlayDefinition {
   const { keys } = play;
-  const { connection, remote_user: remoteUser, port, tags, become_user: user } = keys;
-  const become = readBool(keys.become);
+  const prompts = promptsOf(keys);
+  const templated = Object.entries(keys).filter(([name, value]) => HEEDED.test(name) && holdsTemplate(value));
+  const names = play.name.includes("{{") && play.name !== play.hosts ? { name: play.name } : {};
   const isFatal = tree.settings.anyErrorsFatal === true;
   const others = tree.needs.others ?? (isFatal ? "any_errors_fatal is set for all plays" : undefined);
   return {
     name: play.name,
     hosts: play.hosts,
     roles: [],
-    ...schedule(play, tree.settings),
-    ...(become === undefined
-      ? {}
-      : { become: become && typeof user === "string" && !user.includes("{{") ? user : become }),
-    ...(connection === "local" || connection === "ansible.builtin.local" ? { connection: "local" } : {}),
-    ...(typeof remoteUser === "string" ? { remoteUser } : {}),
-    ...(Number(port) >= 1 ? { port: Number(port) } : {}),
-    ...(Array.isArray(tags) ? { tags: tags.map(String) } : {}),
+    ...schedule(keys, tree.settings),
+    ...(Array.isArray(keys.tags) ? { tags: keys.tags.map(String) } : {}),
     program: {
+      ...(prompts.length === 0 ? {} : { prompts }),
+      templates: {
+        keys: { ...Object.fromEntries(templated), ...names },
+        vars: (vaulted) => [known(play.vars, vaulted), known(varsOfFiles(tree, play), vaulted)],
+        get reserved() {
+          const roles = play.roles.flatMap(({ role }) =>
+            ["defaults", "vars"].flatMap((kind) => {
+              const found = [".yml", ".yaml", ""].map(
+                (end) => tree.vars[posix.join(role ?? "", kind, `main${end}`)],
+              );
+              return found.flatMap((file) =>
+                file !== undefined && "content" in file ? Object.keys(file.content) : [],
+              );
+            }),
+          );
+          return reservedNames([...Object.keys(play.vars), ...prompts.map(({ name }) => name), ...roles]);
+        },
+        settle: ({ name = play.name, ...values }) => ({
+          ...schedule({ ...keys, ...values }, tree.settings),
+          name: String(name),
+        }),
+      },
       get outline() {
         return outlinePlay(tree, play, scripts);
       },
@@ -87,8 +110,40 @@ function definePlay(
   };
 }
 
-/** The keywords that the controller heeds, where they are no templates. */
-function schedule({ keys }: PlayNode, settings: TreeSettings): Partial<PlayDefinition> {
+/** The keywords that {@link schedule} reads. */
+const HEEDED =
+  /^(?:serial|max_fail_percentage|any_errors_fatal|order|throttle|strategy|connection|remote_user|port)$/;
+
+/** The vars whose encrypted parts are known. */
+function known(vars: Vars, vaulted: readonly VaultedValue[] | undefined): Vars {
+  const entries = Object.entries(vars).flatMap(([name, value]) => {
+    try {
+      return [[name, fillVaulted(value, vaulted)]];
+    } catch {
+      return [];
+    }
+  });
+  return Object.fromEntries(entries) as Vars;
+}
+
+/** The vars of the files of a play that are named without templates. */
+function varsOfFiles({ vars }: PlaybookTree, { keys, file, base }: PlayNode): Vars {
+  const places = [posix.dirname(file), base].flatMap((place) => [posix.join(place, "vars"), place]);
+  const contents = [keys.vars_files].flat().map((entry) => {
+    const names = [entry].flat().map(String);
+    const found = names
+      .flatMap((name) => places.map((place) => posix.join(place, name)))
+      .map((path) => vars[path])
+      .find((each) => each !== undefined && "content" in each);
+    return found !== undefined && "content" in found ? found.content : {};
+  });
+  return Object.assign({}, ...contents) as Vars;
+}
+
+/** Read the keywords that the controller heeds, where they are no templates. */
+function schedule(keys: Keys, settings: TreeSettings): Partial<PlayDefinition> {
+  const { connection, remote_user: remoteUser, port, become_user: user } = keys;
+  const become = readBool(keys.become);
   const {
     serial,
     max_fail_percentage: maxFail,
@@ -105,6 +160,12 @@ function schedule({ keys }: PlayNode, settings: TreeSettings): Partial<PlayDefin
     },
   );
   return {
+    ...(become === undefined
+      ? {}
+      : { become: become && typeof user === "string" && !user.includes("{{") ? user : become }),
+    ...(connection === "local" || connection === "ansible.builtin.local" ? { connection: "local" } : {}),
+    ...(typeof remoteUser === "string" ? { remoteUser } : {}),
+    ...(Number(port) >= 1 ? { port: Number(port) } : {}),
     ...(sizes.length === 0 ? {} : { serial: sizes }),
     ...(maxFail === undefined || Number.isNaN(Number(maxFail)) ? {} : { maxFailPercentage: Number(maxFail) }),
     ...(readBool(anyFatal) === true ? { anyErrorsFatal: true } : {}),

@@ -1,12 +1,11 @@
 import { posix } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { bytesToText } from "../core/values/bytes.ts";
-import { isRecord } from "../core/values/value.ts";
 import { LATE, type Vars } from "../core/values/vars.ts";
 import type { ProgramHost } from "../engine/program.ts";
 import { createLookupAnswers } from "../engine/render.ts";
 import type { TemplateLoader, Templates } from "../template/index.ts";
-import { listedScope } from "../vars/scope.ts";
+import { isTemplate, listedScope } from "../vars/scope.ts";
 import { candidates, createPlaybookFiles, type PlaybookFiles, type SearchRoots } from "./files.ts";
 import type { Frame, RoleInstance } from "./frame.ts";
 import { type HostState, stateIn, stateOf } from "./host-state.ts";
@@ -17,6 +16,7 @@ import { findHere, lookUpHere } from "./lookups.ts";
 import type { Modules } from "./modules/registry.ts";
 import { BrokenFile } from "./play/register.ts";
 import { Steps } from "./play/steps.ts";
+import { unasked } from "./prompts.ts";
 import { createTemplar, type Templar } from "./templar.ts";
 import { layersOf, magicVars, type PlayVars } from "./vars.ts";
 
@@ -40,6 +40,7 @@ export class Interpreter {
   readonly #templates = new Map<string, Templates>();
   readonly #warned = new Set<string>();
   #varsFiles: readonly Vars[] = [];
+  #filledName: string | undefined;
 
   /** The playbook's roles in TypeScript. */
   readonly scripts: ScriptRoles;
@@ -79,7 +80,9 @@ export class Interpreter {
       inventory_dir: this.files.base,
       inventory_file: null,
       ansible_inventory_sources: [],
-      ansible_play_name: play.name,
+      get ansible_play_name() {
+        return self.#playName;
+      },
       get play_hosts() {
         return self.steps.hosts("play");
       },
@@ -98,7 +101,7 @@ export class Interpreter {
       ansible_diff_mode: job.options.diff,
       ansible_verbosity: this.verbosity,
       ...(tree.settings.managed === undefined ? {} : { ansible_managed: tree.settings.managed }),
-      ansible_forks: 5,
+      ansible_forks: job.options.forks ?? 5,
       ansible_run_tags: job.options.tags.length === 0 ? ["all"] : job.options.tags,
       ansible_skip_tags: job.options.skipTags,
       ansible_limit: undefined,
@@ -109,6 +112,20 @@ export class Interpreter {
         return self.#hostvars;
       },
     });
+  }
+
+  /** The name of the play, filled in; the pattern of its hosts where it has none. */
+  get #playName(): string {
+    const { name } = this.play;
+    // A name that asks for itself gets itself as it is written.
+    this.#filledName ??= name;
+    if (this.#filledName !== name || !isTemplate(name)) return this.#filledName;
+    try {
+      this.#filledName = this.templar(undefined).text(name);
+    } catch {
+      // It stays as it is written.
+    }
+    return this.#filledName;
   }
 
   get #hostvars(): Vars {
@@ -153,6 +170,7 @@ export class Interpreter {
         group_names: this.inventory.groupsOf(name),
       },
       play: {},
+      prompted: {},
       files: [],
       roles: [],
     };
@@ -165,6 +183,7 @@ export class Interpreter {
   }
 
   get playVars(): PlayVars {
+    const { job, index } = this.host;
     return {
       initial: {
         ansible_host: this.host.job.host,
@@ -173,6 +192,7 @@ export class Interpreter {
       },
       inventory: this.host.job.vars,
       play: this.play.vars,
+      prompted: job.prompted?.[index] ?? unasked(this.play.keys),
       files: this.#varsFiles,
       extra: this.host.job.extraVars ?? {},
       magic: this.#magic,
@@ -278,17 +298,6 @@ export class Interpreter {
       if (found === undefined)
         throw new VolleyError("PLAYBOOK_INVALID", `vars file ${names.map(String).join(", ")} was not found`);
       read.push(found);
-    }
-  }
-
-  /** Fail for a var of `vars_prompt` that has no value, because nobody is asked. */
-  checkPrompts(): void {
-    const prompts = this.play.keys.vars_prompt;
-    const { extraVars = {} } = this.host.job;
-    for (const prompt of Array.isArray(prompts) ? (prompts as readonly unknown[]) : []) {
-      const { name, default: initial } = isRecord(prompt) ? prompt : {};
-      if (initial === undefined && typeof name === "string" && !Object.hasOwn(extraVars, name))
-        throw new VolleyError("PLAYBOOK_INVALID", `nobody is asked for ${name}; give it with -e ${name}=…`);
     }
   }
 

@@ -95,6 +95,16 @@ export const ROLE_KEYWORDS: ReadonlySet<string> = new Set([
   "when",
 ]);
 
+/** Return the names that Ansible warns of where vars have them. */
+export function reservedNames(names: Iterable<string>): readonly string[] {
+  const all = [PLAY_KEYWORDS, BLOCK_KEYWORDS, TASK_KEYWORDS, ROLE_KEYWORDS];
+  return [...new Set(names)].filter(
+    (name) =>
+      /^(?:lookup|query|q)$/.test(name) ||
+      (!/^(?:vars|listen|user|role)$/.test(name) && all.some((words) => words.has(name))),
+  );
+}
+
 /** Keys of `loop_control`. */
 export const LOOP_CONTROL_KEYWORDS: ReadonlySet<string> = new Set([
   "extended",

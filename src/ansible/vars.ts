@@ -14,6 +14,8 @@ export interface PlayVars {
   /** The host's vars by the inventory. */
   readonly inventory: Vars;
   readonly play: Vars;
+  /** Vars of `vars_prompt`. */
+  readonly prompted: Vars;
   /** Vars of `vars_files`, in order. */
   readonly files: readonly Vars[];
   readonly extra: Vars;
@@ -48,6 +50,7 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
     templates(play.inventory),
     data(play.injectsFacts ? state.factVars() : bareFacts(state.factVars())),
     templates(play.play),
+    templates(play.prompted),
     ...play.files.map((vars) => templates(vars)),
     ...play.roles.flatMap((each) => [templates(each.vars), templates(each.given)]),
     ...(role === undefined ? [] : varsOfRole(role).map((vars) => templates(vars))),

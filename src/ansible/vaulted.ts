@@ -1,6 +1,6 @@
 import { messageOf, VolleyError } from "../core/errors.ts";
 import type { Job } from "../core/protocol.ts";
-import { mapLeaves } from "../core/values/value.ts";
+import { Data, mapLeaves } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
 import { Vaulted, type VaultedValue } from "../core/values/vaulted.ts";
 import type { FileNode, PlaybookTree } from "./ir.ts";
@@ -50,17 +50,22 @@ function fillFile<T>(file: FileNode<T>, values: readonly VaultedValue[] | undefi
   }
 }
 
-/** Put values in the places of their marks. Fails with `SECRET_FAILED` for a mark without a value. */
+/**
+ * Put values in the places of their marks. A mark without a value fails with `SECRET_FAILED` where a template or task asks
+ * for it; at once where the mark is the whole, of a file.
+ */
 export function fillVaulted<T>(value: T, values: readonly VaultedValue[] | undefined): T {
   return mapLeaves(value, (leaf) => {
     if (!(leaf instanceof Vaulted)) return leaf;
-    const found = values?.[leaf.index];
-    if (found === undefined)
-      throw new VolleyError(
-        "SECRET_FAILED",
-        `${leaf.place} is encrypted with Ansible Vault and not among what this bundle holds: make it with -i and --with-secrets`,
-      );
-    if ("error" in found) throw new VolleyError("SECRET_FAILED", found.error);
-    return found.value;
+    const found = values?.[leaf.index] ?? {
+      error: `${leaf.place} is encrypted with Ansible Vault and not among what this bundle holds: make it with -i and --with-secrets`,
+    };
+    if ("value" in found) return found.value;
+    const refuse = (): never => {
+      throw new VolleyError("SECRET_FAILED", found.error);
+    };
+    return (value as unknown) === leaf
+      ? refuse()
+      : Object.defineProperty(new Data(""), "text", { get: refuse });
   }) as T;
 }

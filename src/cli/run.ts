@@ -28,7 +28,7 @@ import {
   withLibrary,
 } from "./run-options.ts";
 import { expandLimit, latestRunOf, recordedRun } from "./runs.ts";
-import { askPassphrase, outputOption, rememberAnswers, shownAs, stepQuestions } from "./terminal.ts";
+import { askPassphrase, askVar, outputOption, rememberAnswers, shownAs, stepQuestions } from "./terminal.ts";
 
 // The commands that carry out a run and show it: `volley run` and `volley attach`.
 
@@ -97,6 +97,7 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
         ...reach,
         ...become,
         ...asking,
+        ...(process.stdin.isTTY === true ? { askVar } : {}),
         inventory,
         playbook,
         ...(flags.port === undefined ? {} : { port: flags.port }),
@@ -219,7 +220,7 @@ async function attach(name: string | undefined, flags: AttachFlags): Promise<num
     import("../controller/run.ts"),
   ]);
   const password = await becomeOptions(flags);
-  const asking = process.stdin.isTTY === true ? { askPassphrase } : {};
+  const asking = process.stdin.isTTY === true ? { askPassphrase, askVar } : {};
   return (await watchRun(start({ ...attachOptions(run), ...asking, ...password }), view)).exitCode;
 }
 

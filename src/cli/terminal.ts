@@ -3,6 +3,7 @@ import { homedir, tmpdir } from "node:os";
 import { Writable } from "node:stream";
 import { Option } from "commander";
 import type { AskStep } from "../controller/prepare/options.ts";
+import type { VarQuestion } from "../controller/prepare/prompts.ts";
 import type { UnknownHostKey } from "../controller/prepare/reach.ts";
 import { PLAYBOOK_ROLE } from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
@@ -68,6 +69,31 @@ export async function askPassphrase(prompt: string): Promise<string | null> {
     reader.close();
     process.stderr.write("\n");
   }
+}
+
+/** Ask for a var of `vars_prompt`. Returns null on Ctrl-C and Ctrl-D. */
+export async function askVar({ text, isPrivate }: VarQuestion): Promise<string | null> {
+  const above = text.slice(0, text.lastIndexOf("\n") + 1);
+  process.stderr.write(above);
+  const question = text.slice(above.length);
+  if (isPrivate) return askPassphrase(question);
+  const { createInterface } = await import("node:readline");
+  const reader = createInterface({ input: process.stdin, output: process.stderr, terminal: true });
+  let said: string | null = null;
+  reader.setPrompt(question);
+  try {
+    await new Promise<void>((resolve) => {
+      reader.question(question, (line) => {
+        said = line;
+        resolve();
+      });
+      reader.once("close", resolve);
+    });
+  } finally {
+    reader.close();
+    if (said === null) process.stderr.write("\n");
+  }
+  return said;
 }
 
 /** Ask each question once: several playbooks of one command may ask the same. */

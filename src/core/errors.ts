@@ -164,9 +164,13 @@ export function describeError(thrown: unknown): string {
   return `${where}${thrown.message}${thrown.hint === undefined ? "" : ` (${thrown.hint})`}`;
 }
 
-/** Return the exit code for an error that ends a program: 70 (EX_SOFTWARE of sysexits.h) for a run that would never have ended, else 1. */
+/**
+ * Return the exit code for an error that ends a program: 70 (EX_SOFTWARE of sysexits.h) for a run that would never have
+ * ended, 130 for one that the person at the terminal cancelled before it began, else 1.
+ */
 export function exitCodeFor(thrown: unknown): number {
-  return isVolleyError(thrown) && thrown.code === "STARVED" ? 70 : 1;
+  if (!isVolleyError(thrown)) return 1;
+  return thrown.code === "STARVED" ? 70 : thrown.code === "CANCELLED" ? 130 : 1;
 }
 
 /** Return the number of single-character edits between two words; a swap of neighbours is one edit. */

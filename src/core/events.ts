@@ -223,6 +223,8 @@ export interface Failure {
   readonly error: SerializedError;
   /** The last lines the task printed. */
   readonly output: readonly string[];
+  /** Set where the machine that the task was delegated to could not be reached. */
+  readonly unreachable?: true;
 }
 
 /** A host's part of the summary. */

@@ -4,6 +4,7 @@ import type { RoleUse } from "./role.ts";
 import type { System } from "./system.ts";
 import { matchesGlob, setGlobPieces } from "./unix/shell.ts";
 import type { Vars } from "./values/vars.ts";
+import type { VaultedValue } from "./values/vaulted.ts";
 
 /** A task as it is listed before a run. */
 export interface TaskOutline {
@@ -25,6 +26,30 @@ export function isStart(
   return [name, `${role} : ${name}`].some((each) => each === start || matchesGlob(glob, each));
 }
 
+/** A var that a person is asked for before the run: an entry of a play's `vars_prompt`, as it is written. */
+export interface VarPrompt {
+  readonly name: string;
+  readonly prompt?: unknown;
+  readonly private?: unknown;
+  readonly default?: unknown;
+  readonly confirm?: unknown;
+  readonly encrypt?: unknown;
+  readonly salt?: unknown;
+  readonly salt_size?: unknown;
+  readonly unsafe?: unknown;
+}
+
+/** Keywords of a play that are templates, of which the controller needs the values. */
+export interface PlayTemplates {
+  readonly keys: Vars;
+  /** The vars of the play, below those that a person was asked for, and those of its files, above them. */
+  vars(vaulted: readonly VaultedValue[] | undefined): readonly [play: Vars, files: Vars];
+  /** The names of vars of the play and its roles that Ansible keeps for keywords: these vars do not change what the keywords say. */
+  readonly reserved: readonly string[];
+  /** Return the parts of the play's definition that these values of its keywords make. */
+  settle(values: Vars): object;
+}
+
 /** A play that decides by itself which tasks to do, instead of roles that declare them: Ansible's YAML. */
 export interface PlayProgram {
   /** The names of its roles, in order. */
@@ -40,6 +65,9 @@ export interface PlayProgram {
   /** True when tasks of its playbook add hosts to the run, or make groups: later plays may be for these. */
   readonly addsHosts?: boolean;
   readonly makesGroups?: boolean;
+  /** Vars that a person is asked for. */
+  readonly prompts?: readonly VarPrompt[];
+  readonly templates?: PlayTemplates;
   /** The number of its tasks, as far as it is known before it runs. */
   readonly estimate: number;
   /** Carry the play out; the engine gives `host`, a `ProgramHost` of `engine/program.ts`. */

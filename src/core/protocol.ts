@@ -28,6 +28,8 @@ export interface Job {
   readonly vars: Vars;
   /** Vars that win over all others, whoever sets those: `--extra-vars`. Their texts are templates. */
   readonly extraVars?: Vars;
+  /** The vars that a person was asked for, by the index of the play. Their texts are templates. */
+  readonly prompted?: Readonly<Record<number, Vars>>;
   /** Every group's hosts; absent where the playbook, its files and the vars do not mention groups. */
   readonly inventoryGroups?: Readonly<Record<string, readonly string[]>>;
   /** The vars of other hosts, for the plays that ask for them. */
@@ -91,6 +93,8 @@ export interface JobOptions {
   readonly forceHandlers?: boolean;
   /** The number of `-v`: tasks may show more. Default 0. */
   readonly verbosity?: number;
+  /** Hosts at work at a time, as `ansible_forks` tells. Default: 5, as in Ansible. */
+  readonly forks?: number;
   /** False when no controller sends `continue`: plays then follow each other at once. */
   readonly barriers: boolean;
 }

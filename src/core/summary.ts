@@ -1,6 +1,7 @@
 import type { ErrorCode } from "./errors.ts";
 import type { Event, Failure, HostSummary, Outcome, Summary } from "./events.ts";
 import { addTallies, countRescued, countState, EMPTY_TALLY, type Tally } from "./result.ts";
+import { isRecord } from "./values/value.ts";
 
 const KEPT_OUTPUT_LINES = 20;
 const KEPT_OUTPUT_CHARACTERS = 16_384;
@@ -64,7 +65,11 @@ export function foldSummary(): SummaryFold {
         const { result, role, name, task } = event;
         host.tally = countState(host.tally, result.state);
         if (result.state === "failed" && result.ignored !== true && result.error !== undefined) {
-          host.failures.set(task, { role, name, error: result.error, output: lastLines(host.output) });
+          const away = isAway(result.data) ? { unreachable: true as const } : {};
+          host.failures.set(task, {
+            ...{ role, name, error: result.error, output: lastLines(host.output) },
+            ...away,
+          });
           if (host.failures.size > MAX_FAILURES) {
             const [oldest] = host.failures.keys();
             host.failures.delete(oldest!);
@@ -133,6 +138,12 @@ export function foldSummary(): SummaryFold {
   return { add, tallyOf: (name) => hosts.get(name)?.tally ?? EMPTY_TALLY, summary };
 }
 
+/** Return whether the data of a task, or of a pass of its loop, tell of a machine that could not be reached. */
+function isAway(data: unknown): boolean {
+  if (!isRecord(data)) return false;
+  return data.unreachable === true || (Array.isArray(data.results) && data.results.some(isAway));
+}
+
 function lastLines(text: string): readonly string[] {
   return text
     .split("\n")
@@ -154,17 +165,19 @@ const SETUP_FAULTS: ReadonlySet<ErrorCode> = new Set([
 
 /**
  * Return a run's exit code: 130 when a host was cancelled, except because other hosts had failed; else 1 when set-up
- * faults kept every host from being started; else 4 when a host could not be reached or was lost; else 2 when a host
+ * faults kept every host from being started; else 4 when a host could not be reached or was lost, or a task could not be
+ * delegated to its machine for that; else 2 when a host
  * failed; else 0.
  */
 export function exitCodeOf(
   outcomes: Readonly<Record<Outcome, number>>,
-  hosts: readonly Pick<HostSummary, "phases" | "error">[] = [],
+  hosts: readonly (Pick<HostSummary, "phases" | "error"> & Partial<Pick<HostSummary, "failures">>)[] = [],
 ): number {
   const heldBack = hosts.filter(({ error }) => error?.code === "OTHERS_FAILED").length;
   if (outcomes.cancelled > heldBack) return 130;
   if (hosts.length > 0 && hosts.every(neverSetUp)) return 1;
   if (outcomes.unreachable > 0 || outcomes.lost > 0) return 4;
+  if (hosts.some(({ failures = [] }) => failures.some(({ unreachable }) => unreachable))) return 4;
   return outcomes.failed > 0 ? 2 : 0;
 }
 

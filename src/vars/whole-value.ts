@@ -120,7 +120,7 @@ function asKey(value: unknown): unknown {
   return value instanceof Float ? floatKey(value.value) : value;
 }
 
-type WithVars = Pick<Job, "vars" | "hostVars" | "extraVars" | "vaulted">;
+type WithVars = Pick<Job, "vars" | "hostVars" | "extraVars" | "vaulted" | "prompted">;
 
 /**
  * Return a Job whose vars JSON can carry with nothing lost, marks of data included, for the wire and for carried
@@ -136,12 +136,13 @@ export function decodeVars<J extends WithVars>(job: J): J {
 }
 
 function mapVarsOf<J extends WithVars>(job: J, map: (vars: unknown) => unknown): J {
-  const { vars, hostVars, extraVars, vaulted } = job;
+  const { vars, hostVars, extraVars, vaulted, prompted } = job;
   return {
     ...job,
     vars: map(vars),
     hostVars: map(hostVars),
     ...(extraVars === undefined ? {} : { extraVars: map(extraVars) }),
+    ...(prompted === undefined ? {} : { prompted: map(prompted) as typeof prompted }),
     ...(vaulted === undefined ? {} : { vaulted: map(vaulted) as readonly VaultedValue[] }),
   };
 }

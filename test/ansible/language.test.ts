@@ -191,23 +191,6 @@ test("check lists modules that nobody has, with their places", async () => {
   expect(end).toMatchObject({ code: 0, stdout: "site.yml: 1 play compiles; 1 host selected\n" });
 });
 
-test("vars_prompt gives its defaults, and what has none must be given", async () => {
-  const directory = mkdtempSync(join(scratch(), "project-"));
-  const prompts = '[{ name: a, default: "1" }, { name: b }]';
-  const tasks = "[{ assert: { that: [\"a == '1'\", \"b == '2'\"] } }]";
-  const play = `- { hosts: all, gather_facts: false, vars: { a: 0 }, vars_prompt: ${prompts}, tasks: ${tasks} }\n`;
-  writeFileSync(join(directory, "site.yml"), play);
-  const run = (...args: readonly string[]): Promise<CliEnd> =>
-    volley(["run", "site.yml", "-i", "here,", "-c", "local", ...args], {
-      cwd: directory,
-      env: { ANSIBLE_CONFIG: "" },
-    });
-  expect(await run("-e", "b=2")).toMatchObject({ code: 0 });
-  const end = await run();
-  expect(end.code).toBe(2);
-  expect(end.stdout).toContain("nobody is asked for b; give it with -e b=…");
-});
-
 test("rules that cannot be asked fail a task; an include of the old kind is an import where it can be", async () => {
   const end = await carryOut("faults.yml");
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);

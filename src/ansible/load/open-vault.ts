@@ -23,9 +23,14 @@ export interface OpenedTexts {
 
 /**
  * Open the encrypted texts of a playbook. As in Ansible, texts of a file that is encrypted as a whole are templates; a
- * value by itself never is. Fails with `SECRET_FAILED` or `PLAYBOOK_INVALID`, except for texts that a run may never need.
+ * value by itself never is. Fails with `SECRET_FAILED` or `PLAYBOOK_INVALID` for a file that is needed in any case; other
+ * texts that cannot be opened fail what asks for them. `isStrict`: all texts are needed.
  */
-export async function openTexts(texts: readonly VaultedText[], opener: VaultOpener): Promise<OpenedTexts> {
+export async function openTexts(
+  texts: readonly VaultedText[],
+  opener: VaultOpener,
+  isStrict = false,
+): Promise<OpenedTexts> {
   const values: VaultedValue[] = [];
   const needs = new NeedNotes();
   for (const text of texts) {
@@ -34,7 +39,7 @@ export async function openTexts(texts: readonly VaultedText[], opener: VaultOpen
       needs.value(value, text.file);
       values.push({ value });
     } catch (thrown) {
-      if (!text.isLate) throw thrown;
+      if (isStrict || (text.kind === "file" && !text.isLate)) throw thrown;
       const { file, line } = text;
       const at = placeText(line === undefined ? { file } : { file, line });
       values.push({ error: `${at}: ${messageOf(thrown)}` });
@@ -58,5 +63,5 @@ async function openFile({ text, file }: VaultedText, opener: VaultOpener): Promi
     return new Vaulted(index, file);
   });
   if (inner.length === 0) return vars;
-  return fillVaulted(vars, (await openTexts(inner, opener)).values);
+  return fillVaulted(vars, (await openTexts(inner, opener, true)).values);
 }

@@ -22,7 +22,7 @@ import {
   recordOf,
   type SourceFile,
 } from "./read.ts";
-import { type FoundRole, findMain, findRole, listFiles, type SearchPaths } from "./roles.ts";
+import { type FoundRole, findMain, findPlaybook, findRole, listFiles, type SearchPaths } from "./roles.ts";
 import { SealedTexts } from "./sealed-texts.ts";
 import { type Imports, readRoleUse, readStatements } from "./statements.ts";
 
@@ -117,6 +117,7 @@ class Loader {
       source: (file) => this.#source(file),
       imports: () => this.#imports(undefined, "imports"),
       needed: (use) => this.#needed(use),
+      ofCollection: (name) => findPlaybook(name, this.#options.collections),
       takeVarsFile: (name, from, isCertain) => {
         if (isCertain)
           for (const file of this.#collection.candidates(name, from, undefined, ["vars"]))

@@ -1,12 +1,14 @@
 import { dirname, join, resolve } from "node:path";
-import { VolleyError } from "../../core/errors.ts";
+import { type SourceLocation, VolleyError } from "../../core/errors.ts";
+import { isRecord } from "../../core/values/value.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import type { YamlNode } from "../../yaml/document.ts";
 import type { Keys, Node, PlayNode, RoleUseNode } from "../ir.ts";
 import { PLAY_KEYWORDS } from "../keywords.ts";
+import { PROMPT_KEYS, unasked } from "../prompts.ts";
 import type { Collection } from "./collection.ts";
 import type { KnownVars } from "./known-vars.ts";
-import { type Entry, isFile, type Mapping, mappingOf, placeText, recordOf, type SourceFile } from "./read.ts";
+import { type Entry, isFile, type Mapping, mappingOf, placeText, type SourceFile } from "./read.ts";
 import { type Imports, normalKeys, readRoleUse, readStatements, varsOf } from "./statements.ts";
 
 // Playbooks and their plays, as YAML writes them.
@@ -18,6 +20,8 @@ export interface PlayReading {
   source(file: string): SourceFile;
   /** Return what brings in the files and roles that a play's own tasks name. */
   readonly imports: () => Imports;
+  /** Find a playbook that is named as one of a collection: `namespace.name.playbook`. */
+  readonly ofCollection: (name: string) => string | undefined;
   /** Take the use of a role, which must be there. */
   readonly needed: (use: RoleUseNode) => RoleUseNode;
   /** Take a file of `vars_files`. `isCertain`: it is no one of several. */
@@ -89,8 +93,13 @@ function readPlay(source: SourceFile, item: YamlNode | null, reading: PlayReadin
     });
   if (keys.user !== undefined) keys.remote_user ??= keys.user;
   reading.collection.collections = Array.isArray(keys.collections) ? keys.collections.map(String) : [];
-  const vars = { ...varsOf(value("vars"), location), ...defaultsOf(keys.vars_prompt) };
-  return [reading.known.within(vars, () => readParts(source, mapping, { pattern, keys, vars }, reading))];
+  checkPrompts(keys.vars_prompt, entries.get("vars_prompt")?.location ?? location);
+  const vars = varsOf(value("vars"), location);
+  return [
+    reading.known.within({ ...vars, ...unasked(keys) }, () =>
+      readParts(source, mapping, { pattern, keys, vars }, reading),
+    ),
+  ];
 }
 
 function readParts(
@@ -152,7 +161,8 @@ function importPlaybook(
         hint: "make it of vars of the import, and of extra vars",
       },
     );
-  const file = resolve(reading.collection.base, dirname(path), name.split(/\s+/)[0]!);
+  const word = name.split(/\s+/)[0]!;
+  const file = reading.ofCollection(word) ?? resolve(reading.collection.base, dirname(path), word);
   if (!isFile(file))
     throw new VolleyError("PLAYBOOK_INVALID", `there is no playbook ${name}`, {
       location: imported.location,
@@ -178,12 +188,23 @@ function importPlaybook(
   }));
 }
 
-/** The vars of `vars_prompt` that have a default: nobody is asked. */
-function defaultsOf(prompts: unknown): Readonly<Record<string, unknown>> {
-  const given = (Array.isArray(prompts) ? prompts : []).map(recordOf);
-  return Object.fromEntries(
-    given.filter((each) => each.default !== undefined).map((each) => [String(each.name), each.default]),
-  );
+/** Fail for entries of `vars_prompt` that name no var, or have unknown keys, as Ansible does. */
+function checkPrompts(given: unknown, location: SourceLocation): void {
+  if (given === undefined || given === null) return;
+  for (const each of [given].flat()) {
+    const keys = isRecord(each) ? Object.keys(each) : undefined;
+    const unknown = keys?.find((key) => !PROMPT_KEYS.has(key));
+    const problem =
+      keys === undefined
+        ? "each entry must be a dict"
+        : unknown === undefined
+          ? keys.includes("name")
+            ? undefined
+            : "an entry has no name"
+          : `'${unknown}' is none of its keys`;
+    if (problem !== undefined)
+      throw new VolleyError("PLAYBOOK_INVALID", `vars_prompt: ${problem}`, { location });
+  }
 }
 
 /** Fail for handlers that can be none: roles, blocks within blocks, and `meta: flush_handlers`. */

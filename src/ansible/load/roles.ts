@@ -66,6 +66,16 @@ export function findRole(
   return undefined;
 }
 
+/** Find a playbook by its name in a collection, `namespace.name.playbook`, with or without a suffix. */
+export function findPlaybook(name: string, collections: SearchPaths["collections"]): string | undefined {
+  const [, namespace, collection, playbook] = /^(\w+)\.(\w+)\.([\w.]+)$/.exec(name) ?? [];
+  if (namespace === undefined) return undefined;
+  const below = join("ansible_collections", namespace, collection!, "playbooks", playbook!);
+  return collections
+    .flatMap((path) => ["", ".yml", ".yaml"].map((suffix) => join(path, below + suffix)))
+    .find(isFile);
+}
+
 /** Find the file of a role in TypeScript or JavaScript. Beside what Ansible reads of a role such files are something else. */
 function findScript(directory: string): string | undefined {
   if (["tasks", "handlers", "defaults", "vars", "meta"].some((part) => existsSync(join(directory, part))))

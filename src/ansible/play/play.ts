@@ -130,7 +130,6 @@ export class PlayRun {
     for (const role of uses) this.handlers.addRole(role, { ...this.#root, keys: {}, parent: this.#root });
     this.handlers.add(play.handlers, this.#root);
     for (const role of uses) this.#tasks.waiting += this.#countRole(role);
-    await this.#tasks.attempt("vars_prompt", () => interpreter.checkPrompts());
     if (!(await this.#tasks.attempt("strategy", () => this.#isLinear()))) this.#steps.goFree();
     await this.#inOrder([
       () => this.#gather(),

@@ -7,6 +7,7 @@ import type { AskPassphrase } from "../../transport/ssh/keys.ts";
 import type { SecretOptions } from "../../vars/secrets/sources.ts";
 import { fanOutKindOf, readRecord, runsDirectory } from "../records/records.ts";
 import type { Via } from "../session/state.ts";
+import type { AskVar } from "./prompts.ts";
 import type { AskHostKeys, BecomeOptions, ReachOptions } from "./reach.ts";
 
 /** Options of `run()`. */
@@ -69,6 +70,8 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly secrets?: SecretOptions;
   /** Asks the user for the passphrase of an encrypted key, a vault password, or a secret. Default: no question. */
   readonly askPassphrase?: AskPassphrase;
+  /** Asks the user for the vars of `vars_prompt`, before anything else. Default: they have their defaults, or none. */
+  readonly askVar?: AskVar;
   /** Asks the user, once and before the first event, about unknown host keys. Default: no question. */
   readonly askHostKeys?: AskHostKeys;
   /** Its abort cancels the run cleanly, as one Ctrl-C does. */

@@ -1,20 +1,24 @@
-import { messageOf, VolleyError } from "../../core/errors.ts";
+import { reservedNames } from "../../ansible/keywords.ts";
+import { VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION } from "../../core/protocol.ts";
 import { findSecrets } from "../../core/secret.ts";
 import { BECOME_PASSWORD_VARS } from "../../core/unix/users.ts";
 import type { Vars } from "../../core/values/vars.ts";
+import type { VaultedValue } from "../../core/values/vaulted.ts";
 import { readExtraVars } from "../../inventory/extra-vars.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
-import { createTemplates } from "../../template/index.ts";
-import { createScope, fillReferences, holdsTemplate, isTemplate } from "../../vars/scope.ts";
+import { MIN_SECRET_LENGTH } from "../../vars/mask-needles.ts";
+import { fillReferences, holdsTemplate } from "../../vars/scope.ts";
 import {
   createSecretStore,
   type ResolvedVars,
   resolveVars,
   type SecretStore,
 } from "../../vars/secrets/store.ts";
+import { createFillIn, directoryOf, fillPlays } from "./play-templates.ts";
+import { type AskVar, askPrompts, type Prompted } from "./prompts.ts";
 import { type Concerned, type PreparedPlaybook, readInventory } from "./read.ts";
 import type { OpenedVault } from "./vaulted.ts";
 
@@ -40,6 +44,8 @@ export interface HostPlan {
   readonly inventory: Inventory;
   /** The names of the vars that win over all others; every host has them. */
   readonly extraVars?: readonly string[];
+  /** The vars that a person was asked for. */
+  readonly prompted?: Prompted;
 }
 
 /** The source of a playbook's hosts. */
@@ -53,6 +59,10 @@ export interface HostSource {
   readonly extraVars?: Vars | readonly string[] | undefined;
   /** The connection of hosts that say nothing of it. Default: `ssh`. */
   readonly connection?: string | undefined;
+  /** The values of the playbook that are encrypted with Ansible Vault. */
+  readonly vaulted?: readonly VaultedValue[] | undefined;
+  /** Asks for the vars of `vars_prompt`; null where there is nobody, which is warned of. Default: they have their defaults. */
+  readonly askVar?: AskVar | null | undefined;
 }
 
 /**
@@ -60,18 +70,32 @@ export interface HostSource {
  * may name nothing, and may be templates of extra vars. Fails with `INVENTORY_*` or `PATTERN_UNKNOWN`.
  */
 export async function readHostPlan(
-  { playbook: written, directory }: Pick<PreparedPlaybook, "playbook" | "directory">,
-  { inventory: from, limit, cwd, secrets = createSecretStore({ cwd }), extraVars, connection }: HostSource,
+  prepared: Pick<PreparedPlaybook, "playbook" | "directory" | "name">,
+  {
+    inventory: from,
+    limit,
+    cwd,
+    secrets = createSecretStore({ cwd }),
+    extraVars,
+    connection,
+    vaulted,
+    askVar,
+  }: HostSource,
 ): Promise<HostPlan> {
+  const { playbook: written, directory } = prepared;
   const extra = extraVars === undefined ? undefined : await readExtraVars(extraVars, { cwd, secrets });
   const isAnsible = written.plays.some(({ program }) => program !== undefined);
   const extraValues = Object.fromEntries(
     [...(extra?.entries ?? [])].map(([name, { value }]) => [name, value]),
   );
+  const fillIn = createFillIn(directoryOf(prepared), secrets);
+  const known = { extra: extraValues, vaulted };
+  const prompted = await askPrompts(written, fillIn, known, askVar ?? undefined);
+  const early = await fillPlays(written, fillIn, { ...known, asked: prompted.byPlay }, true);
   const { inventory, select } = await readInventory(from, {
     cwd,
     playbookDirectory: directory,
-    concerned: concernedBy(fillPatterns(written, extraValues), limit),
+    concerned: concernedBy(early, limit),
     isOptional: isAnsible,
     isLenient: isAnsible,
     secrets,
@@ -79,7 +103,7 @@ export async function readHostPlan(
     ...(extra === undefined ? {} : { extraVars: extra.entries }),
   });
   const groups = Object.fromEntries([...inventory.groups].map(([name, group]) => [name, group.hosts]));
-  const playbook = fillPatterns(written, { ...extraValues, groups });
+  const playbook = await fillPlays(written, fillIn, { ...known, asked: prompted.byPlay, groups });
   const problems = new Set<string>();
   const onUnknown = isAnsible ? (problem: string): void => void problems.add(problem) : undefined;
   const isNobody =
@@ -106,43 +130,34 @@ export async function readHostPlan(
   const warnings = [
     ...(inventory.warnings ?? []),
     ...(extra?.warnings ?? []),
+    ...(prompted.isUnasked && askVar === null
+      ? ["nobody is asked for vars_prompt, because the standard input is no terminal"]
+      : []),
+    ...Object.values(prompted.byPlay)
+      .flatMap(({ secrets }) => Object.entries(secrets))
+      .filter(([, text]) => text.trim().length < MIN_SECRET_LENGTH)
+      .map(
+        ([name]) => `the answer for ${name} is too short to be masked: it will be shown wherever it turns up`,
+      ),
+    ...reservedAmong(written, extraValues).map(
+      (name) => `a var is called ${name}, as a keyword is: the keyword does not heed it`,
+    ),
     ...[...problems].map((problem) => `${problem}: it is passed over`),
     ...empty.map(({ play }) => `play "${play.name}" has no hosts: it is skipped`),
   ];
   return {
     ...plan,
     inventory: { ...inventory, warnings },
+    prompted,
     ...(extra === undefined ? {} : { extraVars: [...extra.entries.keys()] }),
   };
 }
 
-/** Fill in patterns of Ansible's plays that are templates, such as `{{ target | default('web') }}`. Fails with `PATTERN_UNKNOWN`. */
-function fillPatterns(playbook: Playbook, vars: Vars): Playbook {
-  if (!playbook.plays.some(({ program, hosts }) => program !== undefined && isTemplate(hosts)))
-    return playbook;
-  const templates = createTemplates();
-  const fill = (play: PlayDefinition): PlayDefinition => {
-    if (play.program === undefined || !isTemplate(play.hosts)) return play;
-    const pattern = {
-      kind: "template",
-      vars: { hosts: play.hosts },
-      origin: (name: string) => ({ name }),
-    } as const;
-    const scope = createScope(
-      [{ kind: "data", vars: { ...play.vars, ...vars } }, pattern],
-      templates.renderValue,
-    );
-    try {
-      return { ...play, hosts: [scope.hosts].flat().map(String).join(",") };
-    } catch (cause) {
-      throw new VolleyError(
-        "PATTERN_UNKNOWN",
-        `play "${play.name}": hosts: ${play.hosts} cannot be filled in: ${messageOf(cause)}`,
-        { cause, hint: "only extra vars, the play's vars and groups are known here: -e name=value" },
-      );
-    }
-  };
-  return { plays: playbook.plays.map(fill) };
+/** Return the names of vars of Ansible's plays, and of extra vars, that are keywords. */
+function reservedAmong({ plays }: Playbook, extra: Vars): readonly string[] {
+  const templates = plays.flatMap(({ program }) => program?.templates ?? []);
+  const names = templates.length === 0 ? [] : reservedNames(Object.keys(extra));
+  return [...new Set([...names, ...templates.flatMap(({ reserved }) => reserved)])];
 }
 
 /** Return the hosts whose vars a playbook needs; undefined: all hosts, because a play reads the vars of other hosts. */
@@ -358,10 +373,11 @@ export interface JobCourse {
 /** Make the job of one host: its vars, its plays, and the secrets to mask. */
 export function makeJob(
   host: Host,
-  { plays, groups, inventory, extraVars = [] }: HostPlan,
+  { plays, groups, inventory, extraVars = [], prompted }: HostPlan,
   { options, asksForGroups, isLed = false, vaulted }: JobCourse,
 ): Job {
   const mine = plays.filter(({ hosts }) => hosts.includes(host));
+  const asked = mine.flatMap(({ index }) => prompted?.byPlay[index] ?? []);
   const shared = [...new Set(mine.flatMap(({ play }) => play.hostVars ?? []))];
   const hostVars: Record<string, Vars> = {};
   if (shared.length > 0) {
@@ -377,6 +393,7 @@ export function makeJob(
   const secrets = new Set([
     ...Object.values(withoutPasswords(host.secretTexts ?? {})).flat(),
     ...(vaulted?.secrets ?? []),
+    ...asked.flatMap(({ secrets }) => Object.values(secrets)),
   ]);
   for (const key of shared)
     for (const { secretTexts } of others) for (const text of secretTexts?.[key] ?? []) secrets.add(text);
@@ -386,6 +403,16 @@ export function makeJob(
     ...(host.connection.connection === "local" ? { isLocal: true } : {}),
     groups: host.groups,
     ...varsOf(host, extraVars),
+    ...(asked.length === 0
+      ? {}
+      : {
+          prompted: Object.fromEntries(
+            mine.flatMap(({ index }) => {
+              const found = prompted?.byPlay[index];
+              return found === undefined ? [] : [[index, found.vars]];
+            }),
+          ),
+        }),
     ...(asksForGroups ? { inventoryGroups: groups } : {}),
     hostVars,
     plays: mine.map(({ index }) => index),
@@ -396,8 +423,9 @@ export function makeJob(
   };
 }
 
-/** Return the vars whose templates a host renders: those of the plan's hosts, and of other hosts that plays may read. */
-export function varsOfJobs({ plays, hosts, inventory }: HostPlan): Iterable<Vars> {
+/** Return the vars whose templates a host renders: those of the plan's hosts, of other hosts that plays may read, and those a person was asked for. */
+export function varsOfJobs({ plays, hosts, inventory, prompted }: HostPlan): Iterable<Vars> {
   const all = plays.some(({ play }) => (play.hostVars ?? []).length > 0);
-  return (all ? [...inventory.hosts.values()] : hosts).map(({ vars }) => vars);
+  const asked = Object.values(prompted?.byPlay ?? {}).map(({ vars }) => vars);
+  return [...(all ? [...inventory.hosts.values()] : hosts).map(({ vars }) => vars), ...asked];
 }

@@ -141,7 +141,11 @@ export async function prepare(
   const prepared = await preparePlaybook(file, cwd, options.ansible, known);
   const { playbook, vaulted } = await openVaulted(prepared, secrets);
   const { inventory, extraVars, connection } = options;
-  const source = { inventory, limit, cwd, secrets, extraVars, connection };
+  const source = {
+    ...{ inventory, limit, cwd, secrets, extraVars, connection },
+    vaulted: vaulted?.values,
+    askVar: options.askVar ?? null,
+  };
   const selected = await openPlan(await readHostPlan(playbook, source), secrets);
   let transports: Transports | undefined;
   try {
@@ -221,7 +225,10 @@ export async function prepare(
     return { plan: Object.freeze(plan), transports: closingBoth(transports, world) };
   } catch (thrown) {
     transports?.close();
-    const mask = createMask(selected.hosts.flatMap(secretsOf));
+    const mask = createMask([
+      ...selected.hosts.flatMap(secretsOf),
+      ...Object.values(selected.prompted?.byPlay ?? {}).flatMap((asked) => Object.values(asked.secrets)),
+    ]);
     throw mask === null ? thrown : maskError(mask, thrown);
   }
 }
@@ -349,6 +356,7 @@ function hostMaker(
     tags,
     skipTags,
     barriers: true,
+    forks: options.concurrency ?? DEFAULTS.concurrency,
     ...(startAtTask === undefined ? {} : { startAtTask }),
     ...(startAtPlay === undefined ? {} : { startAtPlay }),
     ...(step === undefined ? {} : { step: true }),

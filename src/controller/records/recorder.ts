@@ -30,7 +30,9 @@ export function openRecorder(plan: Plan, push: (event: Event) => void): Recorder
     seq = event.seq;
   }
   const emit = (event: ReceivedEvent | ControllerEvent): void => {
-    const stamped: Event = { ...event, seq: ++seq, time: Date.now() };
+    // A name that is a template is filled in here alone.
+    const named = event.type === "play:start" ? { play: plays[event.index]?.play.name ?? event.play } : {};
+    const stamped: Event = { ...event, ...named, seq: ++seq, time: Date.now() };
     fold.add(stamped);
     log?.event(stamped);
     push(stamped);

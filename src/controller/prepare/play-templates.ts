@@ -1,0 +1,113 @@
+import { join } from "node:path";
+import { messageOf, VolleyError } from "../../core/errors.ts";
+import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
+import { OMIT, type Vars } from "../../core/values/vars.ts";
+import type { VaultedValue } from "../../core/values/vaulted.ts";
+import { createLookupAnswers, whenAnswered } from "../../engine/render.ts";
+import { createTemplates } from "../../template/index.ts";
+import { createScope, isTemplate, type VarLayer } from "../../vars/scope.ts";
+import type { SecretStore } from "../../vars/secrets/store.ts";
+import { createControllerLookups } from "../lookups/perform.ts";
+
+/** Fills in templates of plays before any host is known, with vars over those of the play. */
+export type FillIn = (play: PlayDefinition, value: unknown, more: PlayKnowledge) => Promise<unknown>;
+
+/** What is known of a play beside its own vars. */
+export interface PlayKnowledge {
+  /** Vars that win over all others. */
+  readonly extra: Vars;
+  /** Vars that a person was asked for. */
+  readonly prompted?: Vars | undefined;
+  readonly groups?: Readonly<Record<string, readonly string[]>> | undefined;
+  /** The values of the playbook that are encrypted with Ansible Vault. */
+  readonly vaulted?: readonly VaultedValue[] | undefined;
+}
+
+/** Make what fills in templates of the plays of a playbook in this directory, with lookups on this machine. */
+export function createFillIn(directory: string, secrets: SecretStore): FillIn {
+  const answers = createLookupAnswers(
+    createControllerLookups({
+      env: process.env,
+      directory,
+      openVault: (text, file) => secrets.openVaultFile(text, file),
+    }),
+  );
+  const templates = createTemplates({ env: process.env, ask: answers.ask });
+  const layer = (vars: Vars): VarLayer => ({ kind: "template", vars, origin: (name) => ({ name }) });
+  return async ({ program, vars }, value, { extra, prompted = {}, groups, vaulted }) => {
+    const [own = vars ?? {}, files = {}] = program?.templates?.vars(vaulted) ?? [];
+    const magic = {
+      ...(groups === undefined ? {} : { groups }),
+      playbook_dir: directory,
+      ansible_search_path: [directory],
+      omit: OMIT,
+    };
+    const layers: VarLayer[] = [...[own, prompted, files, extra].map(layer), { kind: "data", vars: magic }];
+    return await whenAnswered(() =>
+      templates.renderArguments(value, createScope(layers, templates.renderValue)),
+    );
+  };
+}
+
+/** Keywords that tasks fill in by themselves, with the vars of their host. */
+const LATER: readonly string[] = ["name", "connection", "remote_user", "port"];
+
+/**
+ * Fill in the keywords of Ansible's plays that are templates and that the controller needs: patterns such as
+ * `{{ target | default('web') }}`, `serial`, `order` and the like. As in Ansible vars of hosts are not known there.
+ * `isEarly`: groups are still unknown, and a pattern that asks for them stays. Fails with `PATTERN_UNKNOWN` or
+ * `PLAYBOOK_INVALID`.
+ */
+export async function fillPlays(
+  { plays, ...rest }: Playbook,
+  fillIn: FillIn,
+  {
+    asked,
+    ...knowledge
+  }: Omit<PlayKnowledge, "prompted"> & { readonly asked: Readonly<Record<number, { readonly vars: Vars }>> },
+  isEarly = false,
+): Promise<Playbook> {
+  const filled = async (play: PlayDefinition, index: number): Promise<PlayDefinition> => {
+    const { program } = play;
+    if (program === undefined) return play;
+    const known = { ...knowledge, prompted: asked[index]?.vars };
+    const fill = (name: string, value: unknown): Promise<unknown> =>
+      fillIn(play, value, known).catch((cause: unknown) => {
+        throw new VolleyError(
+          name === "hosts" ? "PATTERN_UNKNOWN" : "PLAYBOOK_INVALID",
+          `play "${play.name}": ${name}: ${String(value)} cannot be filled in: ${messageOf(cause)}`,
+          {
+            cause,
+            hint: "only extra vars, the play's vars and groups are known here: -e name=value",
+          },
+        );
+      });
+    let { hosts } = play;
+    if (isTemplate(hosts)) {
+      const found = fill("hosts", hosts).then((value) => [value].flat().map(String).join(","));
+      hosts = await (isEarly ? found.catch(() => "all") : found);
+      // As in Ansible an empty list is nobody.
+      if (hosts === "") hosts = "all,!all";
+    }
+    const values: Record<string, unknown> = play.name === play.hosts && !isEarly ? { name: hosts } : {};
+    for (const [name, value] of isEarly ? [] : Object.entries(program.templates?.keys ?? {})) {
+      const found = fill(name, value);
+      const kept = await (LATER.includes(name) ? found.catch(() => value) : found);
+      values[name] = kept;
+    }
+    const isSettled = Object.keys(values).length > 0;
+    return { ...play, ...(isSettled ? program.templates?.settle(values) : {}), hosts };
+  };
+  return { ...rest, plays: await Promise.all(plays.map(filled)) };
+}
+
+/** The directory of a playbook's file. */
+export function directoryOf({
+  directory,
+  name,
+}: {
+  readonly directory: string;
+  readonly name: string;
+}): string {
+  return join(directory, name, "..");
+}
