@@ -32,6 +32,8 @@ export interface ArchiveKind {
   handler(magic: string): string;
   /** The command that unpacks it. */
   readonly command: string;
+  /** True where `keep_newer` counts no newer file as a change; as in Ansible, tar's are counted each time. */
+  readonly skipsNewer?: true;
   /** List the selected paths; directories end with `/`. */
   list(system: ReadSystem, source: ArchiveSource, options: UnpackOptions): Promise<readonly string[]>;
   /** List the paths that are missing below the destination or differ there; null when that cannot be known. */
@@ -239,6 +241,7 @@ const SIZE_IN_EXTRA = 0xffffffff;
 export const zipArchive: ArchiveKind = {
   handler: () => "ZipArchive",
   command: "unzip",
+  skipsNewer: true,
 
   list: async (system, source, options) => (await entriesOf(system, source, options)).map(({ name }) => name),
 

@@ -186,7 +186,7 @@ async function inspect(params: Params, system: ReadSystem, context: ActionContex
     ...plan(differing, `unpack ${src}: ${count}`, all),
     ...(context.check ? { data: await describe() } : {}),
   };
-  return given.keep_newer && !(await anyMissing(system, dest, differing)) && dressing.length === 0
+  return given.keep_newer && kind.skipsNewer === true && !(await anyMissing(system, dest, differing)) && dressing.length === 0
     ? { ...change, unknown: "files that are newer are kept" }
     : change;
 }
@@ -302,9 +302,8 @@ async function apply(
   const made = await missingImplied(kind, source, given, system);
   const isWhole = before !== null && before.length === 0;
   const extracted = isWhole ? undefined : await kind.extract(system, path, dest, options);
-  // With keep_newer some of them may stay as they were.
-  const after =
-    before === null ? null : given.keep_newer ? await kind.differing(system, source, dest, options) : [];
+  const keeps = given.keep_newer && kind.skipsNewer === true;
+  const after = before === null ? null : keeps ? await kind.differing(system, source, dest, options) : [];
   let changed = before === null || before.length !== after?.length;
   for (const name of [...(await wronglyDressed(kind, source, given, system, context)), ...made]) {
     const at = await placeOf(system, dest, name);

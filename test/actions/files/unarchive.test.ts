@@ -169,8 +169,10 @@ describe.each(FORMATS)("unarchive of .%s", (format) => {
     await checkApplyAgain(sandbox, call);
     const file = join(sandbox.root, "srv/app/read me.txt");
     writeFileSync(file, "mine, and newer\n");
-    expect((await pass(call, sandbox.system, sandbox.context({ check: true }))).state).toBe("unknown");
-    expect((await pass(call, sandbox.system, sandbox.context())).state).toBe("unchanged");
+    // As in Ansible, a newer file of a tar archive counts as a change each time.
+    const [checked, ended] = format === "zip" ? ["unknown", "unchanged"] : ["changed", "changed"];
+    expect((await pass(call, sandbox.system, sandbox.context({ check: true }))).state).toBe(checked);
+    expect((await pass(call, sandbox.system, sandbox.context())).state).toBe(ended);
     expect(readFileSync(file, "utf8")).toBe("mine, and newer\n");
   });
 });
