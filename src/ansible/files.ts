@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import { userInfo } from "node:os";
 import { posix } from "node:path";
 import { type Asset, type AssetStore, PLAYBOOK_ROLE, type TreeEntries } from "../core/asset.ts";
 import { statPath } from "../system/stat-path.ts";
@@ -57,9 +58,23 @@ function fileOnDisk(path: string, full: string): Asset | null {
     path,
     size: stats.size,
     mode: stats.mode & 0o7777,
+    // Few ask for it, and for a name passwd has to be read.
+    get origin() {
+      return { modifiedMs: stats.mtimeMs, owner: ownerName(stats.uid) };
+    },
     read: () => fs.readFileSync(full),
     stream: () => fs.createReadStream(full),
   };
+}
+
+function ownerName(uid: number): string {
+  const user = userInfo();
+  if (user.uid === uid) return user.username;
+  const line = fs
+    .readFileSync("/etc/passwd", "utf8")
+    .split("\n")
+    .find((each) => each.split(":")[2] === String(uid));
+  return line?.split(":")[0] ?? String(uid);
 }
 
 function entriesOnDisk(directory: string, follow: boolean): TreeEntries | null {

@@ -6,6 +6,8 @@ export interface Asset {
   readonly size: number;
   /** Permission bits. Those of a bundle's assets are of {@link ASSET_MODE_BITS} only: the others do not travel. */
   readonly mode: number;
+  /** When the file was changed last, in milliseconds since 1970, and its owner's name or id; absent for those of a bundle. */
+  readonly origin?: { readonly modifiedMs: number; readonly owner: string };
   /** Return the whole content. Synchronous, because a disk and a bundle both can. */
   read(): Buffer;
   /** Yield the content piece by piece, for assets too large to hold. */

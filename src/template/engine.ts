@@ -157,12 +157,12 @@ export class TemplateEngine {
     });
   }
 
-  /** Render a template of the loader; null for an unknown one. */
-  render(name: string, vars: TemplateVars, overrides: TemplateStyle): string | null {
+  /** Render a template of the loader; null for an unknown one. `more` are variables over `vars`. */
+  render(name: string, vars: TemplateVars, overrides: TemplateStyle, more: TemplateVars = {}): string | null {
     return this.styled(overrides, () => {
       const source = this.#readText(name);
       if (source === null) return null;
-      return this.#within(name, false, () => this.renderText(source, name, vars));
+      return this.#within(name, false, () => this.renderText(source, name, vars, more));
     });
   }
 

@@ -3,6 +3,7 @@ import { type RenderedVar, type VarOrigin, type VarScope, varScope } from "../va
 import { type ArgumentOptions, condition, renderArguments, renderText } from "./arguments.ts";
 import { TemplateEngine, VAR_TEXT } from "./engine.ts";
 import { nameVar } from "./errors.ts";
+import { datetime, wallClock } from "./filters/date.ts";
 import { runLookup } from "./lookups.ts";
 import type { TemplateOptions, TemplateStyle, TemplateVars } from "./options.ts";
 import { toValue } from "./values.ts";
@@ -13,8 +14,8 @@ export type { TemplateLoader, TemplateOptions } from "./options.ts";
 
 /** Templates that share a loader, options and a cache of compiled code. Failures are VolleyErrors `TEMPLATE_FAILED`. */
 export interface Templates {
-  /** Render a template of the loader. */
-  render(name: string, vars: TemplateVars, overrides?: TemplateStyle): string;
+  /** Render a template of the loader. `modifiedMs`: when its file was changed last, which it sees as `template_mtime`. */
+  render(name: string, vars: TemplateVars, overrides?: TemplateStyle, modifiedMs?: number): string;
   /** Render a text, which errors call `info.name`. */
   renderString(source: string, vars: TemplateVars, info?: { readonly name?: string }): string;
   /**
@@ -53,8 +54,12 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
     (text, vars) => renderText(engine, text, varScope(vars), isNative).value,
   );
   return {
-    render(name, vars, overrides = {}) {
-      const text = engine.render(name, vars, overrides);
+    render(name, vars, overrides = {}, modifiedMs) {
+      const at = (date: Date): unknown => datetime(wallClock(date, false));
+      const text = engine.render(name, vars, overrides, {
+        template_run_date: at(new Date()),
+        ...(modifiedMs === undefined ? {} : { template_mtime: at(new Date(modifiedMs)) }),
+      });
       if (text !== null) return text;
       throw new VolleyError("TEMPLATE_FAILED", `there is no template '${name}'`, {
         location: { file: name },

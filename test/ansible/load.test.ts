@@ -233,6 +233,7 @@ test("templates and vars, too, may need the controller", () => {
   expect(need(site, role("roles/r/templates/t.j2", "{{ hostvars[h].a }}"))).toContain(
     "roles/r/templates/t.j2",
   );
+  expect(need(site, role("roles/r/templates/t.j2", "{{ template_mtime }}"))).toContain("file of a template");
   expect(need(site, role("roles/r/defaults/main.yml", "a: \"{{ lookup('pipe', 'b') }}\""))).toContain("pipe");
   expect(need("- hosts: all\n  vars: {a: \"{{ lookup('url', 'b') }}\"}\n")).toContain("the lookup url");
 });

@@ -186,7 +186,10 @@ async function inspect(params: Params, system: ReadSystem, context: ActionContex
     ...plan(differing, `unpack ${src}: ${count}`, all),
     ...(context.check ? { data: await describe() } : {}),
   };
-  return given.keep_newer && kind.skipsNewer === true && !(await anyMissing(system, dest, differing)) && dressing.length === 0
+  return given.keep_newer &&
+    kind.skipsNewer === true &&
+    !(await anyMissing(system, dest, differing)) &&
+    dressing.length === 0
     ? { ...change, unknown: "files that are newer are kept" }
     : change;
 }

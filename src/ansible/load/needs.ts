@@ -33,6 +33,9 @@ const HOSTVARS = /\bhostvars\b(?!\s*\[\s*inventory_hostname\s*\])/;
 /** The vars that name the hosts of a play: a host by itself knows of none but itself. */
 const PLAY_HOSTS = /\b(?:ansible_play_hosts(?:_all)?|ansible_play_batch|play_hosts)\b/;
 
+/** What templates tell of their file, which only the controller has. */
+const OWN_FILE = /\btemplate_(?:host|uid|mtime)\b/;
+
 /** Notes why only a controller can carry a playbook out, as it is read: the first reason of each kind. */
 export class NeedNotes implements Needs {
   controller: string | undefined;
@@ -90,6 +93,7 @@ export class NeedNotes implements Needs {
       if (found !== undefined) this.controller ??= `${at}: the lookup ${found} reads on the controller`;
       if (PATH_TEST.test(text) && !OWN_PATH.test(text))
         this.controller ??= `${at}: a test of a path looks on the controller`;
+      if (OWN_FILE.test(text)) this.controller ??= `${at}: the file of a template is the controller's`;
       if (PLAY_HOSTS.test(text)) this.others ??= `${at}: the hosts of the play are known to the controller`;
     }
   }

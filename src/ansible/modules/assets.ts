@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { restoreVars } from "../../core/values/vars.ts";
@@ -36,13 +37,16 @@ export function filesOf(
       ? {}
       : { assetEntries: (kind, src, follow) => firstOf(kind, src, (path) => entries(path, follow)) }),
     render: (src, extra = {}, style = {}) => {
+      const found = candidates(files, src, "templates", roots).find((path) => files.file(path) !== null);
+      const origin = found === undefined ? undefined : files.file(found)?.origin;
       const vars = templar.with({
         template_path: src,
-        template_host: "",
-        template_uid: "root",
+        template_fullpath: found === undefined ? src : files.fullPath(found),
+        template_host: origin === undefined ? "" : hostname(),
+        template_uid: origin?.owner ?? "root",
         ...restoreVars(extra),
       }).vars;
-      return whenAnswered(() => interpreter.templatesFor(frame).render(src, vars, style));
+      return whenAnswered(() => interpreter.templatesFor(frame).render(src, vars, style, origin?.modifiedMs));
     },
   };
 }
