@@ -21,6 +21,8 @@ export interface PlaybookTree {
   readonly roleNames: Readonly<Record<string, string>>;
   /** The modules of one's own, by name, with their path and kind. */
   readonly library: Readonly<Record<string, LibraryNode>>;
+  /** The modules of the groups that `module_defaults` names, by `group/NAME`. */
+  readonly actionGroups: Readonly<Record<string, readonly string[]>>;
   /** Settings that the interpreter asks for, from ansible.cfg and ANSIBLE_…. */
   readonly settings: TreeSettings;
   /** Set where something is encrypted with Ansible Vault: the files of vars that are so as a whole, by path, with their index in the Job. */

@@ -248,3 +248,27 @@ test("a file that comes to a role's directories makes the tree out of date", () 
   for (const path of ["tasks", "vars", "vars/deep", "meta/argument_specs.yml"])
     expect(inputs.some((each) => each.endsWith(`/roles/r/${path}`))).toBe(true);
 });
+
+test("module_defaults may name groups of modules, which collections define", () => {
+  const site = (group: string): string => `- hosts: all
+  module_defaults: {debug: {}, group/texts: {}}
+  tasks:
+    - debug:
+      module_defaults: {group/${group}: {msg: x}}
+`;
+  const files = {
+    "collections/ansible_collections/a/b/meta/runtime.yml": `action_groups:
+  texts:
+    - metadata: {extend_group: [more, a.c.all]}
+    - ansible.builtin.debug
+    - own
+  more: [a.b.other, {metadata: {extend_group: a.b.texts}}]
+`,
+    "collections/ansible_collections/a/c/meta/runtime.yml": "action_groups: {all: [set_fact]}\n",
+  };
+  const { tree, inputs } = load(site("a.b.texts"), files);
+  expect(tree.actionGroups).toEqual({ "group/a.b.texts": ["a.b.other", "set_fact", "debug", "own"] });
+  expect(inputs.filter((file) => file.endsWith("meta/runtime.yml"))).toHaveLength(2);
+  expect(fault(site("a.b.none"), files)).toContain("could not resolve the module_defaults group a.b.none");
+  expect(fault(site("a.x.texts"), files)).toContain("could not resolve the module_defaults group a.x.texts");
+});

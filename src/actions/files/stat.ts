@@ -178,7 +178,9 @@ async function checksumIfReadable(
 async function describeLink(system: ReadSystem, path: string): Promise<Partial<FileFacts>> {
   const target = await system.readLink(path);
   const there = (await system.stat(path)) !== null;
-  return { lnk_target: target, lnk_source: there ? await system.realPath(path) : linkTarget(path, target) };
+  const source = linkTarget(path, target);
+  // Root goes no way that another user chose, and tells where it leads all the same.
+  return { lnk_target: target, lnk_source: there ? await system.realPath(path).catch(() => source) : source };
 }
 
 /** A user's access to a file, under Ansible's names. */

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { LibraryNode } from "../ir.ts";
+import { ActionGroups } from "./action-groups.ts";
 import { NeedNotes } from "./needs.ts";
 import { isDirectory } from "./read.ts";
 import { type FoundRole, listFiles } from "./roles.ts";
@@ -30,11 +31,16 @@ export class Collection {
   /** True when a template asks for the version of the host's Python. */
   asksForPython = false;
   /** Why only a controller can carry the playbook out, as far as that is known. */
-  readonly needs = new NeedNotes();
+  readonly needs: NeedNotes;
+  /** The groups of modules that `module_defaults` names. */
+  readonly groups: ActionGroups;
 
-  constructor(base: string) {
+  /** `paths`: the directories that hold `ansible_collections`, in order. Default: groups of modules are not looked for. */
+  constructor(base: string, paths?: readonly string[]) {
     this.base = base;
     this.playbook = base;
+    this.groups = new ActionGroups(paths ?? [], this.inputs);
+    this.needs = new NeedNotes(paths === undefined ? undefined : this.groups);
   }
 
   /** The path of a file in the tree. */

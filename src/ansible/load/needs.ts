@@ -1,6 +1,7 @@
 import { isDict } from "../../core/values/value.ts";
 import type { Keys, Needs, TaskNode } from "../ir.ts";
 import { PLACELESS } from "../keywords.ts";
+import type { ActionGroups } from "./action-groups.ts";
 
 // Needs that only a controller meets: its files and programs, other hosts, and hosts that go through a play together.
 
@@ -45,6 +46,12 @@ export class NeedNotes implements Needs {
   #batches: string | undefined;
   addsHosts = false;
   makesGroups = false;
+  readonly #groups: ActionGroups | undefined;
+
+  /** `groups` gets the groups of modules that are named. */
+  constructor(groups?: ActionGroups) {
+    this.#groups = groups;
+  }
 
   /** Note what a task asks for. */
   task({ module, args, keys, at }: TaskNode): void {
@@ -74,6 +81,7 @@ export class NeedNotes implements Needs {
   /** Note what the keywords of a play, block or task ask for. */
   keys(keys: Keys, at: string, module = ""): void {
     const { delegate_to: place, any_errors_fatal: isFatal, throttle, serial } = keys;
+    this.#groups?.take(keys.module_defaults, at);
     const isHere = PLACELESS.has(module) || /^\{\{\s*inventory_hostname\s*\}\}$/.test(String(place));
     const givesFacts = keys.delegate_facts !== undefined;
     if (place !== undefined && place !== null && (!isHere || givesFacts))

@@ -106,7 +106,7 @@ class Loader {
   constructor(file: string, options: LoadOptions) {
     this.#file = file;
     this.#options = options;
-    this.#collection = new Collection(options.playbookDirectory);
+    this.#collection = new Collection(options.playbookDirectory, options.collections);
     this.#known = new KnownVars(options.extra ?? {});
   }
 
@@ -168,6 +168,7 @@ class Loader {
         vars: this.#vars,
         roleNames: this.#roleNames,
         library: this.#collection.library,
+        actionGroups: this.#collection.groups.modules,
         settings: this.#options.settings,
         ...(this.#sealed.texts.length === 0 ? {} : { vaulted: { files: this.#sealed.files } }),
         needs: this.#collection.needs.all,

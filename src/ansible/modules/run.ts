@@ -145,16 +145,22 @@ const NO_ASYNC: ReadonlySet<string> = new Set([
   "wait_for_connection",
 ]);
 
-/** The arguments that `module_defaults` gives a module. */
-function defaultsOf({ frame, templar }: ModuleCall, module: string): Record<string, unknown> {
+/** The arguments that `module_defaults` gives a module: those of its own win over those of its groups. */
+function defaultsOf({ interpreter, frame, templar }: ModuleCall, module: string): Record<string, unknown> {
+  const { actionGroups } = interpreter.tree;
+  const ofGroups: Record<string, unknown> = {};
   const defaults: Record<string, unknown> = {};
   for (const given of allOf(frame, "module_defaults").flat()) {
     const rendered = typeof given === "string" ? templar.value(given) : given;
     if (!isDict(rendered)) continue;
-    for (const [name, values] of rendered instanceof Map ? rendered : Object.entries(rendered))
-      if (shortModuleName(String(name)) === module) Object.assign(defaults, templar.value(values));
+    for (const [key, values] of rendered instanceof Map ? rendered : Object.entries(rendered)) {
+      const name = String(key);
+      const isOfGroup = Object.hasOwn(actionGroups, name) && actionGroups[name]!.includes(module);
+      if (isOfGroup) Object.assign(ofGroups, templar.value(values));
+      else if (shortModuleName(name) === module) Object.assign(defaults, templar.value(values));
+    }
   }
-  return defaults;
+  return { ...ofGroups, ...defaults };
 }
 
 /** The module that does the work of `service` and `package` on a host, whose defaults count as well. */

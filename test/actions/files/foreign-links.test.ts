@@ -23,6 +23,7 @@ import { lineinfile } from "../../../src/actions/edit/lineinfile.ts";
 import { replace } from "../../../src/actions/edit/replace.ts";
 import { copy } from "../../../src/actions/files/copy.ts";
 import { file } from "../../../src/actions/files/file.ts";
+import { stat } from "../../../src/actions/files/stat.ts";
 import { template } from "../../../src/actions/files/template.ts";
 import { unarchive } from "../../../src/actions/files/unarchive.ts";
 import type { ActionCall } from "../../../src/core/action.ts";
@@ -248,3 +249,10 @@ it.skipIf(!isRoot)(
     expect(attributes("home/u/own")[1]).toBe(USER);
   },
 );
+
+it.runIf(isRoot)("that leads to what is not the user's is described by stat", async () => {
+  usersLink("../../etc/passwd", "home/u/link");
+  expect((await run(stat({ path: "/home/u/link" }))).data).toMatchObject({
+    stat: { islnk: true, lnk_target: "../../etc/passwd", lnk_source: "/etc/passwd" },
+  });
+});
