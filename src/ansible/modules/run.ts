@@ -145,22 +145,27 @@ const NO_ASYNC: ReadonlySet<string> = new Set([
   "wait_for_connection",
 ]);
 
-/** The arguments that `module_defaults` gives a module: those of its own win over those of its groups. */
+/**
+ * The arguments that `module_defaults` gives a module: those of its own win over those of its groups. As in Ansible, the
+ * nearest for a name take the place of all others for it.
+ */
 function defaultsOf({ interpreter, frame, templar }: ModuleCall, module: string): Record<string, unknown> {
   const { actionGroups } = interpreter.tree;
-  const ofGroups: Record<string, unknown> = {};
-  const defaults: Record<string, unknown> = {};
+  const ofGroups = new Map<string, unknown>();
+  let own: unknown;
   for (const given of allOf(frame, "module_defaults").flat()) {
     const rendered = typeof given === "string" ? templar.value(given) : given;
     if (!isDict(rendered)) continue;
     for (const [key, values] of rendered instanceof Map ? rendered : Object.entries(rendered)) {
       const name = String(key);
       const isOfGroup = Object.hasOwn(actionGroups, name) && actionGroups[name]!.includes(module);
-      if (isOfGroup) Object.assign(ofGroups, templar.value(values));
-      else if (shortModuleName(name) === module) Object.assign(defaults, templar.value(values));
+      if (isOfGroup) ofGroups.set(name, values);
+      else if (shortModuleName(name) === module) own = values;
     }
   }
-  return { ...ofGroups, ...defaults };
+  const defaults: Record<string, unknown> = {};
+  for (const values of [...ofGroups.values(), own]) Object.assign(defaults, templar.value(values));
+  return defaults;
 }
 
 /** The module that does the work of `service` and `package` on a host, whose defaults count as well. */
