@@ -62,7 +62,7 @@ test("blocks, loops, results, rules, lookups and background tasks", async () => 
   const end = await carryOut("control.yml", "-v");
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
   expect(end.code).toBe(0);
-  expect(end.stdout).toMatch(/ok=78 +changed=19 +unreachable=0 +failed=0 +skipped=5 +rescued=4 +ignored=7/);
+  expect(end.stdout).toMatch(/ok=79 +changed=19 +unreachable=0 +failed=0 +skipped=5 +rescued=4 +ignored=7/);
   expect(end.stdout).not.toMatch(/"msg": "secret"/);
 });
 
