@@ -25,15 +25,11 @@ export class ActionGroups {
   take(defaults: unknown, at: string): void {
     for (const given of [defaults].flat())
       for (const name of Object.keys(recordOf(given)))
-        if (/^group\/[^.]+\./.test(name)) this.modules[name] ??= [...this.#find(name.slice("group/".length), at)];
+        if (/^group\/[^.]+\./.test(name))
+          this.modules[name] ??= [...this.#find(name.slice("group/".length), at)];
   }
 
-  #find(
-    name: string,
-    at: string,
-    found = new Set<string>(),
-    seen = new Set<string>(),
-  ): ReadonlySet<string> {
+  #find(name: string, at: string, found = new Set<string>(), seen = new Set<string>()): ReadonlySet<string> {
     const [namespace, collection, group] = name.split(".");
     const entries = this.#groups(join(namespace ?? "", collection ?? ""))[group ?? ""];
     if (!Array.isArray(entries))
