@@ -185,8 +185,8 @@ function subelements(terms: readonly unknown[]): unknown[] {
   if (typeof path !== "string")
     fail("subelements lookup expects two items, first a dict or a list, second a string");
   if (!isDict(value) && !isList(value)) fail(`subelements lookup expects a dictionary, got '${str(value)}'`);
-  if (!isDict(flags) || dictEntries(flags).some(([name]) => name !== "skip_missing"))
-    fail("the optional third item must be a dict with flags ('skip_missing',)");
+  // Other keys are passed over: Ansible's documentation has `flags:` without a value beside `skip_missing`.
+  if (!isDict(flags)) fail("the optional third item must be a dict with flags ('skip_missing',)");
   // As in Ansible, the result of a task that was skipped has no elements.
   if (isDict(value) && dictGet(value, "skipped") !== undefined) return [];
   const skips = isDict(flags) && truth(dictGet(flags, "skip_missing") ?? false);
