@@ -24,7 +24,10 @@ export interface PlaybookFiles {
   treePath(path: string, from?: string): string;
   /** Return the controller's path of a path of the tree. */
   fullPath(path: string): string;
-  file(path: string): Asset | null;
+  /** A file that was opened is there in clear, unless it is wanted as it is. */
+  file(path: string, asItIs?: boolean): Asset | null;
+  /** The content of files that are encrypted with Ansible Vault, by their full paths, once the controller has opened them. */
+  readonly opened: Map<string, Buffer>;
   tree(path: string): readonly string[] | null;
   /** A directory with its directories and links; absent for the files of a bundle. */
   readonly entries?: (path: string, follow: boolean) => TreeEntries | null;
@@ -33,14 +36,20 @@ export interface PlaybookFiles {
 /** Make the view of a playbook's files. `isHere`: this process runs on the controller, whose disk has the files as they are now. */
 export function createPlaybookFiles(assets: AssetStore, base: string, isHere: boolean): PlaybookFiles {
   const fullPath = (path: string): string => posix.resolve(base, path);
+  const opened = new Map<string, Buffer>();
   return {
     base,
+    opened,
     treePath: (path, from = ".") =>
       path.startsWith("/") ? posix.relative(base, path) || "." : posix.normalize(posix.join(from, path)),
     fullPath,
     ...(isHere
       ? {
-          file: (path) => fileOnDisk(path, fullPath(path)),
+          file: (path, asItIs = false) => {
+            const found = fileOnDisk(path, fullPath(path));
+            const clear = asItIs ? undefined : opened.get(fullPath(path));
+            return found === null || clear === undefined ? found : assetOf(found, clear);
+          },
           tree: (path) => entriesOnDisk(fullPath(path), true)?.files ?? null,
           entries: (path, follow) => entriesOnDisk(fullPath(path), follow),
         }
@@ -49,6 +58,32 @@ export function createPlaybookFiles(assets: AssetStore, base: string, isHere: bo
           tree: (path) => assets.tree(PLAYBOOK_ROLE, assetName(path)),
         }),
   };
+}
+
+/** Return an asset with other content. */
+function assetOf(asset: Asset, content: Buffer): Asset {
+  return {
+    ...asset,
+    size: content.length,
+    read: () => content,
+    stream: async function* () {
+      yield content;
+    },
+  };
+}
+
+const SEAL = "$ANSIBLE_VAULT;";
+
+/** Tell whether a file on this machine's disk is encrypted with Ansible Vault. */
+export function isSealedFile(full: string): boolean {
+  if (statPath(full)?.isFile() !== true) return false;
+  const file = fs.openSync(full, "r");
+  try {
+    const head = Buffer.alloc(SEAL.length);
+    return fs.readSync(file, head) === SEAL.length && head.toString("latin1") === SEAL;
+  } finally {
+    fs.closeSync(file);
+  }
 }
 
 function fileOnDisk(path: string, full: string): Asset | null {

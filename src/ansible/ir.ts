@@ -29,6 +29,8 @@ export interface PlaybookTree {
   readonly vaulted?: { readonly files: Readonly<Record<string, number>> };
   /** True when something asks for more of the host's Python than its place: the host then has to run it. */
   readonly asksForPython?: boolean;
+  /** The paths of the files for hosts that are encrypted with Ansible Vault. */
+  readonly sealedFiles?: readonly string[];
   /** Why hosts cannot carry it out by themselves. */
   readonly needs: Needs;
 }

@@ -49,6 +49,25 @@ export const OWN_PARAMETERS: Readonly<Record<string, OwnParameters>> = {
   },
   set_stats: { known: ["data", "per_host", "aggregate"] },
   setup: { known: ["filter", "gather_subset", "gather_timeout", "fact_path"] },
+  synchronize: {
+    known: [
+      ...[
+        "archive",
+        "checksum",
+        "compress",
+        "copy_links",
+        "delay_updates",
+        "delete",
+        "dest",
+        "dest_port",
+        "dirs",
+      ],
+      ...["existing_only", "group", "link_dest", "links", "mode", "owner", "partial", "perms", "private_key"],
+      ...["recursive", "rsync_opts", "rsync_path", "rsync_timeout", "set_remote_user", "src"],
+      ...["ssh_connection_multiplexing", "times", "use_ssh_args", "verify_host"],
+    ],
+    required: [["src"], ["dest"]],
+  },
   wait_for_connection: { known: ["connect_timeout", "delay", "sleep", "timeout"] },
 };
 
@@ -62,7 +81,7 @@ export function unknownOptions(module: string, args: Readonly<Record<string, unk
     .sort();
   if (unknown.length === 0) return undefined;
   if (module === "include_vars") return `${unknown[0]} is not a valid option in include_vars`;
-  return module === "ping" || module === "setup" || module === "async_status"
+  return module === "ping" || module === "setup" || module === "async_status" || module === "synchronize"
     ? `Unsupported parameters for (${module}) module: ${unknown.join(", ")}. Supported parameters include: ${known.toSorted().join(", ")}.`
     : `Invalid options for ${module}: ${unknown.join(",")}`;
 }

@@ -1,7 +1,7 @@
 import type { Facts } from "./facts.ts";
 import type { ControllerLookups } from "./lookup.ts";
 import type { RoleUse } from "./role.ts";
-import type { System } from "./system.ts";
+import type { ProcessResult, System } from "./system.ts";
 import { matchesGlob, setGlobPieces } from "./unix/shell.ts";
 import type { Vars } from "./values/vars.ts";
 import type { VaultedValue } from "./values/vaulted.ts";
@@ -83,6 +83,10 @@ export interface ProgramWorld {
    * vars describe. Its connection is opened once, and stays for the run. Fails as connecting does.
    */
   machine(name: string, vars: Vars): Promise<Machine>;
+  /** Return the content of a file of this machine that is encrypted with Ansible Vault. Fails with `SECRET_FAILED`. */
+  openVaultFile(path: string): Promise<Buffer>;
+  /** Make a command for programs of this machine in the place of `ssh`: `start` starts what the programs ask for. */
+  remoteShell(start: StartRemotely): Promise<RemoteShell>;
   /** Note a host that a task adds to the run, or more groups and vars of one. */
   addHost(name: string, groups: readonly string[], vars: Vars): void;
   /** What the hosts of a run have learned, by name: all plays of the run share it. */
@@ -100,6 +104,16 @@ export interface FactCache {
   /** Fails with `FILE_FAILED`. */
   save(host: string, facts: Vars): void;
   drop(host: string): void;
+}
+
+/** Starts a command line on a host, whose standard input and output are the stream. */
+export type StartRemotely = (line: string, stream: NodeJS.ReadWriteStream) => Promise<ProcessResult>;
+
+/** A command in the place of `ssh`. */
+export interface RemoteShell {
+  /** Its words; a host, which is not looked at, and the words of a command line follow. */
+  readonly argv: readonly string[];
+  close(): Promise<void>;
 }
 
 /** A machine that tasks of other hosts are delegated to. */

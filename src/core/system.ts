@@ -89,6 +89,15 @@ export interface ReadSystem {
    * machine, and opens it by itself.
    */
   dial?(host: string, port: number): Promise<NodeJS.ReadWriteStream>;
+  /**
+   * Run a command whose standard input and output are a stream of this process, which is left open. The output that
+   * is returned has `stderr` alone. Absent: this process runs on the machine, and starts commands by itself.
+   */
+  pipe?(
+    argv: readonly string[],
+    stream: NodeJS.ReadWriteStream,
+    options?: Pick<ProcessOptions, "signal">,
+  ): Promise<ProcessResult>;
   /** Run a command that only asks (`dpkg-query`, `systemctl show`); read-only by trust. A non-zero exit is a result, not an error. */
   query(argv: readonly string[], options?: ProcessOptions): Promise<ProcessResult>;
 }

@@ -246,6 +246,14 @@ export function createDirectSystem({
         });
       }
     },
+    pipe: async (argv, stream, options = {}) => {
+      looks.forget();
+      try {
+        return await runRemotely(shells, home, argv, { ...options, stream });
+      } finally {
+        looks.forget();
+      }
+    },
     query: run,
     run,
     writeFile: (path, content, options = {}) => {

@@ -19,23 +19,33 @@ export interface ProcessHome {
   at(path: string): string;
 }
 
+/** Options of {@link runRemotely}. */
+interface RemoteOptions extends ProcessOptions {
+  /** The standard input and output, as `pipe` of a System has them. */
+  readonly stream?: NodeJS.ReadWriteStream;
+}
+
 /** Run a command on a host to its end. Timeout and abort end its whole process group there. */
 export async function runRemotely(
   shells: Shells,
   home: ProcessHome,
   argv: readonly string[],
-  options: ProcessOptions = {},
+  options: RemoteOptions = {},
 ): Promise<ProcessResult> {
   const [command] = argv;
   if (command === undefined) throw new VolleyError("PROCESS_FAILED", "cannot run an empty command");
   const { cwd, input, onOutput, timeoutMs, signal, keepsBytes, maxOutput = DEFAULT_MAX_OUTPUT } = options;
+  const { stream: own } = options;
   if (signal?.aborted) throw cancelled(command);
   const stdout = new Capture(maxOutput, onOutput && ((text) => onOutput("stdout", text)));
   const stderr = new Capture(maxOutput, onOutput && ((text) => onOutput("stderr", text)));
-  const run = await shells.run(commandLine(home, argv, options), (stream, bytes) =>
-    (stream === "stdout" ? stdout : stderr).add(bytes),
-  );
-  run.end(input);
+  const run = await shells.run(commandLine(home, argv, options), (stream, bytes) => {
+    if (stream === "stderr") stderr.add(bytes);
+    else if (own === undefined) stdout.add(bytes);
+    else if (!own.write(bytes)) run.waitFor(own);
+  });
+  if (own === undefined) run.end(input);
+  else run.readFrom(own);
 
   let stopped: VolleyError | undefined;
   let giveUp!: (reason: VolleyError) => void;
@@ -94,7 +104,7 @@ const SET_ODD_NAMES =
 function commandLine(
   { directory: own, path, at }: ProcessHome,
   argv: readonly string[],
-  { cwd, env = {}, input }: ProcessOptions,
+  { cwd, env = {}, input, stream }: RemoteOptions,
 ): string {
   const [command = ""] = argv;
   const given = { PATH: path, ...env };
@@ -119,7 +129,7 @@ function commandLine(
   const found = command.includes("/")
     ? `[ -e ${called} ] || { echo none; exit 127; }; { [ -x ${called} ] && [ ! -d ${called} ]; } || { echo denied; exit 126; }`
     : `command -v ${called} >/dev/null 2>&1 || { echo none; exit 127; }`;
-  const program = `${argv.map(word).join(" ")}${input === undefined ? " </dev/null" : ""}`;
+  const program = `${argv.map(word).join(" ")}${input === undefined && stream === undefined ? " </dev/null" : ""}`;
   return [
     `cd ${word(directory)} 2>/dev/null || ${otherwise}`,
     ...settings,

@@ -23,6 +23,10 @@ interface ShellRun {
   write(input: string): void;
   /** Write to the standard input, and end it. */
   end(input?: string | Uint8Array): void;
+  /** Pass a stream on to the standard input, to its end. */
+  readFrom(stream: NodeJS.ReadableStream): void;
+  /** Read no more output until a stream has taken what was written to it. */
+  waitFor(stream: NodeJS.WritableStream): void;
 }
 
 /** Options for running a line. */
@@ -109,6 +113,18 @@ export function createShells(start: StartScript, channels: Channels): Shells {
         void (input === undefined
           ? process.stdin.end()
           : process.stdin.end(typeof input === "string" ? textToBytes(input) : input)),
+      readFrom: (stream) => {
+        stream.pipe(process.stdin);
+        // A stream that breaks off has no end.
+        stream.once("close", () => {
+          process.stdin.end();
+          process.stdout.resume();
+        });
+      },
+      waitFor: (stream) => {
+        process.stdout.pause();
+        stream.once("drain", () => process.stdout.resume());
+      },
     };
   };
   return {

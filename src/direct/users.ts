@@ -109,7 +109,13 @@ export function createDirectUsers(options: DirectUsersOptions): UserSystems & { 
           known.get(user) ?? (user === DEFAULT_BECOME_USER ? { uid: 0, gid: 0 } : accountOf(user));
         system = createLateSystem(() => begin(user), ids);
         // Ports are the machine's.
-        Object.assign(system, { dial: own.dial });
+        Object.assign(system, {
+          dial: own.dial,
+          pipe: async (...given: Parameters<NonNullable<System["pipe"]>>) => {
+            const { pipe } = await begin(user);
+            return pipe!(...given);
+          },
+        });
         systems.set(user, system);
       }
       return system;

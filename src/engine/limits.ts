@@ -182,6 +182,9 @@ function createTaskSystem(own: System, signal: AbortSignal): TaskSystem {
     ...(own.dial === undefined
       ? {}
       : { dial: (host: string, port: number) => call(() => own.dial!(host, port)) }),
+    ...(own.pipe === undefined
+      ? {}
+      : { pipe: (...given: Parameters<NonNullable<System["pipe"]>>) => call(() => own.pipe!(...given)) }),
     run: runs("run"),
     query: runs("query"),
     writeFile: (path: string, content: Content, ...rest: readonly [Parameters<System["writeFile"]>[2]?]) =>

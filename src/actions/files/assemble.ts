@@ -47,7 +47,10 @@ const params = v.strictObject({
   ...fileAttributes,
   backup,
   validate,
-  decrypt: flag("Accepted and ignored: encrypted fragments are taken as they are.", true),
+  decrypt: flag(
+    "Send files that are encrypted with Ansible Vault in clear; the controller opens them. In YAML playbooks only.",
+    true,
+  ),
 });
 
 type Params = v.InferOutput<typeof params>;

@@ -76,7 +76,10 @@ const params = v.pipe(
         ),
       ),
     ),
-    decrypt: flag("Accepted and ignored: files reach the host as they are in the role.", true),
+    decrypt: flag(
+      "Send files that are encrypted with Ansible Vault in clear; the controller opens them. In YAML playbooks only.",
+      true,
+    ),
   }),
   v.check(
     ({ src, content }) => src === undefined || content === undefined,

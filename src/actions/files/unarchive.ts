@@ -38,7 +38,10 @@ const params = v.pipe(
     ),
     validate_certs: flag("Verify the certificate of a URL's server.", true),
     copy: v.optional(v.pipe(v.boolean(), v.description("False is the same as `remote_src: true`."))),
-    decrypt: flag("Accepted and ignored: archives reach the host as they are in the role.", true),
+    decrypt: flag(
+      "Send files that are encrypted with Ansible Vault in clear; the controller opens them. In YAML playbooks only.",
+      true,
+    ),
     io_buffer_size: v.optional(v.pipe(v.number(), v.description("Accepted and ignored.")), 65_536),
     ...fileAttributes,
   }),

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { isSealedFile } from "../files.ts";
 import type { LibraryNode } from "../ir.ts";
 import { ActionGroups } from "./action-groups.ts";
 import { NeedNotes } from "./needs.ts";
@@ -27,6 +28,8 @@ export class Collection {
   readonly files = new Map<string, string>();
   /** Absolute paths of what was read or looked for. */
   readonly inputs = new Set<string>();
+  /** The paths of those of {@link files} that are encrypted with Ansible Vault. */
+  readonly sealed: string[] = [];
   readonly library: Record<string, LibraryNode> = {};
   /** True when a template asks for the version of the host's Python. */
   asksForPython = false;
@@ -97,6 +100,10 @@ export class Collection {
     const path = this.pathOf(file);
     if (this.files.has(path)) return;
     this.files.set(path, file);
+    if (isSealedFile(file)) {
+      this.sealed.push(path);
+      this.needs.controller ??= `${path}: it is encrypted with Ansible Vault`;
+    }
     // A template, too, may ask for what only the controller has.
     const isTemplate = /(?:^|\/)templates\/|\.j2$/.test(path) && statSync(file).size < MAX_TEMPLATE_BYTES;
     if (!isTemplate) return;

@@ -171,6 +171,7 @@ class Loader {
         actionGroups: this.#collection.groups.modules,
         settings: this.#options.settings,
         ...(this.#sealed.texts.length === 0 ? {} : { vaulted: { files: this.#sealed.files } }),
+        ...(this.#collection.sealed.length === 0 ? {} : { sealedFiles: this.#collection.sealed }),
         needs: this.#collection.needs.all,
       },
       files: this.#collection.files,

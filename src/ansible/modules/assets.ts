@@ -8,11 +8,15 @@ import type { Frame } from "../frame.ts";
 import type { Interpreter } from "../interpreter.ts";
 import type { Templar } from "../templar.ts";
 
-/** Return what an action's context finds and renders: the files that a task of a playbook means. */
+/**
+ * Return what an action's context finds and renders: the files that a task of a playbook means. `asItIs`: also those that
+ * are encrypted with Ansible Vault.
+ */
 export function filesOf(
   interpreter: Interpreter,
   frame: Frame,
   templar: Templar,
+  asItIs = false,
 ): Pick<ActionContext, "asset" | "assetTree" | "assetEntries" | "render"> {
   const { files } = interpreter;
   const roots = interpreter.rootsOf(frame);
@@ -27,8 +31,13 @@ export function filesOf(
   return {
     asset: (kind, src) => {
       for (const path of candidates(files, src, kind, roots)) {
-        const found = files.file(path);
-        if (found !== null) return found;
+        const found = files.file(path, asItIs);
+        if (found === null) continue;
+        if (!asItIs && entries === undefined && interpreter.tree.sealedFiles?.includes(path) === true)
+          throw new VolleyError("SECRET_FAILED", `${path} is encrypted with Ansible Vault`, {
+            hint: "a host cannot open it: carry the playbook out from the controller, with --via direct",
+          });
+        return found;
       }
       throw new VolleyError("ASSET_MISSING", `Could not find or access '${src}' on the Ansible Controller.`);
     },

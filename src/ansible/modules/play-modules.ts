@@ -16,6 +16,7 @@ import { includeRole, includeTasks, includeVars } from "./includes.ts";
 import { asyncStatus } from "./jobs.ts";
 import { raw, script } from "./programs.ts";
 import { setup } from "./setup.ts";
+import { synchronize } from "./synchronize.ts";
 
 type PlayModule = (call: RenderedCall) => Promise<ModuleEnd> | ModuleEnd;
 
@@ -185,6 +186,7 @@ export const PLAY_MODULES: Readonly<Record<string, PlayModule>> = {
   add_host: addHost,
   group_by: groupBy,
   fetch,
+  synchronize,
   async_status: asyncStatus,
   validate_argument_spec: (call) => whenAnswered(() => validateArgumentSpec(call)),
   wait_for_connection: waitForConnection,

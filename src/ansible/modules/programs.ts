@@ -3,6 +3,7 @@ import { commandWords } from "../../actions/shared/run-tool.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { filesOf } from "./assets.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
+import { sendsAsItIs } from "./sealed-files.ts";
 
 // Modules that run programs without Ansible's Python on the host.
 
@@ -21,7 +22,10 @@ export async function script(call: RenderedCall): Promise<ModuleEnd> {
     return skip(`${String(creates)} exists, matching creates option`);
   if (removes !== undefined && !(await exists(removes)))
     return skip(`${String(removes)} does not exist, matching removes option`);
-  const asset = filesOf(call.interpreter, call.frame, call.templar).asset("files", name);
+  const asset = filesOf(call.interpreter, call.frame, call.templar, sendsAsItIs(call.args)).asset(
+    "files",
+    name,
+  );
   const { system } = call;
   const directory = await system.temporaryDirectory();
   const path = posix.join(directory, posix.basename(name));

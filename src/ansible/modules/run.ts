@@ -18,6 +18,7 @@ import { factsOwner, type Place, placeOf } from "./delegation.ts";
 import { startJob } from "./jobs.ts";
 import { runLibraryModule } from "./library.ts";
 import { PLAY_MODULES } from "./play-modules.ts";
+import { openSealedFiles, sendsAsItIs } from "./sealed-files.ts";
 
 /** Call a module: one of the play's own, or an action. Throws what makes the task fail. */
 export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
@@ -44,6 +45,7 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
       };
       const own = PLAY_MODULES[module];
       const work = async (): Promise<ModuleEnd> => {
+        await openSealedFiles(call, module, args);
         if (own !== undefined) {
           const unknown = unknownOptions(module, args);
           if (unknown !== undefined) throw new VolleyError("PARAMS_INVALID", unknown);
@@ -185,7 +187,7 @@ const RAW_ARGUMENTS: Readonly<Record<string, ReadonlySet<string>>> = {
   assert: new Set(["that"]),
 };
 
-function contextOf(call: ModuleCall, { facts }: Place, signal: AbortSignal): ActionContext {
+function contextOf(call: ModuleCall, { facts }: Place, signal: AbortSignal, asItIs: boolean): ActionContext {
   const { interpreter, node, frame, turn, templar, check, noLog } = call;
   return turn.context({
     vars: templar.vars,
@@ -194,7 +196,7 @@ function contextOf(call: ModuleCall, { facts }: Place, signal: AbortSignal): Act
     silent: noLog,
     registered: typeof node.keys.register === "string",
     ...(facts === undefined ? {} : { facts }),
-    files: filesOf(interpreter, frame, templar),
+    files: filesOf(interpreter, frame, templar, asItIs),
   });
 }
 
@@ -212,7 +214,7 @@ async function perform(
     return diff === undefined ? options.diff : call.templar.bool(diff);
   });
   const isReal = !options.check;
-  const performed = await performAction(made, place.system, contextOf(call, place, signal), isReal);
+  const performed = await performAction(made, place.system, contextOf(call, place, signal, sendsAsItIs(args)), isReal);
   return endOf(performed, name, withDiff);
 }
 

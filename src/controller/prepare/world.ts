@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { gatherFacts } from "../../agent/facts/gather.ts";
 import { thisMachine } from "../../agent/facts/sources.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
@@ -12,6 +13,7 @@ import { resolveVars, type SecretStore } from "../../vars/secrets/store.ts";
 import { createControllerLookups } from "../lookups/perform.ts";
 import type { RunOptions } from "./options.ts";
 import { hostBecome } from "./reach.ts";
+import { openRemoteShell } from "./remote-shell.ts";
 import { openTransports, type Reached, type Transports } from "./transports.ts";
 
 /** The parts of a world. */
@@ -92,6 +94,8 @@ export function createWorld({
       known.catch(() => machines.delete(name));
       return known;
     },
+    openVaultFile: async (path) => secrets.openVaultBytes(await readFile(path, "latin1"), path),
+    remoteShell: openRemoteShell,
     addHost: (name, groups, vars) => added.add(name, groups, vars),
     select: (pattern) => {
       const { limit, cwd = process.cwd() } = options;

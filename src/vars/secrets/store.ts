@@ -21,6 +21,8 @@ export interface SecretStore {
   value(secret: Secret, what: string, location: SourceLocation | undefined): Promise<SecretValue>;
   /** Return the text of a file encrypted with Ansible Vault. Fail with `SECRET_FAILED`. */
   openVaultFile(text: string, file: string): Promise<string>;
+  /** Return the bytes of a file encrypted with Ansible Vault, whatever they are. Fail with `SECRET_FAILED`. */
+  openVaultBytes(text: string, file: string): Promise<Buffer>;
   /** Return a value that is encrypted with Ansible Vault. Fail with `SECRET_FAILED` and the place. */
   openVaultValue(text: string, location: SourceLocation): Promise<string>;
   /** Return the text of a file encrypted with age. Fail with `SECRET_FAILED`. */
@@ -57,6 +59,7 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
       return explain(readOnce(key), `${what} cannot be had`, location);
     },
     openVaultFile: (text, file) => explain(vault.open(text), "this file cannot be read", { file }),
+    openVaultBytes: (text, file) => explain(vault.openBytes(text), "this file cannot be read", { file }),
     openVaultValue: (text, location) => explain(vault.open(text), "this value cannot be read", location),
     openAgeFile: (content, file) => explain(age.open(content, file), "this file cannot be read", { file }),
   };

@@ -25,6 +25,8 @@ interface PasswordSource {
 interface VaultKeys {
   /** Return the text in clear. Fail with a {@link SecretProblem}. */
   open(text: string): Promise<string>;
+  /** Return the bytes in clear, which may be no text. Fail as `open` does. */
+  openBytes(text: string): Promise<Buffer>;
 }
 
 const DEFAULT_LABEL = "default";
@@ -53,33 +55,32 @@ export function createVaultKeys(
 ): VaultKeys {
   const sources = passwordSources(options, env);
   const passwordOf = memoOf((source: PasswordSource) => readPassword(source, options, env, ask));
-  return {
-    open: async (text) => {
-      const envelope = parseVault(text);
-      if (typeof envelope === "string") throw new SecretProblem(envelope);
-      const { label } = envelope;
-      const id = label === null ? "" : ` for the vault id ${label}`;
-      if (sources.length === 0) {
-        throw new SecretProblem(
-          `it is encrypted with Ansible Vault${id} and no password was given`,
-          `give one with ${label === null ? "" : `--vault-id ${label}@FILE, `}--vault-password-file FILE or --ask-vault-pass`,
-        );
-      }
-      // In Ansible the label is a hint: its password is tried first, then the others.
-      const rank = (source: PasswordSource): number => (source.label === label ? 0 : 1);
-      for (const source of sources.toSorted((a, b) => rank(a) - rank(b))) {
-        const opened = await openVault(envelope, await passwordOf(source));
-        if (opened !== null) return secretText(opened, "what it holds");
-      }
-      const tried = sources.map((source) =>
-        PROMPTS.includes(source.from) ? "the one asked for" : source.from,
-      );
+  const openBytes = async (text: string): Promise<Buffer> => {
+    const envelope = parseVault(text);
+    if (typeof envelope === "string") throw new SecretProblem(envelope);
+    const { label } = envelope;
+    const id = label === null ? "" : ` for the vault id ${label}`;
+    if (sources.length === 0) {
       throw new SecretProblem(
-        `it is encrypted with Ansible Vault${id}, and no password that was given opens it`,
-        `tried: ${[...new Set(tried)].join(", ")}`,
+        `it is encrypted with Ansible Vault${id} and no password was given`,
+        `give one with ${label === null ? "" : `--vault-id ${label}@FILE, `}--vault-password-file FILE or --ask-vault-pass`,
       );
-    },
+    }
+    // In Ansible the label is a hint: its password is tried first, then the others.
+    const rank = (source: PasswordSource): number => (source.label === label ? 0 : 1);
+    for (const source of sources.toSorted((a, b) => rank(a) - rank(b))) {
+      const opened = await openVault(envelope, await passwordOf(source));
+      if (opened !== null) return opened;
+    }
+    const tried = sources.map((source) =>
+      PROMPTS.includes(source.from) ? "the one asked for" : source.from,
+    );
+    throw new SecretProblem(
+      `it is encrypted with Ansible Vault${id}, and no password that was given opens it`,
+      `tried: ${[...new Set(tried)].join(", ")}`,
+    );
   };
+  return { openBytes, open: async (text) => secretText(await openBytes(text), "what it holds") };
 }
 
 async function readPassword(

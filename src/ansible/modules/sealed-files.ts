@@ -1,0 +1,54 @@
+import { posix } from "node:path";
+import { readBool } from "../../actions/coerce.ts";
+import { commandWords } from "../../actions/shared/run-tool.ts";
+import { candidates, isSealedFile } from "../files.ts";
+import type { ModuleCall } from "./call.ts";
+
+// Files that are encrypted with Ansible Vault, as what modules send to hosts: the controller opens them, and keeps them in
+// clear in its memory alone.
+
+/** The modules that send files in clear, with the directory of a role that the files are in. */
+const OPENS: Readonly<Record<string, "files" | "templates">> = {
+  assemble: "files",
+  copy: "files",
+  script: "files",
+  template: "templates",
+  unarchive: "files",
+};
+
+/** True for a module that is to send files as they are: `decrypt: false`. */
+export function sendsAsItIs(args: Readonly<Record<string, unknown>>): boolean {
+  return args.decrypt !== undefined && readBool(args.decrypt) === false;
+}
+
+/** Open the encrypted files that a module is about to send. Fails with `SECRET_FAILED` where no password opens one. */
+export async function openSealedFiles(
+  { interpreter, frame }: Pick<ModuleCall, "interpreter" | "frame">,
+  module: string,
+  args: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const { files, host, tree } = interpreter;
+  const { world } = host;
+  const kind = Object.hasOwn(OPENS, module) ? OPENS[module]! : undefined;
+  if (world === undefined || kind === undefined || readBool(args.remote_src) === true || sendsAsItIs(args))
+    return;
+  const written =
+    module === "script" ? commandWords(String(args._raw_params ?? args.cmd ?? ""))[0] : args.src;
+  if (typeof written !== "string" || written === "") return;
+  const open = async (path: string): Promise<void> => {
+    const full = files.fullPath(path);
+    if (!files.opened.has(full) && isSealedFile(full))
+      files.opened.set(full, await world.openVaultFile(full));
+  };
+  for (const path of candidates(files, written, kind, interpreter.rootsOf(frame))) {
+    const found = path.replace(/\/$/, "");
+    const below = files.tree(found);
+    if (below === null && files.file(found) === null) continue;
+    for (const each of below ?? [""]) await open(posix.join(found, each));
+    break;
+  }
+  // A template may include others; those that no password opens matter only where it does.
+  if (kind === "templates")
+    for (const path of tree.sealedFiles ?? [])
+      if (/(?:^|\/)templates\//.test(path)) await open(path).catch(() => {});
+}
