@@ -5,7 +5,7 @@ import { VolleyError } from "../../core/errors.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { bcrypt, CRYPT_DIGITS, isPassword, md5Crypt, sha1Text, sha2Crypt } from "../../system/crypt.ts";
 import { defineAction } from "../define.ts";
-import { describe, fileAttributes, filePath, flag, oneOf } from "../shared/params.ts";
+import { attributeAliases, describe, fileAttributes, filePath, flag, oneOf } from "../shared/params.ts";
 import { followLinks } from "../shared/paths.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 
@@ -72,6 +72,7 @@ The password is checked against the hash in the file, and hashed anew only where
 anew. bcrypt takes about a second of the host's processor, with every run. The diff shows no content.`,
   params,
   aliases: {
+    ...attributeAliases,
     ...{ dest: "path", destfile: "path", username: "name", crypt_scheme: "hash_scheme" },
   },
   examples: [

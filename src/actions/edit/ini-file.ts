@@ -3,7 +3,16 @@ import { type Applied, unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
 import { exclusive } from "../shared/combinations.ts";
 import { describeFile, type FileDescription } from "../shared/describe-file.ts";
-import { backup, describe, fileAttributes, filePath, flag, oneOf, optionalText } from "../shared/params.ts";
+import {
+  attributeAliases,
+  backup,
+  describe,
+  fileAttributes,
+  filePath,
+  flag,
+  oneOf,
+  optionalText,
+} from "../shared/params.ts";
 import { expandPath } from "../shared/paths.ts";
 import { applyFile } from "../shared/write-file.ts";
 import { inspectEdit } from "./edit-file.ts";
@@ -89,7 +98,7 @@ option is turned into the wanted one unless \`modify_inactive_option\` is false,
 its first section, a byte order mark goes when the file changes, and a link at \`path\` is replaced unless \`follow\` is set.
 Unlike Ansible, lines that end with CR LF still do.`,
   params,
-  aliases: { dest: "path", section_has: "section_has_values" },
+  aliases: { ...attributeAliases, dest: "path", section_has: "section_has_values" },
   examples: [
     { path: "/etc/mysql/my.cnf", section: "mysqld", option: "max_connections", value: "200" },
     { path: "/etc/app.ini", section: "old", state: "absent" },

@@ -100,7 +100,7 @@ export const acl = defineAction<typeof params, AclChange, AclData>({
 Without \`state\` it reads only; the data's \`acl\` lists the entries. The host needs the package \`acl\`, and a file system
 that keeps ACLs.`,
   params,
-  aliases: { name: "path" },
+  aliases: { name: "path", recurse: "recursive" },
   examples: [
     {
       path: "/srv/app",

@@ -9,7 +9,15 @@ import { pythonRegex } from "../../core/values/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
 import { describeFile, type FileDescription } from "../shared/describe-file.ts";
-import { backup, fileAttributes, flag, optionalText, text, validate } from "../shared/params.ts";
+import {
+  attributeAliases,
+  backup,
+  fileAttributes,
+  flag,
+  optionalText,
+  text,
+  validate,
+} from "../shared/params.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 
 /** The data of an assemble task. */
@@ -64,6 +72,7 @@ Directories below it are not looked into. A fragment that does not end with a ne
 Content, owner, group and mode are each compared, and the file is replaced atomically; as in Ansible, a link at \`dest\` is
 replaced, not followed.`,
   params,
+  aliases: attributeAliases,
   examples: [
     { src: "/etc/app/conf.d", dest: "/etc/app/app.conf", mode: "0644" },
     { src: "sshd", dest: "/etc/ssh/sshd_config", remote_src: false, validate: "sshd -t -f %s" },

@@ -1,4 +1,5 @@
 export { acl } from "./acl.ts";
+export { archive } from "./archive.ts";
 export { assemble } from "./assemble.ts";
 export { capabilities } from "./capabilities.ts";
 export { copy } from "./copy.ts";

@@ -18,7 +18,7 @@ import {
   tarArchive,
   type UnpackOptions,
   zipArchive,
-} from "./archive.ts";
+} from "./archive-kinds.ts";
 
 const patterns = (description: string) => v.optional(textList(description), []);
 

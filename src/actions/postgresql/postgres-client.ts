@@ -32,6 +32,7 @@ export const postgresLogin = {
 export const postgresAliases = {
   ssl_rootcert: "ca_cert",
   port: "login_port",
+  login: "login_user",
   host: "login_host",
   unix_socket: "login_unix_socket",
 };

@@ -89,6 +89,7 @@ does that alone.`,
   aliases: {
     db: "database",
     login_db: "database",
+    password: "login_password",
     role: "roles",
     priv: "privs",
     obj: "objs",

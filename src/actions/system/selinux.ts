@@ -52,6 +52,7 @@ export const selinux = defineAction<typeof params, SelinuxChange, SelinuxData>({
 
 On a host without SELinux the task fails, unless it is to be disabled.`,
   params,
+  aliases: { conf: "configfile", file: "configfile" },
   examples: [{ policy: "targeted", state: "enforcing" }, { state: "disabled" }],
   title: ({ state }) => state,
 

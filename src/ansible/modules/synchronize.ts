@@ -4,6 +4,7 @@ import { commandWords } from "../../actions/shared/run-tool.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ProcessResult, System } from "../../core/system.ts";
 import { commandLine, quote } from "../../core/unix/shell.ts";
+import { whenAnswered } from "../../engine/render.ts";
 import { candidates } from "../files.ts";
 import { settled } from "../frame.ts";
 import { CONTROLLER } from "../keywords.ts";
@@ -37,7 +38,7 @@ export async function synchronize(call: RenderedCall): Promise<ModuleEnd> {
   if (mode !== "push" && mode !== "pull")
     throw new VolleyError("PARAMS_INVALID", `value of mode must be one of: pull, push, got: ${String(mode)}`);
   const { host, inventory } = interpreter;
-  const other = templar.text(settled(frame, "delegate_to", templar.value) ?? "");
+  const other = await whenAnswered(() => templar.text(settled(frame, "delegate_to", templar.value) ?? ""));
   const isOnHost =
     host.job.isLocal === true ? other === "" || CONTROLLER.has(other) : other === host.job.host;
   if (isOnHost) {
@@ -241,8 +242,10 @@ async function run(call: RenderedCall, near: System, ends: Ends): Promise<Module
   const { code: rc, stdout, stderr } = ended;
   if (rc !== 0) return { register: { changed: false, failed: true, msg: stderr, rc, cmd } };
   const msg = stdout.replaceAll(MARK, "");
-  const diff = settled(call.frame, "diff", templar.value);
-  const showsDiff = diff === undefined ? interpreter.host.job.options.diff : templar.bool(diff);
+  const showsDiff = await whenAnswered(() => {
+    const diff = settled(call.frame, "diff", templar.value);
+    return diff === undefined ? interpreter.host.job.options.diff : templar.bool(diff);
+  });
   return {
     register: {
       changed: stdout.includes(MARK),

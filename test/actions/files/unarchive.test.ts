@@ -16,7 +16,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { listZip } from "../../../src/actions/files/archive.ts";
+import { listZip } from "../../../src/actions/files/archive-kinds.ts";
 import { unarchive } from "../../../src/actions/files/unarchive.ts";
 import { crc32 } from "../../../src/core/values/bytes.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox, snapshot, testsWorkDirectly } from "../harness.ts";
