@@ -44,6 +44,21 @@ function useNode(tree: PlaybookTree, { use, tags, become }: AnsibleGuest): RoleU
   return { at: tree.file, name, role, params: vars, keys, from: from as RoleFrom };
 }
 
+/** The role in TypeScript that includes one, as that role sees it: the code that was a role in YAML tells its vars. */
+function parentsOf({ use }: AnsibleGuest, { file }: PlaybookTree): readonly RoleInstance[] {
+  const { around, parent } = use.role.ansible!;
+  if (around === undefined) return [];
+  const { defaults, vars, given, params } = around;
+  const node = { name: parent ?? "", path: ".", dependencies: [], allowDuplicates: true, argumentSpecs: {} };
+  return [
+    {
+      node,
+      use: { at: file, name: node.name, params, keys: {}, from: {} },
+      ...{ defaults, vars, given, params, dependencies: [], parents: [] },
+    },
+  ];
+}
+
 function openGuests(
   tree: PlaybookTree,
   volley: Readonly<Record<string, unknown>>,
@@ -85,11 +100,19 @@ function openGuests(
     return { ...watch.take(ended), vars: plain({ ...state.learned }) as Vars };
   };
   return {
-    declare: (guest) => void instances.set(guest, play.addRole(useNode(tree, guest))),
+    declare: (guest) => void instances.set(guest, play.addRole(useNode(tree, guest), parentsOf(guest, tree))),
     skip: (guest) => play.passOver(take(guest)),
-    run: (guest, tell) => {
+    run: async (guest, tell) => {
       onPlan = tell;
-      return end(play.runRole(take(guest)));
+      const { once = false, around, public: isPublic } = guest.use.role.ansible!;
+      if (around !== undefined) {
+        state.addFacts(around.facts);
+        state.include(around.included);
+        state.learn(around.learned);
+      }
+      const role = take(guest);
+      const ended = await end(play.runRole(role, once));
+      return isPublic === true ? { ...ended, vars: { ...play.varsOf(role), ...ended.vars } } : ended;
     },
     flush: (tell) => {
       onPlan = tell;

@@ -248,7 +248,7 @@ export type Statement =
     };
 
 /** Return the statements of a block that holds nothing but a block of its own without a head. */
-function withinBraces(body: readonly Statement[]): readonly Statement[] {
+export function withinBraces(body: readonly Statement[]): readonly Statement[] {
   const [only] = body;
   return body.length === 1 && only?.kind === "block" && only.parts[0]?.head === ""
     ? only.parts[0].body

@@ -1,3 +1,4 @@
+import type { Statement } from "./code.ts";
 import type { RoleVars } from "./role-vars.ts";
 
 /** The role that is converted, as the writer of its tasks needs it. */
@@ -8,6 +9,12 @@ export interface RoleConversion {
   /** Note that the file being written calls the function of another file of tasks, and return the function's name. */
   importTasks(path: string): string;
   importVarsFiles(): string;
+  /** Return the comments of a statement: above it, and within it up to the next one. */
+  commentsAt(at: string): readonly Statement[];
+  /** Note that a task of the role is delegated to another machine. */
+  delegates(at: string): void;
+  /** Tell the person of a role in YAML that is needed. */
+  noteRole(role: string, at: string): void;
   /** Tell the person who converts the role something about a place. */
   note(at: string, text: string): void;
   /** The paths of the role's files of tasks. */

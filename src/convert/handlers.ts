@@ -97,7 +97,6 @@ function convertHandler(
   const context = hasVars ? camelCase("scoped", outer.taken) : outer.context;
   const scope = hasVars ? innerScope(outer, context, Object.keys(own)) : outer;
   outer.taken.add(context);
-  checkRegister(node, handlers);
   const loop = loopCode(keys, scope, conversion.vars, at);
   // Handlers have no tags, and are done on every host.
   const parts = taskParts(node, conversion, { ...around, tags: [] }, scope, loop);
@@ -109,7 +108,12 @@ function convertHandler(
     ...(condition === undefined
       ? []
       : [["when", arrow(isOfItem ? loop.parameters : "()", condition)] as const]),
-    ...parts.options.filter(([key]) => key !== "runOnce"),
+    ...registering(
+      parts.options.filter(([key]) => key !== "runOnce"),
+      node,
+      handlers,
+      scope,
+    ),
   ];
   const title = /\{[{%#]/.test(name) ? `${use(scope, "title")}(${quote(name)})` : quote(name);
   const line: Statement = {
@@ -121,7 +125,10 @@ function convertHandler(
       ...(options.length === 0 ? [] : [object(options)]),
     ),
   };
-  const comments = parts.comments.map((text): Statement => ({ kind: "comment", text }));
+  const comments = [
+    ...conversion.commentsAt(at),
+    ...parts.comments.map((text): Statement => ({ kind: "comment", text })),
+  ];
   if (!hasVars) return [...comments, line];
   const vars = call(`${outer.context}.withVars`, valueCode(own, at));
   const body: Statement[] = [
@@ -133,17 +140,25 @@ function convertHandler(
   return [{ kind: "block", parts: [{ head: "", body }] }];
 }
 
-/** The result of a handler is seen by its own rules alone. */
-function checkRegister({ keys, at }: TaskNode, handlers: readonly FoundHandler[]): void {
+/** Register the result of a handler that other handlers read; its own rules see it anyway. */
+function registering(
+  options: readonly (readonly [string, Code])[],
+  { keys, at }: TaskNode,
+  handlers: readonly FoundHandler[],
+  scope: Scope,
+): readonly (readonly [string, Code])[] {
   const { register } = keys;
-  if (typeof register !== "string") return;
+  if (typeof register !== "string") return options;
   const pattern = new RegExp(`\\b${register}\\b`);
-  const reader = handlers.find(
+  const isRead = handlers.some(
     ({ node }) => node.at !== at && textsIn([node.args, node.keys]).some((text) => pattern.test(text)),
   );
-  if (reader !== undefined)
-    refuse(
-      reader.node.at,
-      `this handler reads ${register}, the result of another handler, which TypeScript has no name for`,
-    );
+  if (!isRead) return options;
+  const [, own] = options.find(([key]) => key === "failedWhen") ?? [];
+  // A rule that is no function is a bool.
+  const rule = own === undefined ? [] : [typeof own === "string" ? arrow("()", own) : own];
+  return [
+    ...options.filter(([key]) => key !== "failedWhen"),
+    ["failedWhen", call(use(scope, "registers"), quote(register), ...rule)],
+  ];
 }

@@ -1,10 +1,9 @@
 import { posix } from "node:path";
-import type { BlockNode, Node, TaskNode } from "../ansible/ir.ts";
-import { PLACELESS } from "../ansible/keywords.ts";
+import type { BlockNode, TaskNode } from "../ansible/ir.ts";
 import { isDict } from "../core/values/value.ts";
 import { type Code, call, keyText, object, quote, type Statement, around as wrap } from "./code.ts";
 import type { RoleConversion } from "./conversion.ts";
-import { type Around, checkPlace, enter, inheritedOptions } from "./keywords.ts";
+import { type Around, enter, inheritedOptions, isElsewhere } from "./keywords.ts";
 import { type LoopCode, loopCode, namesItem, passCode } from "./loops.ts";
 import type { RoleVars } from "./role-vars.ts";
 import { conditionsCode, type Extra, type Scope, use } from "./scope.ts";
@@ -14,7 +13,7 @@ import { refuse, valueCode } from "./values.ts";
 
 /** An include of tasks: of files that are known, or of those that a task names. */
 type Inclusion =
-  | { readonly paths: readonly string[]; readonly node: BlockNode; readonly nodes: readonly Node[] }
+  | { readonly paths: readonly string[]; readonly node: BlockNode }
   | { readonly node: TaskNode; readonly file: string };
 
 /** Call the functions of the files of tasks that a statement brings in. */
@@ -25,9 +24,9 @@ export function includeTasks(
   scope: Scope,
 ): readonly Statement[] {
   const { vars } = conversion;
-  if ("nodes" in inclusion) {
-    const { paths, node, nodes } = inclusion;
-    checkAll(nodes, around);
+  if ("paths" in inclusion) {
+    const { paths, node } = inclusion;
+    if (isElsewhere(around, "")) conversion.delegates(node.at);
     const callee = conversion.importTasks(paths[0]!);
     const context = contextCode(around, scope, vars, node.at, undefined);
     // The block's own condition is around it.
@@ -73,18 +72,6 @@ function conditioned(
   return condition === undefined
     ? body
     : [{ kind: "block", parts: [{ head: wrap("if (", condition, ")"), body }] }];
-}
-
-/** Refuse tasks that are delegated by the statement that imports them. */
-function checkAll(nodes: readonly Node[], around: Around): void {
-  for (const node of nodes) {
-    if (node.kind === "task") {
-      checkPlace(around, node.module, node.at);
-      if (around.keys.run_once !== undefined && around.keys.run_once !== false && !PLACELESS.has(node.module))
-        refuse(node.at, "run_once around an import is converted only for tasks that work on vars alone");
-    } else if (node.kind === "block")
-      for (const list of [node.block, node.rescue, node.always]) checkAll(list, around);
-  }
 }
 
 /** Write the context that a function of tasks gets. */

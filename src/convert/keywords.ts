@@ -1,9 +1,9 @@
 import type { Keys } from "../ansible/ir.ts";
 import { CONTROLLER, PLACELESS } from "../ansible/keywords.ts";
 import { isDict } from "../core/values/value.ts";
-import { type Code, list, object, quote } from "./code.ts";
+import { type Code, call, list, object, quote } from "./code.ts";
 import type { RoleVars } from "./role-vars.ts";
-import { type Extra, flagCode, type Scope, textCode, use } from "./scope.ts";
+import { type Extra, extraCode, flagCode, type Scope, textCode, use } from "./scope.ts";
 import { refuse } from "./values.ts";
 
 // Keywords of tasks, and those that tasks inherit from the blocks around them, as options of `task`.
@@ -63,19 +63,20 @@ function checkKeywords(keys: Keys, at: string): void {
   }
 }
 
-/**
- * Refuse a task that is done elsewhere. Modules that work on vars alone do the same in every place.
- */
-export function checkPlace({ keys }: Around, module: string, at: string): void {
+/** Return whether tasks are done elsewhere. Modules that work on vars alone do the same in every place. */
+export function isElsewhere({ keys }: Around, module: string): boolean {
   const to = keys.delegate_to;
-  if (to === undefined || PLACELESS.has(module) || /^\{\{\s*inventory_hostname\s*\}\}$/.test(String(to)))
-    return;
-  const place = CONTROLLER.has(String(to)) ? "the controller" : String(to);
-  refuse(
-    at,
-    `${module} is delegated to ${place}, which a role in TypeScript can do only before it awaits anything`,
-    "leave the role in YAML, or take the task out of it",
-  );
+  return to !== undefined && !PLACELESS.has(module) && !/^\{\{\s*inventory_hostname\s*\}\}$/.test(String(to));
+}
+
+/** Write the machine that tasks are delegated to. */
+function placeCode(to: unknown, scope: Scope, vars: RoleVars, extra: Extra): Code {
+  if (CONTROLLER.has(String(to))) return quote("controller");
+  const text = String(to);
+  // Without a name the task is the host's.
+  return /\bomit\b/.test(text)
+    ? call(use(scope, "place"), quote(text), ...extraCode(extra))
+    : textCode(text, scope, vars, extra);
 }
 
 /** Write the options that all tasks within a call of a function inherit; empty where there are none. */
@@ -112,7 +113,9 @@ export function optionsOf(
   if (keys.check_mode !== undefined) options.push(["check", flagCode(keys.check_mode, scope, vars, extra)]);
   flag("ignore_errors", "ignoreErrors", false);
   flag("no_log", "noLog", false);
-  if (module !== "" && !PLACELESS.has(module)) flag("run_once", "runOnce", false);
+  if (!PLACELESS.has(module)) flag("run_once", "runOnce", false);
+  if (isElsewhere({ keys, tags } as Around, module))
+    options.push(["delegateTo", placeCode(keys.delegate_to, scope, vars, extra)]);
   if (keys.timeout !== undefined && Number(keys.timeout) !== 0)
     options.push(["timeout", numberOption(keys.timeout, scope, extra)]);
   return options;

@@ -5,8 +5,10 @@ import { findMain } from "../ansible/load/roles.ts";
 import { isDict } from "../core/values/value.ts";
 import { actionNames } from "./arguments.ts";
 import { printStatements, quote, type Statement } from "./code.ts";
+import { RoleComments } from "./comments.ts";
 import type { RoleConversion } from "./conversion.ts";
 import { convertHandlers, type FoundHandler, handlersOf, notifiedBy } from "./handlers.ts";
+import { includeDependencies } from "./include-role.ts";
 import { NOTHING_AROUND } from "./keywords.ts";
 import { camelCase, kebabCase, roleName } from "./names.ts";
 import type { RoleSource } from "./role-source.ts";
@@ -35,24 +37,24 @@ export function convertRole(source: RoleSource, name = source.role.name): Conver
   const handlers = handlersOf(source);
   const files = new TaskFiles(source, vars, handlers);
   if (main !== undefined) files.functionOf(main);
+  const hasDependencies = source.role.dependencies.length > 0;
   const texts: Record<string, string> = files.write();
   const hasHandlers = handlers.length > 0;
   if (hasHandlers) texts["handlers.ts"] = files.writeHandlers();
+  if (hasDependencies) texts["dependencies.ts"] = files.writeDependencies();
   texts["vars.ts"] = vars.text;
   if (vars.filesText !== undefined && files.readsVarsFiles) texts["vars-files.ts"] = vars.filesText;
   const safe = roleName(name);
-  texts["role.ts"] = roleText({ name: safe, source, vars, hasHandlers, hasTasks: main !== undefined });
+  texts["role.ts"] = roleText({
+    ...{ name: safe, source, vars, hasDependencies, hasHandlers },
+    hasTasks: main !== undefined,
+    delegates: files.delegates,
+  });
   return {
     name: safe,
     texts,
     copies: [...source.files, ...source.templates],
-    notes: [
-      ...files.notes,
-      ...source.role.dependencies.map(
-        ({ name: needed, at }) =>
-          `${at}: the role needs ${needed}: let the play list it first, because a role in TypeScript has no dependencies`,
-      ),
-    ],
+    notes: files.notes,
   };
 }
 
@@ -65,13 +67,17 @@ class TaskFiles {
   readonly #names = new Map<string, { readonly name: string; readonly file: string }>();
   readonly #reached = new Set<string>();
   readonly #texts: Record<string, string> = {};
+  readonly #comments: RoleComments;
   readsVarsFiles = false;
+  /** True once a task is delegated to another machine. */
+  delegates = false;
   readonly notes: string[] = [];
 
   constructor(source: RoleSource, vars: RoleVars, handlers: readonly FoundHandler[]) {
     this.#source = source;
     this.#vars = vars;
     this.#handlers = handlers;
+    this.#comments = new RoleComments(source);
     this.#nameFunctions();
   }
 
@@ -125,6 +131,16 @@ class TaskFiles {
     );
   }
 
+  writeDependencies(): string {
+    return this.#module(
+      "dependencies.ts",
+      "Carry out the roles that this one depends on, unless the play has.",
+      "dependencies",
+      true,
+      (conversion, scope) => includeDependencies(this.#source.role.dependencies, conversion, scope),
+    );
+  }
+
   /** Write a module of one function. */
   #module(
     file: string,
@@ -153,6 +169,14 @@ class TaskFiles {
         this.readsVarsFiles = true;
         return "varsFiles";
       },
+      delegates: () => {
+        this.delegates = true;
+      },
+      commentsAt: (at) => this.#comments.at(at),
+      noteRole: (role, at) =>
+        void this.notes.push(
+          `${at}: the role ${role} stays in YAML: the playbook must have it among its roles`,
+        ),
       note: (at, text) => void this.notes.push(`${at}: ${text}`),
       taskFiles: Object.keys(this.#source.tasks),
       notified: (wanted, at) => {
@@ -210,6 +234,7 @@ const HELPERS = {
   assertions: 0,
   call: 0,
   check: 0,
+  end: 0,
   facts: 0,
   first: 0,
   firstIfAny: 0,
@@ -219,12 +244,15 @@ const HELPERS = {
   holds: 0,
   inEnvironment: 0,
   include: 0,
+  includeRole: 0,
   items: 0,
   learn: 0,
   lookup: 0,
   number: 0,
+  place: 0,
   register: 0,
   registered: 0,
+  registers: 0,
   rescue: 0,
   set: 0,
   skip: 0,
@@ -284,16 +312,27 @@ interface RoleParts {
   readonly name: string;
   readonly source: RoleSource;
   readonly vars: RoleVars;
+  readonly hasDependencies: boolean;
   readonly hasHandlers: boolean;
   readonly hasTasks: boolean;
+  readonly delegates: boolean;
 }
 
-function roleText({ name, source, vars, hasHandlers, hasTasks }: RoleParts): string {
+function roleText({
+  name,
+  source,
+  vars,
+  hasDependencies,
+  hasHandlers,
+  hasTasks,
+  delegates,
+}: RoleParts): string {
   const own = [...(vars.hasDefaults ? ["defaults"] : []), ...(vars.hasVars ? ["vars"] : [])];
   const options = own.length === 0 ? "" : `, { ${own.join(", ")} }`;
   const description = descriptionOf(source);
   const imports = [
     'import { ansibleTasks, defineRole } from "volley";',
+    ...(hasDependencies ? ['import { dependencies } from "./dependencies.ts";'] : []),
     ...(hasHandlers ? ['import { declareHandlers } from "./handlers.ts";'] : []),
     ...(hasTasks ? ['import { main } from "./tasks/main.ts";'] : []),
     `import { ${["declared", ...own].sort().join(", ")} } from "./vars.ts";`,
@@ -305,9 +344,9 @@ function roleText({ name, source, vars, hasHandlers, hasTasks }: RoleParts): str
 export default defineRole({
   name: ${quote(name)},
   vars: declared,
-  async tasks(context) {
+${delegates ? "  delegates: true,\n" : ""}  async tasks(context) {
     const role = ansibleTasks(context${options});
-${hasHandlers ? "    declareHandlers(role);\n" : ""}${hasTasks ? "    await main(role);\n" : ""}  },
+${hasDependencies ? "    await dependencies(role);\n" : ""}${hasHandlers ? "    declareHandlers(role);\n" : ""}${hasTasks ? "    await main(role);\n" : ""}  },
 });
 `;
 }

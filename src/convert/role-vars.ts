@@ -5,7 +5,7 @@ import type { Vars } from "../core/values/vars.ts";
 import { type Code, call, keyText, object, print } from "./code.ts";
 import type { PlainValue } from "./conditions.ts";
 import type { RoleSource, VarsFile } from "./role-source.ts";
-import { isTemplated, refuse, textsIn, valueCode } from "./values.ts";
+import { isTemplated, permissionBits, refuse, textsIn, valueCode } from "./values.ts";
 
 // A role's defaults and vars as the vars that a role in TypeScript declares.
 
@@ -77,7 +77,12 @@ export function convertVars(source: RoleSource, texts: readonly string[]): RoleV
     own.length === 0
       ? ""
       : `\n/** ${doc} */\nexport const ${name}: Vars = ${print(
-          object(own.map(({ name: key, value, at }) => [keyText(key), valueCode(value, at)])),
+          object(
+            own.map(({ name: key, value, at }) => [
+              keyText(key),
+              permissionBits(key, value) ?? valueCode(value, at),
+            ]),
+          ),
           "",
           `export const ${name}: Vars = `.length,
           1,
@@ -119,7 +124,7 @@ function iteratedIn(texts: readonly string[]): ReadonlySet<string> {
   return found;
 }
 
-function schemaOf({ value, at }: OwnVar, isIterated: boolean): Code {
+function schemaOf({ name, value, at }: OwnVar, isIterated: boolean): Code {
   if (isTemplated(value)) return "v.optional(v.unknown())";
   const isScalar = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
   if (isIterated && isScalar) return call("v.optional", "v.unknown()", valueCode(value, at));
@@ -135,7 +140,7 @@ function schemaOf({ value, at }: OwnVar, isIterated: boolean): Code {
             : isDict(value) && !(value instanceof Map)
               ? "v.record(v.string(), v.unknown())"
               : "v.unknown()";
-  return call("v.optional", type, valueCode(value, at));
+  return call("v.optional", type, permissionBits(name, value) ?? valueCode(value, at));
 }
 
 /** Defaults whose value is the one that the role's tasks see, because nothing in the role sets them anew. */

@@ -2,8 +2,9 @@ import type { BlockNode, Node, TaskNode } from "../ansible/ir.ts";
 import { isDict } from "../core/values/value.ts";
 import { arrow, type Code, call, keyText, object, quote, type Statement, around as wrap } from "./code.ts";
 import type { RoleConversion } from "./conversion.ts";
+import { includeRole, isRoleInclude } from "./include-role.ts";
 import { includeTasks, includeVars } from "./includes.ts";
-import { type Around, checkPlace, enter } from "./keywords.ts";
+import { type Around, enter, isElsewhere } from "./keywords.ts";
 import { type LoopCode, loopCode, namesItem, passCode } from "./loops.ts";
 import { camelCase } from "./names.ts";
 import type { RoleVars } from "./role-vars.ts";
@@ -28,15 +29,10 @@ import { refuse, valueCode } from "./values.ts";
 const NOTHING_TO_DO = new Set(["gather_facts", "ping", "set_stats", "setup", "validate_argument_spec"]);
 
 /** Modules that work on the play, or on the controller. */
-const NO_ACTIONS = new Set([
-  "add_host",
-  "async_status",
-  "fetch",
-  "group_by",
-  "import_role",
-  "include_role",
-  "script",
-]);
+const NO_ACTIONS = new Set(["add_host", "async_status", "fetch", "group_by", "script"]);
+
+/** Modules that bring in tasks. */
+const INCLUDES = new Set(["import_role", "import_tasks", "include", "include_role", "include_tasks"]);
 
 /** Modules that find facts. */
 const FINDS_FACTS = new Set(["getent", "hostname", "package_facts", "service_facts"]);
@@ -53,7 +49,7 @@ export function convertNodes(
   let scope = outer;
   for (const node of nodes) {
     const converted = convertNode(node, conversion, around, scope, file);
-    statements.push(...converted.statements);
+    statements.push(...conversion.commentsAt(node.at), ...converted.statements);
     scope = converted.scope;
   }
   return statements;
@@ -72,12 +68,10 @@ function convertNode(
   scope: Scope,
   file: string,
 ): Converted {
-  if (node.kind === "role")
-    return refuse(
-      node.at,
-      `the role ${node.use.name} is brought in here, and a role in TypeScript brings in no other`,
-      "let the play list both roles",
-    );
+  if (node.kind === "role" || (node.kind === "task" && isRoleInclude(node))) {
+    const title = node.kind === "role" ? [] : titled(node);
+    return { statements: [...title, ...includeRole(node, conversion, around, scope)], scope };
+  }
   const vars = varsOf(node);
   if (vars === undefined) return convertPlain(node, conversion, around, scope, file);
   const isInclude = node.kind === "task" && /^include(?:_tasks)?$/.test(node.module);
@@ -145,7 +139,7 @@ function convertBlock(
       : [{ kind: "comment", text: oneLine(node.name) }];
   let body: readonly Statement[];
   if (node.imported !== undefined)
-    body = includeTasks({ paths: [node.imported], node, nodes: node.block }, conversion, around, scope);
+    body = includeTasks({ paths: [node.imported], node }, conversion, around, scope);
   else if (node.rescue.length === 0 && node.always.length === 0) body = inner(node.block);
   else
     body = [
@@ -197,14 +191,14 @@ function convertTask(
   if (module.includes("{{")) refuse(at, `the module is known only in a run: ${module}`);
   if (node.argsFrom !== undefined)
     refuse(at, `the arguments of ${module} come from ${node.argsFrom}`, "write them out: name: value");
-  checkPlace(around, module, at);
+  if (isElsewhere(around, module) && !INCLUDES.has(module)) conversion.delegates(at);
   if (NO_ACTIONS.has(module)) refuse(at, `a role in TypeScript has no word for ${module}`);
   const note = (text: string): Converted => ({ statements: [{ kind: "comment", text }], scope });
   const named = node.name === undefined ? "" : ` (${oneLine(node.name)})`;
   if (NOTHING_TO_DO.has(module)) return note(`${module}${named}: there is nothing to do.`);
   switch (module) {
     case "meta":
-      return convertMeta(node, scope, vars);
+      return convertMeta(node, conversion, scope);
     case "set_fact":
       return { statements: setFact(node, scope, vars), scope };
     case "include_vars":
@@ -225,7 +219,8 @@ function titled({ name }: TaskNode): readonly Statement[] {
   return name === undefined ? [] : [{ kind: "comment", text: oneLine(name) }];
 }
 
-function convertMeta(node: TaskNode, scope: Scope, vars: RoleVars): Converted {
+function convertMeta(node: TaskNode, conversion: RoleConversion, scope: Scope): Converted {
+  const { vars } = conversion;
   const word = String(node.args._raw_params ?? "").trim();
   switch (word) {
     case "flush_handlers": {
@@ -237,6 +232,18 @@ function convertMeta(node: TaskNode, scope: Scope, vars: RoleVars): Converted {
     case "refresh_inventory":
     case "reset_connection":
       return { statements: [{ kind: "comment", text: `meta: ${word}: there is nothing to do.` }], scope };
+    case "clear_host_errors":
+      return { statements: [], scope };
+    case "end_host":
+    case "end_play":
+    case "end_batch":
+    case "end_role": {
+      if (word === "end_play" || word === "end_batch")
+        conversion.note(node.at, `meta: ${word} ends the play for the host alone that reaches it`);
+      const part = word === "end_role" ? "role" : "play";
+      const line: Statement = { kind: "line", code: call(use(scope, "end"), quote(part)) };
+      return { statements: [...titled(node), ...when(node, [line], scope, vars, [])], scope };
+    }
     default:
       return refuse(node.at, `a role in TypeScript has no word for "meta: ${word}"`);
   }

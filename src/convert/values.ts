@@ -36,8 +36,19 @@ export function valueCode(value: unknown, at: string): Code {
   if (value instanceof Map)
     return `new Map<unknown, unknown>(${flat(list([...value].map(([key, item]) => list([valueCode(key, at), valueCode(item, at)]))))})`;
   if (isDict(value))
-    return object(dictEntries(value).map(([key, item]) => [keyText(String(key)), valueCode(item, at)]));
+    return object(
+      dictEntries(value).map(([key, item]) => [
+        keyText(String(key)),
+        permissionBits(String(key), item) ?? valueCode(item, at),
+      ]),
+    );
   return refuse(at, `a value of this kind has no form in TypeScript: ${String(value)}`);
+}
+
+/** Write permission bits as people read them; undefined for another value. */
+export function permissionBits(name: string, value: unknown): string | undefined {
+  const isMode = /(?:^|_)mode$/.test(name) && typeof value === "number" && Number.isInteger(value);
+  return isMode && value > 7 && value <= 0o7777 ? `0o${value.toString(8).padStart(3, "0")}` : undefined;
 }
 
 /** Text that is never a template, although it may look like one. */

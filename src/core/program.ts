@@ -1,5 +1,7 @@
+import type { ActionContext } from "./action.ts";
 import type { Facts } from "./facts.ts";
 import type { ControllerLookups } from "./lookup.ts";
+import type { Job } from "./protocol.ts";
 import type { RoleUse } from "./role.ts";
 import type { ProcessResult, System } from "./system.ts";
 import { matchesGlob, setGlobPieces } from "./unix/shell.ts";
@@ -87,6 +89,8 @@ export interface ProgramWorld {
   openVaultFile(path: string): Promise<Buffer>;
   /** Make a command for programs of this machine in the place of `ssh`: `start` starts what the programs ask for. */
   remoteShell(start: StartRemotely): Promise<RemoteShell>;
+  /** Return the way to the machine that a task in TypeScript is delegated to, as a user. */
+  elsewhere(name: string, job: Pick<Job, "hostVars">, become: boolean | string | undefined): Elsewhere;
   /** Note a host that a task adds to the run, or more groups and vars of one. */
   addHost(name: string, groups: readonly string[], vars: Vars): void;
   /** What the hosts of a run have learned, by name: all plays of the run share it. */
@@ -115,6 +119,11 @@ export interface RemoteShell {
   readonly argv: readonly string[];
   close(): Promise<void>;
 }
+
+/** Opens the machine that a task in TypeScript is delegated to, and gives it with the context of an action there. */
+export type Elsewhere = (
+  context: ActionContext,
+) => Promise<readonly [system: System, context: ActionContext]>;
 
 /** A machine that tasks of other hosts are delegated to. */
 export interface Machine {

@@ -1,7 +1,7 @@
 import type { ActionCall, RenderStyle } from "./action.ts";
 import { didYouMean, VolleyError } from "./errors.ts";
 import type { Facts } from "./facts.ts";
-import { checkOptions, isA, type Kind } from "./options.ts";
+import { checkOptions, isA, type Kind, SWITCH } from "./options.ts";
 import type { Result, State } from "./result.ts";
 import type { ReadSystem } from "./system.ts";
 import { isRecord } from "./values/value.ts";
@@ -45,8 +45,11 @@ export interface TaskOptions<H extends string = string, D = unknown, A extends r
    * Conditions (`when`, `until`, …) are evaluated on the host. The controller performs only actions that it also finds
    * declared in its own copy of the playbook: before any `await`, and without asking for facts. A carried bundle has no
    * controller.
+   *
+   * In a role with `delegates`: any host of the inventory by its name, or `"controller"`, wherever the task is declared. The
+   * action is made on the host, and performed on the other machine with its facts.
    */
-  readonly delegateTo?: "controller";
+  readonly delegateTo?: "controller" | (string & {});
   /** Keep output, diff and data out of events, journal and screen. */
   readonly noLog?: boolean;
   /** The user to run the task as; `true`: root, `false`: the login user. Default: the role's. */
@@ -187,6 +190,11 @@ export interface TasksContext<V = Vars, H extends string = string, F = unknown> 
   readonly jinja: Jinja;
   /** Run the handlers notified so far when its turn comes. */
   flushHandlers(): void;
+  /**
+   * End the role, or the whole play, for this host, by an error that code must not catch. Nothing has failed. A play that is
+   * ended runs no handlers, as with Ansible's `meta: end_host`.
+   */
+  end(part: "role" | "play"): never;
   /** Show a line. */
   log(text: string): void;
 }
@@ -202,6 +210,8 @@ export interface RoleDefinition<V, H extends string, F> {
   readonly vars?: StandardSchemaV1<unknown, V>;
   /** Custom facts, found out before the role's tasks are declared. */
   readonly facts?: (system: ReadSystem, facts: Facts) => Promise<F> | F;
+  /** Let tasks be delegated to any host. Plays with the role are then carried out from the controller: `--via direct`. */
+  readonly delegates?: boolean;
   /** Run once each at the end of the play, in the order declared here. */
   readonly handlers?:
     | Readonly<Record<H, HandlerSpec>>
@@ -216,6 +226,7 @@ export interface AnyRole {
   readonly doc?: string;
   readonly vars?: StandardSchemaV1<unknown, unknown>;
   readonly facts?: (system: ReadSystem, facts: Facts) => unknown;
+  readonly delegates?: boolean;
   readonly handlers?: unknown;
   tasks(context: TasksContext): void | Promise<void>;
   /** The directory of the role's assets, relative to the project; set by the build for the file that defines the role. */
@@ -232,6 +243,24 @@ export interface AnsibleRole {
   readonly vars: Vars;
   /** The files to take instead of `main`. */
   readonly from: Readonly<Partial<Record<"tasks" | "vars" | "defaults" | "handlers", string>>>;
+  readonly once?: boolean;
+  readonly public?: boolean;
+  /** The role that includes it, and what is known there: told by code that was a role in Ansible's YAML. */
+  readonly parent?: string;
+  readonly around?: AroundRole;
+}
+
+/** The vars around a role in Ansible's YAML, by their places in Ansible's order. */
+export interface AroundRole {
+  /** Of the role that includes: its defaults, its vars, vars of its statements, and its parameters. Texts may be templates. */
+  readonly defaults: Vars;
+  readonly vars: Vars;
+  readonly given: Vars;
+  readonly params: Vars;
+  /** Vars of `include_vars`, registers and `set_fact`, and facts. */
+  readonly included: Vars;
+  readonly learned: Vars;
+  readonly facts: Vars;
 }
 
 /** The options of a role in Ansible's YAML within a play in TypeScript. */
@@ -243,6 +272,10 @@ export interface AnsibleRoleOptions extends RoleUseOptions {
   readonly varsFrom?: string;
   readonly defaultsFrom?: string;
   readonly handlersFrom?: string;
+  /** Do nothing where the play has carried the role out with the same parameters, as for a dependency. Default: false. */
+  readonly once?: boolean;
+  /** Give the role's defaults and vars among the data of `include`, too. Default: false. */
+  readonly public?: boolean;
 }
 
 /** Options of a role within one play. */
@@ -321,6 +354,8 @@ const ANSIBLE_ROLE_KEYS: Readonly<Record<keyof AnsibleRoleOptions, Kind | null>>
   varsFrom: TEXT,
   defaultsFrom: TEXT,
   handlersFrom: TEXT,
+  once: SWITCH,
+  public: SWITCH,
 };
 
 /**
@@ -335,7 +370,16 @@ export function ansibleRole(name: string, options: AnsibleRoleOptions = {}): Rol
       'ansibleRole needs the name of a role: ansibleRole("geerlingguy.ntp")',
     );
   checkOptions(`role "${name}"`, ["role", "option"], options, ANSIBLE_ROLE_KEYS);
-  const { vars = {}, tasksFrom, varsFrom, defaultsFrom, handlersFrom, ...rest } = options;
+  const {
+    vars = {},
+    tasksFrom,
+    varsFrom,
+    defaultsFrom,
+    handlersFrom,
+    once = false,
+    public: isPublic = false,
+    ...rest
+  } = options;
   const from = Object.fromEntries(
     Object.entries({
       tasks: tasksFrom,
@@ -349,7 +393,7 @@ export function ansibleRole(name: string, options: AnsibleRoleOptions = {}): Rol
       name: name.replace(/^.*\//, ""),
       tasks: ({ include }) => void include(use),
       directory: undefined,
-      ansible: { name, vars, from },
+      ansible: { name, vars, from, once, public: isPublic },
     },
     vars: {},
     options: rest,

@@ -26,14 +26,20 @@ const OPTIONS: Readonly<Record<keyof LoopOptions<unknown>, Kind>> = {
   // One longer than any timer of Node's is none.
   timeout: ["a number of seconds above 0", (value) => isWithin(value, Number.MIN_VALUE)],
   runOnce: SWITCH,
-  delegateTo: ['"controller"', (value) => value === "controller"],
+  delegateTo: NAMES,
   noLog: SWITCH,
   become: ["true, false or a string", isA("boolean", "string")],
   vars: ["an object", isRecord],
 };
 
 /** Refuse what no task can be declared with, whatever the host. Fails with `PLAYBOOK_INVALID`. */
-export function checkTask(role: string, name: unknown, call: unknown, options: unknown): void {
+export function checkTask(
+  role: string,
+  name: unknown,
+  call: unknown,
+  options: unknown,
+  delegates?: boolean,
+): void {
   const refuse = (what: string): never => {
     throw new VolleyError("PLAYBOOK_INVALID", `role "${role}": ${what}`);
   };
@@ -44,8 +50,9 @@ export function checkTask(role: string, name: unknown, call: unknown, options: u
   if (options === undefined) return;
   if (!isRecord(options)) return refuse(`task "${name}": its options, the third argument, are an object`);
   checkOptions(`role "${role}": task "${name}"`, ["task", "option"], options, OPTIONS);
-  if (options.delegateTo !== undefined && options.become !== undefined)
-    refuse(`task "${name}": a delegated task has no become`);
+  const { delegateTo, become } = options;
+  if (!delegates && delegateTo !== undefined && (delegateTo !== "controller" || become !== undefined))
+    refuse(`task "${name}": delegateTo is "controller", without become, unless the role delegates`);
 }
 
 /** Refuse options that no handler has: it may run several times, and not on every host. */

@@ -65,6 +65,7 @@ export class PlayRun implements HostHandlers {
       for (const role of this.#roles) {
         if (this.#isOver) break;
         await this.#runRole(role);
+        if (role.endsPlay) return this.end();
       }
       if (!this.#isOver || (this.#host.forcesHandlers && !this.#isCancelled && this.#running === undefined))
         await this.#flush();

@@ -135,6 +135,8 @@ export class RoleRun {
       this.#leave({ kind: "unknown", reason });
     },
   };
+  /** True once its code has ended the play for this host. */
+  endsPlay = false;
   #phase: Phase = { kind: "running" };
   #dropped = 0;
   #end: CodeEnd | undefined;
@@ -172,6 +174,11 @@ export class RoleRun {
       jinja,
       flushHandlers: () => {
         if (this.#phase.kind === "running") this.#push({ kind: "flush" });
+      },
+      end: (part) => {
+        this.endsPlay = part === "play";
+        this.#leave({ kind: "returned" });
+        throw account(new Cancelled());
       },
       log,
     };
@@ -294,7 +301,7 @@ export class RoleRun {
 
   #declareTask(name: string, call: DeclaredTask["call"], given: DeclaredTask["options"]): TaskHandle {
     const { use, selection, playTags, handlersOfPlay, defaults } = this.#options;
-    checkTask(use.role.name, name, call, given);
+    checkTask(use.role.name, name, call, given, use.role.delegates);
     const options = { ...defaults, ...given };
     const declared = { own: [...this.#handlers.keys()], all: handlersOfPlay() };
     checkNotify(use.role.name, `task "${name}"`, options.notify, declared);

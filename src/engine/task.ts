@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ActionCall, ActionContext } from "../core/action.ts";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
 import { MAX_TIMER_SECONDS } from "../core/options.ts";
+import type { Elsewhere } from "../core/program.ts";
 import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskOptions, TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
@@ -33,6 +34,8 @@ export interface TaskEnvironment {
   onAction(action: string): void;
   /** Have the controller perform the action of an item, within a time, for a task that is delegated to it. */
   delegate(item: number, attempt: number, limitMs: number): Promise<Result>;
+  /** Open the machine that the task is delegated to; absent where none but the controller can be asked. */
+  readonly elsewhere?: Elsewhere | undefined;
   /** Set for a task that has restarted the host: milliseconds since it began. Only the rest of it is done. */
   readonly restartedMs?: number | undefined;
 }
@@ -149,7 +152,17 @@ interface Pass {
 async function runItem(
   { name, call, options }: DeclaredTask,
   { values, position, shown }: Pass,
-  { system, check: checkMode, context, kill, cancel, restartedMs, onAction, delegate }: TaskEnvironment,
+  {
+    system,
+    check: checkMode,
+    context,
+    kill,
+    cancel,
+    restartedMs,
+    onAction,
+    delegate,
+    elsewhere,
+  }: TaskEnvironment,
 ): Promise<Result> {
   const { when, changedWhen, failedWhen, vars = {}, delegateTo } = options;
   if (restartedMs === undefined && when !== undefined) {
@@ -169,7 +182,7 @@ async function runItem(
   if (actionContext instanceof Unknown) return resultOfUnknown(actionContext, checkMode);
   const make = call as ActionCall | ((item?: unknown) => ActionCall | Unknown);
   const perform = async (attempt: number): Promise<Performed | Unknown> => {
-    if (delegateTo !== undefined && restartedMs === undefined) {
+    if (delegateTo !== undefined && restartedMs === undefined && elsewhere === undefined) {
       const result = await delegate(position, attempt, leftUntil(kill));
       return { result, applied: result.state === "changed" };
     }
@@ -177,9 +190,10 @@ async function runItem(
     if (action instanceof Unknown) return action;
     if (!isActionCall(action)) throw new VolleyError("PLAYBOOK_INVALID", "its function returned no action");
     onAction(action.action);
+    const there = (await elsewhere?.(actionContext)) ?? ([system, actionContext] as const);
     return evaluate(name, () =>
       restartedMs === undefined
-        ? performAction(action, system, actionContext)
+        ? performAction(action, ...there)
         : finishRestarted(action, system, actionContext, restartedMs),
     );
   };

@@ -177,7 +177,7 @@ export class Turns {
     const { assets, render, survivesRestart } = this.#effects;
     const { index: _index, nth: _nth, ...ref } = asked;
     const { task } = ref;
-    const { noLog = false, ignoreErrors = false, become } = declared.options;
+    const { noLog = false, ignoreErrors = false, become, delegateTo } = declared.options;
     const startedAt = performance.now() - (restartedMs ?? 0);
     const begunAt = Date.now() - (restartedMs ?? 0);
     const output = maskOutput(maskOfJob(this.#job), (stream, text) =>
@@ -199,6 +199,8 @@ export class Turns {
       },
       delegate: (item, attempt, limitMs) =>
         this.#delegate({ ...asked, item, attempt, ...(limitMs < Infinity ? { limitMs } : {}) }),
+      elsewhere:
+        delegateTo && this.#effects.world?.elsewhere(delegateTo, this.#job, become ?? use.options.become),
       context: (check, vars, signal) =>
         createActionContext({
           role: use.role.directory ?? use.role.name,

@@ -64,7 +64,7 @@ export default definePlaybook([{ hosts: "all", vars: { app_name: "{{ 'de' }}mo" 
 `,
     );
     const end = await volley(["role", "to-ts", "app", "-o", "converted/app"], { cwd: directory });
-    expect(end).toMatchObject({ code: 0, stderr: "" });
+    expect(end.code, end.stderr).toBe(0);
   }, 120_000);
 
   test("does in TypeScript what it does in YAML", async () => {
@@ -73,6 +73,29 @@ export default definePlaybook([{ hosts: "all", vars: { app_name: "{{ 'de' }}mo" 
     const typescript = await carryOut("site.ts", directory);
     expect(typescript.end.code, typescript.end.stdout + typescript.end.stderr).toBe(0);
     expect(Object.keys(yaml.files).length).toBeGreaterThan(14);
+    expect(typescript.files).toEqual(yaml.files);
+  }, 120_000);
+
+  test("ends the play for the host, and runs no handlers", async () => {
+    const made = mkdtempSync(join(scratch(), "made-"));
+    writeFileSync(
+      join(directory, "end.ts"),
+      `import { definePlaybook } from "volley";
+import ender from "./converted/ender/role.ts";
+
+export default definePlaybook([{ hosts: "all", vars: { ender_name: "x" }, roles: [ender(), ender()] }]);
+`,
+    );
+    writeFileSync(
+      join(directory, "end.yml"),
+      "- hosts: all\n  vars: {ender_name: x}\n  roles: [ender, ender]\n",
+    );
+    const converted = await volley(["role", "to-ts", "ender", "-o", "converted/ender"], { cwd: directory });
+    expect(converted).toMatchObject({ code: 0, stderr: "" });
+    const yaml = await carryOut("end.yml", directory);
+    const typescript = await carryOut("end.ts", directory, made);
+    expect(typescript.end.code, typescript.end.stdout + typescript.end.stderr).toBe(0);
+    expect(Object.keys(typescript.files)).toEqual(["before"]);
     expect(typescript.files).toEqual(yaml.files);
   }, 120_000);
 
@@ -125,10 +148,16 @@ function convert(files: Readonly<Record<string, string>>): ConvertedRole {
 const tasksOf = (text: string): string => convert({ "tasks/main.yml": text }).texts["tasks/main.ts"]!;
 
 test.each([
-  ["- copy: {src: a, dest: /a}\n  delegate_to: other\n", "tasks/main.yml:1 copy is delegated to other"],
+  [
+    "- copy: {src: a, dest: /a}\n  delegate_to: '{{ item }}'\n  loop: [a]\n",
+    "tasks/main.yml:1 delegate_to names the loop's item",
+  ],
   ["- command: a\n  async: 60\n  poll: 0\n", "tasks/main.yml:1 a task that is left to itself"],
-  ["- include_role: {name: other}\n", "tasks/main.yml:1 a role in TypeScript has no word for include_role"],
-  ["- debug:\n- meta: end_play\n", 'tasks/main.yml:2 a role in TypeScript has no word for "meta: end_play"'],
+  [
+    "- include_role: {name: '{{ other }}'}\n",
+    "tasks/main.yml:1 the role is known only in a run: {{ other }}",
+  ],
+  ["- debug:\n- script: a.sh\n", "tasks/main.yml:2 a role in TypeScript has no word for script"],
   ["- copy: {dest: /a, contents: b}\n", 'tasks/main.yml:1 the action copy has no parameter "contents"'],
   ["- command: a\n  notify: nobody\n", 'tasks/main.yml:1 the role has no handler "nobody"'],
   ['- file: "{{ args }}"\n', "tasks/main.yml:1 the arguments of file come from {{ args }}"],
@@ -196,6 +225,93 @@ test("what notifies a topic names the handlers that listen, in their order", () 
   handler("all", noop({}));
   handler("third", command({ cmd: "c" }), { notify: "first" });
 `);
+});
+
+test("other roles, ends and delegation have words, and what the playbook must know is told", () => {
+  const { texts, notes } = convert({
+    "meta/main.yml": "dependencies: [{role: first, when: use_first, first_port: 80}]\n",
+    "tasks/main.yml": `# Why the play ends.
+- meta: end_play
+  when: ansible_os_family == 'Plan9'
+- include_role:
+    name: other
+    tasks_from: more.yml
+    public: true
+  vars: {a: "{{ b }}"}
+  tags: [x]
+- command: a
+  delegate_to: "{{ groups['db'][0] }}"
+  run_once: true
+`,
+  });
+  expect(texts["tasks/main.ts"]).toContain(`  // Why the play ends.
+  if (facts.os_family === "Plan9") {
+    end("play");
+  }
+  await includeRole(ansibleRole("other", { tasksFrom: "more.yml", public: true, vars: { a: "{{ b }}" } }));
+  await task("command", command({ cmd: "a" }), { runOnce: true, delegateTo: text("{{ groups['db'][0] }}") });
+`);
+  expect(texts["dependencies.ts"]).toContain(
+    `  await includeRole(
+    ansibleRole("first", {
+      vars: { first_port: 80 },
+      once: true,
+      public: true,
+      when: () => holds("use_first"),
+    }),
+  );
+`,
+  );
+  expect(texts["role.ts"]).toContain("  delegates: true,\n");
+  expect(notes).toEqual([
+    "tasks/main.yml:2:3: meta: end_play ends the play for the host alone that reaches it",
+    "tasks/main.yml:4:3: the role other stays in YAML: the playbook must have it among its roles",
+    "meta/main.yml:1:16: the role first stays in YAML: the playbook must have it among its roles",
+  ]);
+});
+
+test("the result of a handler that others read is registered", () => {
+  const { texts } = convert({
+    "handlers/main.yml": `- name: check
+  command: a
+  register: checked
+  failed_when: checked.rc > 1
+- name: restart
+  service: {name: a, state: restarted}
+  when: checked.rc == 0
+`,
+  });
+  expect(texts["handlers.ts"]).toContain('failedWhen: registers("checked", (result) => result.data.rc > 1),');
+});
+
+test("comments go with their statements, and permission bits stay octal", () => {
+  const { texts } = convert({
+    "vars/main.yml": "file_mode: 0640\n",
+    "vars/Debian.yml": "dir_mode: 02770\n",
+    "tasks/main.yml": `---
+# tasks file for web
+- include_vars: Debian.yml
+
+# Said above,
+# in two lines.
+- name: Write
+  # said within
+  shell: |
+    # not a comment of the role
+    a
+  # noqa 301
+- block:
+    # Of the inner one.
+    - command: b
+  # Behind it.
+`,
+  });
+  const text = texts["tasks/main.ts"]!;
+  expect(text).toContain("  // Said above,\n  // in two lines.\n  // said within\n  await task(\n");
+  expect(text).toContain('  // Of the inner one.\n  // Behind it.\n  await task("command", ');
+  expect(text.match(/\/\/ /g)).toHaveLength(5);
+  expect(texts["vars.ts"]).toContain("{ file_mode: 0o640 }");
+  expect(texts["vars-files.ts"]).toContain("{ dir_mode: 0o2770 }");
 });
 
 test("keys that are no names are quoted, also where the value is the same", () => {

@@ -1,9 +1,17 @@
 import type { ActionCall, ActionContext } from "../../core/action.ts";
 import { isVolleyError, messageOf, VolleyError } from "../../core/errors.ts";
 import { type Register, registerOf } from "../../core/register.ts";
-import type { Jinja, TaskFailed, TaskOptions, TaskResult, TasksContext } from "../../core/role.ts";
+import type {
+  AroundRole,
+  Jinja,
+  RoleUse,
+  TaskFailed,
+  TaskOptions,
+  TaskResult,
+  TasksContext,
+} from "../../core/role.ts";
 import type { System } from "../../core/system.ts";
-import { isDict, numberText, numeric, writeJson } from "../../core/values/value.ts";
+import { Data, isDict, mapLeaves, numberText, numeric, writeJson } from "../../core/values/value.ts";
 import { OMIT, plain, plainVars, type Vars } from "../../core/values/vars.ts";
 import { coerceArguments, readBool } from "../coerce.ts";
 import type { Action } from "../define.ts";
@@ -45,7 +53,7 @@ export interface RegisteredItems {
 /** Options of tasks that statements around them give. */
 export type InheritedOptions = Pick<
   TaskOptions,
-  "tags" | "become" | "check" | "ignoreErrors" | "noLog" | "runOnce" | "timeout"
+  "tags" | "become" | "check" | "ignoreErrors" | "noLog" | "runOnce" | "timeout" | "delegateTo"
 >;
 
 /** The context of a role's `tasks` with Ansible's vars. `vars` of a function are added for this call alone: a loop's item. */
@@ -60,6 +68,8 @@ export interface AnsibleTasks<V = Vars> extends TasksContext<V> {
   value(template: unknown, vars?: Vars): unknown;
   /** Render, and write as text. */
   text(template: unknown, vars?: Vars): string;
+  /** Render the name of the machine that a task is delegated to: this host where the value is `omit`, or empty. */
+  place(template: string, vars?: Vars): string;
   /** Render, and read as a bool, as Ansible reads yes, on and 1. */
   flag(template: unknown, vars?: Vars): boolean;
   /** Render, and read as a number. */
@@ -70,6 +80,8 @@ export interface AnsibleTasks<V = Vars> extends TasksContext<V> {
   lookup(name: string, terms: unknown, vars?: Vars): readonly unknown[];
   /** `set_fact` */
   set(facts: Vars, vars?: Vars): void;
+  /** `include_role`: carry out a role in Ansible's YAML, which sees all vars here, and take what it learns. */
+  includeRole(use: RoleUse): Promise<void>;
   /** `include_vars`: texts of these vars are templates. Nothing is included for a file that is not there. */
   includeVars(vars: Vars | undefined): void;
   /** Return the first of files by name that is there, for `first_found`. Fails with `ASSET_MISSING`. */
@@ -79,6 +91,11 @@ export interface AnsibleTasks<V = Vars> extends TasksContext<V> {
   learn<D>(result: TaskResult<D>): TaskResult<D>;
   /** Make a task's result a var in Ansible's shape: `rc`, `stdout_lines`, `results` of a loop. */
   register<D>(name: string, result: TaskResult<D>, items?: RegisteredItems): TaskResult<D>;
+  /**
+   * Make a rule for `failedWhen` that registers each result first: for a handler, whose result other handlers read. Default
+   * of `rule`: the result has failed.
+   */
+  registers<D>(name: string, rule?: (result: TaskResult<D>) => boolean): (result: TaskResult<D>) => boolean;
   /** Register that a task was skipped. */
   skip(name: string): void;
   /** Return a result in Ansible's shape. */
@@ -122,7 +139,16 @@ export function ansibleTasks<V>(
   const rendered = renderedVars(context.vars as Vars, base.with(jinja.given, { isTemplate: true }));
   return tasksOf(
     { ...context, vars: rendered as V },
-    { base, vars, given: jinja.given, learned: {}, templates: {}, facts: {} },
+    {
+      base,
+      own: ownVars(context.vars as Vars, jinja),
+      defaults: own,
+      vars,
+      given: jinja.given,
+      learned: {},
+      templates: {},
+      facts: {},
+    },
     [],
   );
 }
@@ -142,9 +168,27 @@ function renderedVars(vars: Vars, jinja: Jinja): Vars {
   return rendered;
 }
 
+/** Return a role's vars that neither the play nor the inventory gives as templates. */
+function ownVars(vars: Vars, { given, ofPlay }: Jinja): Vars {
+  const own = Object.entries(vars).filter(
+    ([name]) => !Object.hasOwn(given, name) && !Object.hasOwn(ofPlay, name),
+  );
+  return asData(Object.fromEntries(own));
+}
+
+/** Return vars whose texts are no templates. */
+function asData(vars: Vars): Vars {
+  return mapLeaves(vars, (leaf) =>
+    typeof leaf === "string" && /\{[{%#]/.test(leaf) ? new Data(leaf) : leaf,
+  ) as Vars;
+}
+
 /** The vars of a role, which its tasks add to. */
 interface State {
   readonly base: Jinja;
+  /** The role's vars as it declares them, and defaults that are templates. */
+  readonly own: unknown;
+  readonly defaults: Vars;
   readonly vars: Vars;
   readonly given: Vars;
   /** Registers, and vars of `set_fact`. */
@@ -209,6 +253,10 @@ function tasksOf<V>(context: TasksContext<V>, state: State, layers: readonly Lay
     },
     value,
     text: (template, vars) => textOf(value(template, vars)),
+    place: (template, vars) => {
+      const name = value(template, vars);
+      return name === OMIT ? context.host.name : textOf(name) || context.host.name;
+    },
     flag: (template, vars) => {
       const rendered = value(template, vars);
       return readBool(rendered) ?? Boolean(rendered);
@@ -231,6 +279,21 @@ function tasksOf<V>(context: TasksContext<V>, state: State, layers: readonly Lay
         return [name, isWord ? readBool(made) : made];
       });
       learn(Object.fromEntries(rendered));
+    },
+    includeRole: async (use) => {
+      const { role } = use;
+      const around: AroundRole = {
+        defaults: { ...(state.own as Vars), ...state.defaults },
+        vars: state.vars,
+        given: Object.assign({}, ...of("vars")),
+        params: Object.assign({ ...state.given }, ...of("parameters"), ...of("item").map(asData)),
+        included: state.templates,
+        learned: state.learned,
+        facts: state.facts,
+      };
+      const parent = String(state.base.vars.role_name);
+      const ansible = { ...role.ansible!, parent, around };
+      learn((await context.include({ ...use, role: { ...role, ansible } })).data);
     },
     includeVars: (vars = {}) => {
       state.templates = { ...state.templates, ...vars };
@@ -260,6 +323,12 @@ function tasksOf<V>(context: TasksContext<V>, state: State, layers: readonly Lay
       learn({ [name]: registerOfTask(context.jinja, result, items) });
       return result;
     },
+    registers:
+      (name, rule = ({ failed }) => failed) =>
+      (result) => {
+        learn({ [name]: registerOfTask(context.jinja, result) });
+        return rule(result);
+      },
     skip: (name) => learn({ [name]: { changed: false, skipped: true, results: [] } }),
     assertions: (conditions, vars) => {
       const jinja = scope(vars);
@@ -300,7 +369,15 @@ function inheriting<V>(context: TasksContext<V>, { tags, ...options }: Inherited
     const all = [...new Set([tags ?? [], own.tags ?? []].flat())];
     return declare(name, call, { ...options, ...own, ...(all.length === 0 ? {} : { tags: all }) });
   };
-  return { ...context, task: task as TasksContext<V>["task"] };
+  const include: TasksContext<V>["include"] = (use) => {
+    const { become } = options;
+    const all = [tags ?? [], use.options.tags ?? []].flat();
+    return context.include({
+      ...use,
+      options: { ...(become === undefined ? {} : { become }), ...use.options, tags: all },
+    });
+  };
+  return { ...context, task: task as TasksContext<V>["task"], include };
 }
 
 function without(vars: Vars, others: Vars): Vars {

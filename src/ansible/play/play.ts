@@ -1,6 +1,6 @@
 import { VolleyError } from "../../core/errors.ts";
 import { isRecord } from "../../core/values/value.ts";
-import type { Vars } from "../../core/values/vars.ts";
+import { plain, type Vars } from "../../core/values/vars.ts";
 import type { PlayEnd } from "../../engine/ended.ts";
 import type { HostHandlers } from "../../engine/guest-types.ts";
 import type { ProgramHost } from "../../engine/program.ts";
@@ -72,8 +72,8 @@ export class PlayRun {
   }
 
   /** Take a role that a play in TypeScript is to come to. */
-  addRole(use: RoleUseNode): RoleInstance {
-    const role = this.#interpreter.instance(use);
+  addRole(use: RoleUseNode, parents: readonly RoleInstance[] = []): RoleInstance {
+    const role = this.#interpreter.instance(use, parents);
     this.#interpreter.roles.push(...allDependencies(role), role);
     this.handlers.addRole(role, this.#root);
     this.#tasks.waiting += this.#countRole(role);
@@ -85,9 +85,25 @@ export class PlayRun {
     this.#tasks.waiting -= this.#countRole(role);
   }
 
-  /** Carry out a role that was added. */
-  runRole(role: RoleInstance): Promise<Pick<PlayEnd, "failed" | "cancelled">> {
-    return this.#ended(() => this.#role(role, this.#root, "always"));
+  /** Carry out a role that was added. `once`: unless it was, as for a dependency. */
+  runRole(role: RoleInstance, once: boolean): Promise<Pick<PlayEnd, "failed" | "cancelled">> {
+    return this.#ended(() => this.#role(role, this.#root, once ? "as its meta says" : "always"));
+  }
+
+  /** Return the defaults and vars of a role that was carried out, as far as they can be rendered. */
+  varsOf(role: RoleInstance): Vars {
+    const frame: Frame = { parent: this.#root, keys: {}, vars: {}, role, file: role.node.path };
+    const { vars } = this.#interpreter.templar(frame);
+    const found: Record<string, unknown> = {};
+    for (const each of [...allDependencies(role), role])
+      for (const name of Object.keys({ ...each.defaults, ...each.vars })) {
+        try {
+          found[name] = plain(vars[name]);
+        } catch {
+          // It asks for what is not there.
+        }
+      }
+    return found;
   }
 
   /** Run the handlers that were notified. */

@@ -48,8 +48,8 @@ export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
     text: "The user to do the task as; `true` is root, `false` the login user. Default: the role's user.",
   },
   delegateTo: {
-    type: '"controller"',
-    text: "Perform the action on the machine that Volley runs on, as the user who runs Volley, once for each host. Declare such a task before any `await` and without asking for facts; a carried bundle has no controller.",
+    type: "string",
+    text: "`controller`: perform the action on the machine that Volley runs on, as the user who runs Volley, once for each host. Declare such a task before any `await` and without asking for facts; a carried bundle has no controller. In a role with `delegates`: any host of the inventory, or `controller`, wherever the task is declared.",
   },
   ignoreErrors: { type: "boolean", text: "The role goes on when the task fails." },
   changedWhen: {
@@ -176,6 +176,10 @@ export const roleKeys: Entries<keyof RoleDefinition<unknown, string, unknown>> =
     type: "(system, facts) => F",
     text: "Custom facts, found out by reading the system before the role's tasks are declared. May be async.",
   },
+  delegates: {
+    type: "boolean",
+    text: "Lets tasks be delegated to any host. Plays with the role are then carried out from the controller. Default: false.",
+  },
   handlers: {
     type: "Record<string, ActionCall | ActionCall[]> | ((context) => …)",
     text: "Run once each at the end of the play, in the order declared here, when a task that changed something named them in `notify`.",
@@ -222,6 +226,10 @@ export const tasksContext: Entries<keyof TasksContext> = {
     text: 'Templates in the role\'s code: `jinja.value("{{ port + 1 }}")`, `jinja.condition("port > 1024")`, `jinja.lookup`, `jinja.render`; `jinja.with(vars)` has more vars.',
   },
   flushHandlers: { type: "() => void", text: "Runs the handlers notified so far when its turn comes." },
+  end: {
+    type: '(part: "role" | "play") => never',
+    text: "Ends the role, or the whole play, for this host. Nothing has failed; a play that is ended runs no handlers.",
+  },
   log: { type: "(text: string) => void", text: "Shows a line." },
 };
 

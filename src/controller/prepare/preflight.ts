@@ -159,7 +159,7 @@ async function declareRole(
   const tasksContext: TasksContext = {
     ...context,
     task: ((name: string, call: unknown, options?: TaskOptions) => {
-      checkTask(use.role.name, name, call, options);
+      checkTask(use.role.name, name, call, options, use.role.delegates);
       // The handlers of other roles may depend on the host.
       const own = notifyList(options?.notify).filter((handler) => !handler.includes(":"));
       checkNotify(use.role.name, `task "${name}"`, own, { own: handlerNames, all: [] });
@@ -181,6 +181,9 @@ async function declareRole(
     },
     jinja: unknowable(),
     flushHandlers: () => {},
+    end: (part) => {
+      throw new Error(`the ${part} has ended`);
+    },
     log: () => {},
   };
   let handlerNames: readonly string[] = [];

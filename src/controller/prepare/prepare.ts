@@ -267,6 +267,7 @@ function closingBoth(transports: Transports, world: OpenWorld | undefined): Tran
  */
 function mustBeLed({ play, hosts, mayJoin }: PlayHosts, guests: GuestRoles | undefined): boolean {
   if (mayJoin !== undefined) return true;
+  if (hosts.length > 0 && play.roles.some(({ role }) => role.delegates === true)) return true;
   const program = play.program ?? guests;
   if (hosts.length === 0 || program === undefined) return false;
   return program.needsController !== undefined || (hosts.length > 1 && program.needsOthers !== undefined);

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { gatherFacts } from "../../agent/facts/gather.ts";
 import { thisMachine } from "../../agent/facts/sources.ts";
+import { type ActionContext, createMemo } from "../../core/action.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import type { FactCache, Machine, ProgramWorld } from "../../core/program.ts";
 import type { Vars } from "../../core/values/vars.ts";
@@ -80,6 +81,13 @@ export function createWorld({
     const found = host ?? describeHost(name, vars, inventory, directory);
     return found.connection.connection === "local" ? local() : remote(found);
   };
+  const machine: OpenWorld["machine"] = (name, vars) => {
+    const known = machines.get(name) ?? open(name, vars);
+    machines.set(name, known);
+    // The next task tries again: the machine may have been away.
+    known.catch(() => machines.delete(name));
+    return known;
+  };
   return {
     lookups: createControllerLookups({
       env: process.env,
@@ -87,13 +95,17 @@ export function createWorld({
       openVault: (text, file) => secrets.openVaultFile(text, file),
       signal,
     }),
-    machine: (name, vars) => {
-      const known = machines.get(name) ?? open(name, vars);
-      machines.set(name, known);
-      // The next task tries again: the machine may have been away.
-      known.catch(() => machines.delete(name));
-      return known;
-    },
+    machine,
+    elsewhere:
+      (name, { hostVars }, become) =>
+      async (context) => {
+        const { systemOf, facts } = await machine(
+          name === "controller" ? "localhost" : name,
+          hostVars[name] ?? {},
+        );
+        const own = { facts: { value: facts }, memo: { value: createMemo() } };
+        return [systemOf(become), Object.create(context, own) as ActionContext];
+      },
     openVaultFile: async (path) => secrets.openVaultBytes(await readFile(path, "latin1"), path),
     remoteShell: openRemoteShell,
     addHost: (name, groups, vars) => added.add(name, groups, vars),

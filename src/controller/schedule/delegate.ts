@@ -208,7 +208,7 @@ async function declareHere(event: Asked, options: DelegateOptions): Promise<read
     .flatMap((role) => {
       const variables = roleVariables(hostVars, play.vars ?? {}, role.use, role.context.vars);
       return role.declared
-        .filter(({ options: { delegateTo } }) => delegateTo !== undefined)
+        .filter(({ options: { delegateTo } }) => delegateTo === "controller")
         .map((task) => ({ task, role, variables, renderer }));
     });
 }
