@@ -196,3 +196,8 @@ export const PLACELESS: ReadonlySet<string> = new Set([
 
 /** Names of the machine that plays are started from. */
 export const CONTROLLER: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "::1"]);
+
+/** Return whether a value is the name of a var, as a register and `set_fact` need one. */
+export function isVarName(value: unknown): boolean {
+  return typeof value === "string" && /^[A-Za-z_]\w*$/.test(value);
+}

@@ -1,6 +1,6 @@
 import { argumentFaults } from "../actions/check-arguments.ts";
 import { parameterNames } from "../actions/define.ts";
-import { COMMANDS, FREE_FORM } from "../ansible/keywords.ts";
+import { COMMANDS, FREE_FORM, isVarName } from "../ansible/keywords.ts";
 import { moduleFault } from "../ansible/module-names.ts";
 import { META_ACTIONS, OWN_PARAMETERS } from "../ansible/own-parameters.ts";
 import { didYouMean, type SourceLocation } from "../core/errors.ts";
@@ -45,12 +45,20 @@ export function lintModule(task: LintTask): void {
 }
 
 /** Note the vars that a task sets. */
-function noteEffects({ unit, node }: LintTask): void {
+function noteEffects(task: LintTask): void {
+  const { unit, node } = task;
   const { module, args } = node;
   if (module === "set_fact") {
     for (const name of Object.keys(args)) {
       if (isTemplate(name) || name === "_raw_params") unit.vars.isOpen = true;
       else if (name !== "cacheable") unit.vars.setBy(name);
+      if (!isTemplate(name) && !isVarName(name))
+        unit.findings.add(
+          "invalid-value",
+          "error",
+          placesOf(task)(name),
+          `set_fact needs names of vars: letters, digits and "_", not ${JSON.stringify(name)}`,
+        );
     }
     if (node.argsFrom !== undefined) unit.vars.isOpen = true;
   }

@@ -2,6 +2,7 @@ import { readBool } from "../actions/coerce.ts";
 import {
   BLOCK_KEYWORDS,
   INCLUDES,
+  isVarName,
   LOOP_CONTROL_KEYWORDS,
   shortModuleName,
   TASK_KEYWORDS,
@@ -10,7 +11,7 @@ import { type Entry, type Mapping, mappingOf } from "../ansible/load/read.ts";
 import { readTask } from "../ansible/load/statements.ts";
 import { isModuleName } from "../ansible/module-names.ts";
 import { didYouMean, type SourceLocation } from "../core/errors.ts";
-import { numeric } from "../core/values/value.ts";
+import { isDict, numeric } from "../core/values/value.ts";
 import { unknownLookup } from "../template/inspect.ts";
 import { isTemplate } from "../vars/scope.ts";
 import type { YamlNode } from "../yaml/document.ts";
@@ -215,19 +216,30 @@ export function lintKeywords(
         break;
       case "register":
         if (typeof value === "string") unit.vars.setBy(value);
+        if (value !== null && !isVarName(value))
+          unit.findings.add(
+            "invalid-value",
+            "error",
+            reader.locate(node),
+            `'register' needs the name of a var: letters, digits and "_", not ${JSON.stringify(value)}`,
+          );
         break;
       case "notify":
         for (const name of texts(source, node)) unit.handlers.notify(name.text, name.at);
         break;
       case "loop":
-        if (typeof value === "string" && !isTemplate(value))
+        if (value !== null && !Array.isArray(value) && !isTemplate(value)) {
+          const isMapping = isDict(value);
           unit.findings.add(
             "invalid-value",
             "error",
             reader.locate(node),
-            `'loop' needs a list, and this is the text "${value}"`,
-            "to loop over a var, write it as a template: {{ … }}",
+            `'loop' needs a list, and this is ${isMapping ? "a dict" : typeof value === "string" ? `the text "${value}"` : String(value)}`,
+            isMapping
+              ? "loop over its entries with with_dict"
+              : "to loop over a var, write it as a template: {{ … }}",
           );
+        }
         break;
       case "loop_control":
         lintLoopControl(unit, source, node);

@@ -59,6 +59,18 @@ describe("YAML and keywords", () => {
       "site.yml:4:13 invalid-value: 'loop' needs a list, and this is the text \"packages\"",
     ],
     [
+      "- debug: {msg: a}\n  loop: {a: 1}",
+      "site.yml:4:13 invalid-value: 'loop' needs a list, and this is a dict",
+    ],
+    [
+      "- command: a\n  register: an-odd name",
+      'site.yml:4:17 invalid-value: \'register\' needs the name of a var: letters, digits and "_", not "an-odd name"',
+    ],
+    [
+      "- set_fact: {1st: a}",
+      'site.yml:3:18 invalid-value: set_fact needs names of vars: letters, digits and "_", not "1st"',
+    ],
+    [
       "- import_tasks: site.yml\n  loop: [1]",
       "site.yml:4:7 invalid-task: 'import_tasks' cannot loop: it is read before the run begins",
     ],

@@ -6,6 +6,7 @@ import { Data, isDict, writeJson } from "../../core/values/value.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { isOfUndefined } from "../../template/index.ts";
 import { loneName, varScope } from "../../vars/scope.ts";
+import { isVarName } from "../keywords.ts";
 import { plainMessage } from "../templar.ts";
 import { validateArgumentSpec } from "./argument-spec.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
@@ -72,7 +73,7 @@ async function debug(call: RenderedCall): Promise<ModuleEnd> {
 }
 
 function checkVarName(name: string): void {
-  if (/^[A-Za-z_]\w*$/.test(name)) return;
+  if (isVarName(name)) return;
   throw new VolleyError(
     "PARAMS_INVALID",
     `The variable name '${name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores.`,

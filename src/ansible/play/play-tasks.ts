@@ -7,6 +7,7 @@ import { whenAnswered } from "../../engine/render.ts";
 import { type Frame, inherited, tagsOf } from "../frame.ts";
 import type { Interpreter } from "../interpreter.ts";
 import type { TaskNode } from "../ir.ts";
+import { isVarName } from "../keywords.ts";
 import { factsOwner } from "../modules/delegation.ts";
 import { renderTags } from "../templar.ts";
 import { PlayEnded, RunCancelled, TaskFailure } from "./endings.ts";
@@ -196,8 +197,4 @@ export class PlayTasks {
     for (const name of given.flatMap((each) => templar.value(each)).flat())
       this.#handlers.notify(String(name));
   }
-}
-
-function isVarName(value: unknown): boolean {
-  return typeof value === "string" && /^[A-Za-z_]\w*$/.test(value);
 }
