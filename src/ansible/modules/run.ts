@@ -214,7 +214,12 @@ async function perform(
     return diff === undefined ? options.diff : call.templar.bool(diff);
   });
   const isReal = !options.check;
-  const performed = await performAction(made, place.system, contextOf(call, place, signal, sendsAsItIs(args)), isReal);
+  const performed = await performAction(
+    made,
+    place.system,
+    contextOf(call, place, signal, sendsAsItIs(args)),
+    isReal,
+  );
   return endOf(performed, name, withDiff);
 }
 
