@@ -18,7 +18,15 @@ import { createUserSystems } from "./users.ts";
 /** How a Job is carried out by this bundle; the bundle itself supplies the rest of the Effects. */
 export type CarryOutOptions = Omit<
   EffectsOptions,
-  "system" | "systems" | "facts" | "assets" | "render" | "renderVar" | "templatesOf" | "makeTemplates"
+  | "system"
+  | "systems"
+  | "facts"
+  | "gather"
+  | "assets"
+  | "render"
+  | "renderVar"
+  | "templatesOf"
+  | "makeTemplates"
 >;
 
 /** Carry out a Job with the contents of the bundle. */
@@ -33,7 +41,8 @@ export function createCarryOut(bundle: BundleReader): CarryOut {
     const systems = createUserSystems(system, bundle.file, options.job.become);
     try {
       const factsStart = performance.now();
-      const facts: Facts = await gatherFacts(system, process.env, thisMachine);
+      const gather = (): Promise<Facts> => gatherFacts(system, process.env, thisMachine);
+      const facts = await gather();
       options.emit({
         type: "facts",
         elapsedMs: Math.round((performance.now() - factsStart) * 100) / 100,
@@ -46,7 +55,7 @@ export function createCarryOut(bundle: BundleReader): CarryOut {
       });
       const assets = createBundledAssets(bundle);
       const renderer = createRenderer(assets, () => parts.template.createTemplates);
-      const effects = createEffects({ ...options, system, systems, facts, assets, ...renderer });
+      const effects = createEffects({ ...options, system, systems, facts, gather, assets, ...renderer });
       return await runJob(playbook, options.job, effects);
     } finally {
       await systems.close();

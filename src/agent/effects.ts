@@ -21,6 +21,8 @@ export interface EffectsOptions {
   readonly systems?: UserSystems;
   /** As the user of this process finds them. */
   readonly facts: Facts;
+  /** Gather these facts anew. */
+  gather?(): Promise<Facts>;
   readonly assets: AssetStore;
   readonly render: Renderer["render"];
   readonly renderVar: Renderer["renderVar"];
@@ -102,16 +104,22 @@ function readResult(whole: string | undefined): Result | undefined {
 }
 
 /** Make what gives each play's view of the host, by its index: facts about the user are those of the play's user. */
-function createViews({ system, systems, facts }: EffectsOptions): Effects["view"] {
+function createViews({ system, systems, facts, gather }: EffectsOptions): Effects["view"] {
   const views = new Map<string | undefined, Promise<HostView>>();
   const make = async (user: string | undefined): Promise<HostView> => {
     const systemOf: HostView["systemOf"] = (become) =>
       systems === undefined ? system : systems.of(systems.userOf(become, user));
-    if (systems === undefined || user === undefined) return { facts, systemOf };
+    const again = gather === undefined ? {} : { gather };
+    if (systems === undefined || user === undefined) return { facts, systemOf, ...again };
     await systems.prepare?.(user);
     const env = systems.envOf(user);
     const own = await gatherUser(createFactReader(system), systems.of(user), env);
-    return { facts: { ...facts, ...own, env: textsOf(env) }, systemOf };
+    const asUser = (found: Facts): Facts => ({ ...found, ...own, env: textsOf(env) });
+    return {
+      facts: asUser(facts),
+      systemOf,
+      ...(gather === undefined ? {} : { gather: async () => asUser(await gather()) }),
+    };
   };
   return (index) => {
     const user = systems?.userOfPlay(index);

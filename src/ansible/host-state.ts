@@ -16,6 +16,8 @@ export class HostState {
   /** Vars of `include_vars`, whose texts are templates: `learned` wins over them, whenever it was set. */
   readonly included: Record<string, unknown> = {};
   isGathered = false;
+  /** True once a task may have changed the host, so that facts found before may not hold. */
+  isTouched = false;
   readonly #cache: CachedFacts | undefined;
   #version = 0;
   #factVars: { readonly of: number; readonly vars: Vars } | undefined;

@@ -72,6 +72,7 @@ function definePlay(
       templates: {
         keys: { ...Object.fromEntries(templated), ...names },
         vars: (vaulted) => [known(play.vars, vaulted), known(varsOfFiles(tree, play), vaulted)],
+        debugger: tree.needs.debugger,
         get reserved() {
           const roles = play.roles.flatMap(({ role }) =>
             ["defaults", "vars"].flatMap((kind) => {

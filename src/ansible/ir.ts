@@ -41,6 +41,8 @@ export interface Needs {
   readonly controller?: string | undefined;
   /** Its hosts go through it together, or ask for each other: that matters where there are several. */
   readonly others?: string | undefined;
+  /** The place of the first `debugger`, which is passed over. */
+  readonly debugger?: string | undefined;
   /** It adds hosts (`add_host`), so that later plays may be for these. */
   readonly addsHosts?: boolean;
   /** It makes groups (`group_by`), so that later plays may be for their hosts. */

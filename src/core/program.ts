@@ -48,6 +48,8 @@ export interface PlayTemplates {
   vars(vaulted: readonly VaultedValue[] | undefined): readonly [play: Vars, files: Vars];
   /** The names of vars of the play and its roles that Ansible keeps for keywords: these vars do not change what the keywords say. */
   readonly reserved: readonly string[];
+  /** The place of the first `debugger` of the playbook, which is passed over. */
+  readonly debugger?: string | undefined;
   /** Return the parts of the play's definition that these values of its keywords make. */
   settle(values: Vars): object;
 }

@@ -229,6 +229,7 @@ async function carryOut(
     system,
     systems: users,
     facts,
+    gather: async () => gatherDirectFacts(system, await askForFacts(host.opened.shells), system.user.env),
     assets: playbook.assets,
     ...renderer,
     ...(playbook.world === undefined ? {} : { world: playbook.world }),

@@ -51,6 +51,8 @@ export type Render = (role: string, src: string, vars: Vars, style?: RenderStyle
 /** The host as the user of one play sees it. */
 export interface HostView {
   readonly facts: Facts;
+  /** Gather the facts anew: tasks may have changed the host. */
+  gather?(): Promise<Facts>;
   /** The machine as a role or task with this `become` acts on it; undefined: as the play does. */
   systemOf(become: boolean | string | undefined): System;
 }

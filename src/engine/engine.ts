@@ -77,6 +77,7 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
       play: at.play,
       index: at.index,
       facts: at.view.facts,
+      gather: async () => (await at.view.gather?.()) ?? at.view.facts,
       systemOf: at.view.systemOf,
       world: effects.world,
       assets: effects.assets,

@@ -22,6 +22,8 @@ export interface ProgramHost {
   readonly index: number;
   /** The host's facts, as the user of the play finds them. */
   readonly facts: Facts;
+  /** Gather these facts anew. */
+  gather(): Promise<Facts>;
   /** The machine as a task with this `become` acts on it; undefined: as the play does. */
   systemOf(become: boolean | string | undefined): System;
   /** What a controller lends to plays that are carried out there; absent on hosts. */

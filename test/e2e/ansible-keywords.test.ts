@@ -110,3 +110,17 @@ test("a task that cannot be delegated makes the exit code that of unreachable ho
   expect(end.stdout).toMatch(/^fatal: \[a[^\]]*\]: UNREACHABLE!/m);
   expect(end.code).toBe(4);
 });
+
+test("a debugger is warned of, and passed over", async () => {
+  const at = project({
+    "site.yml": `- hosts: web
+  gather_facts: false
+  tasks:
+    - {command: /bin/true, debugger: never}
+    - {command: /bin/false, debugger: on_failed}
+`,
+  });
+  const end = await run(at);
+  expect(end.code).toBe(2);
+  expect(end.stderr.match(/site\.yml:5:\d+: debugger is passed over/g)).toHaveLength(1);
+});

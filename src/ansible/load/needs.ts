@@ -41,6 +41,7 @@ const OWN_FILE = /\btemplate_(?:host|uid|mtime)\b/;
 export class NeedNotes implements Needs {
   controller: string | undefined;
   others: string | undefined;
+  debugger: string | undefined;
   #endsAll = false;
   /** The first play with batches. */
   #batches: string | undefined;
@@ -88,6 +89,7 @@ export class NeedNotes implements Needs {
       this.controller ??= `${at}: it is delegated to ${String(place)}`;
     if (isFatal !== undefined && isFatal !== false)
       this.others ??= `${at}: any error there ends the run for all hosts`;
+    if (keys.debugger !== undefined && keys.debugger !== "never") this.debugger ??= at;
     if (serial !== undefined) this.#batches ??= at;
     if (throttle !== undefined) this.others ??= `${at}: throttle limits the hosts that are at a task`;
     this.value(keys, at);
@@ -108,13 +110,14 @@ export class NeedNotes implements Needs {
 
   /** The needs alone. */
   get all(): Needs {
-    const { controller, addsHosts, makesGroups } = this;
+    const { controller, addsHosts, makesGroups, debugger: debugs } = this;
     const ends = this.#endsAll ? this.#batches : undefined;
     const others =
       this.others ?? (ends === undefined ? undefined : `${ends}: one batch may end the play for the others`);
     return {
       ...(addsHosts ? { addsHosts } : {}),
       ...(makesGroups ? { makesGroups } : {}),
+      ...(debugs === undefined ? {} : { debugger: debugs }),
       ...(controller === undefined ? {} : { controller }),
       ...(others === undefined ? {} : { others }),
     };

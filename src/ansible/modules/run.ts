@@ -8,7 +8,7 @@ import { withTimeLimit } from "../../engine/limits.ts";
 import { type Performed, performAction } from "../../engine/perform.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { allOf, settled } from "../frame.ts";
-import { COMMANDS, FREE_FORM, shortModuleName } from "../keywords.ts";
+import { COMMANDS, FREE_FORM, PLACELESS, shortModuleName } from "../keywords.ts";
 import { unknownOptions } from "../own-parameters.ts";
 import { registerOf } from "../play/register.ts";
 import { textOf } from "../templar.ts";
@@ -54,6 +54,8 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
         const isOwn = Object.hasOwn(interpreter.tree.library, module);
         return isOwn ? runLibraryModule(rendered) : rendered.perform(module, args);
       };
+      // A task that works on the play alone changes no facts.
+      if (!PLACELESS.has(module) && own !== PLAY_MODULES.setup) interpreter.state.isTouched = true;
       const end = isDetached ? startJob(interpreter.home, seconds, work) : await work();
       return { state: "unchanged", data: end };
     },

@@ -9,7 +9,7 @@ const PREFIX = /^ansible_/;
 
 /** `setup` and `gather_facts`: the facts of the wanted subsets whose names fit `filter`, local facts by what their files say now. */
 export async function setup(call: RenderedCall): Promise<ModuleEnd> {
-  const { args, interpreter, facts: found, system, environment } = call;
+  const { args, interpreter, facts, system, environment } = call;
   const { gather_timeout: timeout = 10, fact_path: path = LOCAL_FACTS } = args;
   if (!Number.isInteger(Number(timeout)))
     throw new VolleyError(
@@ -18,6 +18,9 @@ export async function setup(call: RenderedCall): Promise<ModuleEnd> {
     );
   const subset = listOf(args.gather_subset ?? "all");
   const collectors = collectorsOf(subset);
+  const { host, state } = interpreter;
+  // The facts of the run's beginning hold until a task has changed something.
+  const found = facts === host.facts && state.isTouched ? await host.gather() : facts;
   const { ansible_local_skipped: _skipped, ...gathered } = setupFacts({
     ...found,
     env: { ...found.env, ...environment },
@@ -35,7 +38,7 @@ export async function setup(call: RenderedCall): Promise<ModuleEnd> {
     warnings.push(...local.warnings);
   }
   if (wanted.gather_subset !== undefined) wanted.gather_subset = subset;
-  interpreter.state.isGathered = true;
+  state.isGathered = true;
   return {
     register: {
       changed: false,

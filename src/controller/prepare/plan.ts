@@ -142,6 +142,11 @@ export async function readHostPlan(
     ...reservedAmong(written, extraValues).map(
       (name) => `a var is called ${name}, as a keyword is: the keyword does not heed it`,
     ),
+    ...new Set(
+      written.plays
+        .flatMap(({ program }) => program?.templates?.debugger ?? [])
+        .map((at) => `${at}: debugger is passed over: a task that fails, fails`),
+    ),
     ...[...problems].map((problem) => `${problem}: it is passed over`),
     ...empty.map(({ play }) => `play "${play.name}" has no hosts: it is skipped`),
   ];
