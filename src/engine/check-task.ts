@@ -26,7 +26,7 @@ const OPTIONS: Readonly<Record<keyof LoopOptions<unknown>, Kind>> = {
   // One longer than any timer of Node's is none.
   timeout: ["a number of seconds above 0", (value) => isWithin(value, Number.MIN_VALUE)],
   runOnce: SWITCH,
-  delegateTo: NAMES,
+  delegateTo: ["a string", isA("string")],
   noLog: SWITCH,
   become: ["true, false or a string", isA("boolean", "string")],
   vars: ["an object", isRecord],
@@ -51,8 +51,10 @@ export function checkTask(
   if (!isRecord(options)) return refuse(`task "${name}": its options, the third argument, are an object`);
   checkOptions(`role "${role}": task "${name}"`, ["task", "option"], options, OPTIONS);
   const { delegateTo, become } = options;
-  if (!delegates && delegateTo !== undefined && (delegateTo !== "controller" || become !== undefined))
-    refuse(`task "${name}": delegateTo is "controller", without become, unless the role delegates`);
+  if (delegates || delegateTo === undefined) return;
+  const needed = "needs a role with `delegates: true`";
+  if (delegateTo !== "controller") refuse(`task "${name}": to be delegated to ${delegateTo}, it ${needed}`);
+  if (become !== undefined) refuse(`task "${name}": a delegated task that becomes another user ${needed}`);
 }
 
 /** Refuse options that no handler has: it may run several times, and not on every host. */

@@ -233,7 +233,7 @@ test("lookups, debug and setup, where they are seldom asked", async () => {
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
   expect(end.code).toBe(0);
   expect(end.stdout).toMatch(
-    /here +: ok=27 +changed=2 +unreachable=0 +failed=0 +skipped=0 +rescued=0 +ignored=4/,
+    /here +: ok=27 +changed=3 +unreachable=0 +failed=0 +skipped=0 +rescued=0 +ignored=4/,
   );
 });
 

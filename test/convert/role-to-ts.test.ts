@@ -307,7 +307,7 @@ test("comments go with their statements, and permission bits stay octal", () => 
 `,
   });
   const text = texts["tasks/main.ts"]!;
-  expect(text).toContain("  // Said above,\n  // in two lines.\n  // said within\n  await task(\n");
+  expect(text).toContain("  // Said above,\n  // in two lines.\n  // said within\n  await task(");
   expect(text).toContain('  // Of the inner one.\n  // Behind it.\n  await task("command", ');
   expect(text.match(/\/\/ /g)).toHaveLength(5);
   expect(texts["vars.ts"]).toContain("{ file_mode: 0o640 }");

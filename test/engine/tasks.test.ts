@@ -457,7 +457,7 @@ test.each([
   ["ignoreErrors", 1, "true or false, not 1"],
   ["noLog", new Map(), "true or false, not {}"],
   ["runOnce", Symbol("once"), "true or false"],
-  ["delegateTo", "localhost", '"controller", not "localhost"'],
+  ["delegateTo", ["db"], 'a string, not ["db"]'],
   ["become", 0, "true, false or a string, not 0"],
   ["vars", ["a"], 'an object, not ["a"]'],
   ["vars", null, "an object, not null"],
@@ -488,6 +488,14 @@ test("an option's least values, all kinds of iterables, and undefined, are taken
     task("answer", noop({}), { when: () => "yes" as never, failedWhen: () => null as never });
   });
   expect(run.ended.map((line) => line.split(" ")[0])).toEqual(Array(7).fill("unchanged"));
+});
+
+test.each([
+  [{ delegateTo: "db" }, "to be delegated to db, it needs a role with `delegates: true`"],
+  [{ delegateTo: "controller", become: true }, "becomes another user needs a role with `delegates: true`"],
+])("delegation that needs a role with delegates: %j", async (options, words) => {
+  const run = await runTasks(({ task }) => void task("x", noop({}), options));
+  expect(run.of("task:end")[0]?.result.error?.message).toContain(words);
 });
 
 test("a task's handle is no condition: the message says what one is", async () => {
