@@ -253,6 +253,41 @@ export function countUnknownResults(): UnknownResults {
   };
 }
 
+/** What is said of hosts beside their tasks, by level and text, with the hosts. */
+export interface Remarks {
+  add(event: Event): void;
+  /** Return rows for a screen that is gone, on which nobody had to see the texts. */
+  rows(): readonly Row[];
+}
+
+/** A run whose hosts all say something else leaves the rest to its log. */
+const MAX_REMARKS = 10;
+
+/** Collect warnings and notices while a run goes on. */
+export function collectRemarks(): Remarks {
+  const hosts = new Map<string, Set<string>>();
+  return {
+    add(event) {
+      if (event.type !== "log" || event.level === "info" || !("host" in event)) return;
+      const told = `${event.level === "warn" ? "warning" : "notice"}: ${safeLine(event.text)}`;
+      hosts.set(told, (hosts.get(told) ?? new Set()).add(safeLine(event.host)));
+    },
+    rows() {
+      if (hosts.size === 0) return [];
+      const more = hosts.size - MAX_REMARKS;
+      return [
+        line(""),
+        ...[...hosts]
+          .slice(0, MAX_REMARKS)
+          .map(([told, names]) =>
+            line(`${foldHostNames([...names])}: ${told}`, told.startsWith("w") ? { color: "yellow" } : {}),
+          ),
+        ...(more > 0 ? [line(`and ${count(more, "more remark")} in the log of the run`, DIM)] : []),
+      ];
+    },
+  };
+}
+
 /** Hosts with the same failure. */
 export interface FailureGroup {
   readonly hosts: readonly string[];

@@ -3,7 +3,7 @@ import type { Failure, Summary } from "../../src/core/events.ts";
 import { rowWidth } from "../../src/reporter/rows/layout.ts";
 import { rowText } from "../../src/reporter/rows/row.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
-import { summaryRows } from "../../src/reporter/summary.ts";
+import { collectRemarks, summaryRows } from "../../src/reporter/summary.ts";
 import { hostNames, simulate, summaryOf } from "./lib/simulate.ts";
 import { hostSummary, summaryWith } from "./lib/summaries.ts";
 
@@ -17,6 +17,21 @@ const noSpace = (host: string): Failure => ({
   name: "Check out",
   error: { code: "ACTION_FAILED", message: `no space left on ${host}`, hint: "free some" },
   output: ["fatal: write error", "see above"],
+});
+
+test("warnings and notices are said again, once for all hosts that have the same", () => {
+  const remarks = collectRemarks();
+  const say = (host: string, level: "info" | "notice" | "warn", text: string): void =>
+    remarks.add({ type: "log", host, level, text, seq: 0, at: 0 } as never);
+  expect(remarks.rows()).toEqual([]);
+  for (const host of ["web1", "web2"]) say(host, "warn", "it is old\u001b[31m");
+  say("db", "notice", "carried out from here");
+  say("db", "info", "not told");
+  for (let at = 0; at < 9; at++) say("db", "warn", `no. ${at}`);
+  const rows = remarks.rows().map(rowText);
+  expect(rows.slice(1, 3)).toEqual(["web[1-2]: warning: it is old", "db: notice: carried out from here"]);
+  expect(rows).toHaveLength(12);
+  expect(rows.at(-1)).toBe("and 1 more remark in the log of the run");
 });
 
 test("a run over a few hosts at 80 columns", () => {

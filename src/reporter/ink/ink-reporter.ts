@@ -5,7 +5,7 @@ import { createTextWriter, type Reporter, type ReporterOptions } from "../report
 import { paintRow } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import type { Symbols } from "../rows/wording.ts";
-import { countUnknownResults, summaryRows } from "../summary.ts";
+import { collectRemarks, countUnknownResults, summaryRows } from "../summary.ts";
 import { openLiveView, sizeOf } from "./live-view.tsx";
 
 /** The options of the UI. */
@@ -18,6 +18,7 @@ export interface InkReporterOptions extends ReporterOptions {
 export function createInkReporter(options: InkReporterOptions): Reporter {
   const { stdout, symbols, colors } = options;
   const unknown = countUnknownResults();
+  const remarks = collectRemarks();
   const writer = createTextWriter(stdout);
   let runStart: Event | undefined;
   let plain: Reporter | undefined;
@@ -34,6 +35,7 @@ export function createInkReporter(options: InkReporterOptions): Reporter {
   return {
     event(event) {
       unknown.add(event);
+      remarks.add(event);
       if (event.type === "run:start") runStart = event;
       if (plain === undefined) live.apply(event);
       else plain.event(event);
@@ -42,7 +44,10 @@ export function createInkReporter(options: InkReporterOptions): Reporter {
       await live.close();
       if (plain !== undefined) return plain.end(summary);
       const { columns } = sizeOf(stdout);
-      const rows = summaryRows(summary, { columns, symbols, unknown: unknown.counts });
+      const rows = [
+        ...remarks.rows(),
+        ...summaryRows(summary, { columns, symbols, unknown: unknown.counts }),
+      ];
       writer.write(rows.map((row) => `${paintRow(row, colors)}\n`).join(""));
       return writer.flush();
     },
