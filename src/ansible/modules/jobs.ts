@@ -15,11 +15,21 @@ interface BackgroundJob {
 const jobs = new Map<string, BackgroundJob>();
 let started = 0;
 
+const nextId = (): string => `j${process.pid}.${++started}${Date.now() % 1_000_000}`;
+
+const fileOf = (home: string, id: string): string => posix.join(home, ".ansible_async", id);
+
+/** Add to the result of a task with `async` that was waited for (`poll` above 0) what Ansible says of its job. */
+export function asPolled(home: string, end: ModuleEnd): ModuleEnd {
+  const id = nextId();
+  const job = { ansible_job_id: id, results_file: fileOf(home, id), started: 1, finished: 1 };
+  return { ...end, register: { ...end.register, ...job } };
+}
+
 /** Begin work in the background; returns what `async` with `poll: 0` returns at once. */
 export function startJob(home: string, seconds: number, work: () => Promise<ModuleEnd>): ModuleEnd {
-  started++;
-  const id = `j${process.pid}.${started}${Date.now() % 1_000_000}`;
-  const job: BackgroundJob = { file: posix.join(home, ".ansible_async", id) };
+  const id = nextId();
+  const job: BackgroundJob = { file: fileOf(home, id) };
   jobs.set(id, job);
   const late = setTimeout(() => {
     job.end ??= {

@@ -15,7 +15,7 @@ import { textOf } from "../templar.ts";
 import { filesOf } from "./assets.ts";
 import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
 import { factsOwner, type Place, placeOf } from "./delegation.ts";
-import { startJob } from "./jobs.ts";
+import { asPolled, startJob } from "./jobs.ts";
 import { runLibraryModule } from "./library.ts";
 import { PLAY_MODULES } from "./play-modules.ts";
 import { openSealedFiles, sendsAsItIs } from "./sealed-files.ts";
@@ -56,8 +56,10 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
       };
       // A task that works on the play alone changes no facts.
       if (!PLACELESS.has(module) && own !== PLAY_MODULES.setup) interpreter.state.isTouched = true;
-      const end = isDetached ? startJob(interpreter.home, seconds, work) : await work();
-      return { state: "unchanged", data: end };
+      if (isDetached) return { state: "unchanged", data: startJob(interpreter.home, seconds, work) };
+      const end = await work();
+      const isPolled = seconds > 0 && !call.check;
+      return { state: "unchanged", data: isPolled ? asPolled(interpreter.home, end) : end };
     },
   );
   if (ended.state === "failed")

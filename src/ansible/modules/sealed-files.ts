@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import { readBool } from "../../actions/coerce.ts";
 import { commandWords } from "../../actions/shared/run-tool.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { candidates, isSealedFile } from "../files.ts";
 import type { ModuleCall } from "./call.ts";
 
@@ -21,6 +22,19 @@ export function sendsAsItIs(args: Readonly<Record<string, unknown>>): boolean {
   return args.decrypt !== undefined && readBool(args.decrypt) === false;
 }
 
+/** Say in Ansible's words why a file stays closed; the error of a missing password alone has advice on passwords. */
+function refuse(thrown: unknown, path: string): never {
+  if (!isVolleyError(thrown) || thrown.code !== "SECRET_FAILED") throw thrown;
+  const isMissing = thrown.hint?.startsWith("give one") === true;
+  throw new VolleyError(
+    "SECRET_FAILED",
+    isMissing
+      ? `A vault password or secret must be specified to decrypt ${path}`
+      : `Decryption failed (no vault secrets were found that could decrypt) on ${path}`,
+    thrown.hint === undefined ? {} : { hint: thrown.hint },
+  );
+}
+
 /** Open the encrypted files that a module is about to send. Fails with `SECRET_FAILED` where no password opens one. */
 export async function openSealedFiles(
   { interpreter, frame }: Pick<ModuleCall, "interpreter" | "frame">,
@@ -38,7 +52,7 @@ export async function openSealedFiles(
   const open = async (path: string): Promise<void> => {
     const full = files.fullPath(path);
     if (!files.opened.has(full) && isSealedFile(full))
-      files.opened.set(full, await world.openVaultFile(full));
+      files.opened.set(full, await world.openVaultFile(full).catch((thrown) => refuse(thrown, full)));
   };
   for (const path of candidates(files, written, kind, interpreter.rootsOf(frame))) {
     const found = path.replace(/\/$/, "");
