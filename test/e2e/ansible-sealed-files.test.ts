@@ -100,7 +100,9 @@ test("without a password, and on a host by itself, the task that needs the file 
     const { events } = await provision(project, fleet, { playbook: "site.yml", via });
     return ofType(events, "task:end").find(({ result }) => result.state === "failed")?.result.error;
   };
-  expect(await run("auto")).toMatchObject({ message: expect.stringContaining("A vault password or secret must be specified to decrypt") });
+  expect(await run("auto")).toMatchObject({
+    message: expect.stringContaining("A vault password or secret must be specified to decrypt"),
+  });
   expect(await run("bundle")).toMatchObject({
     message: expect.stringContaining("files/bytes is encrypted with Ansible Vault"),
   });
