@@ -1,6 +1,9 @@
 import { readBool } from "../../actions/coerce.ts";
-import { isDict, numeric } from "../../core/values/value.ts";
+import { isDict, isRecord, numeric } from "../../core/values/value.ts";
 import type { Vars } from "../../core/values/vars.ts";
+import type { PlaybookFiles } from "../files.ts";
+import type { RoleInstance } from "../frame.ts";
+import type { TaskNode } from "../ir.ts";
 import { textOf } from "../templar.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 
@@ -18,6 +21,27 @@ function specOf(value: unknown): Spec {
 
 function listOf(value: unknown): readonly unknown[] {
   return value === undefined || value === null ? [] : Array.isArray(value) ? value : [value];
+}
+
+/** Return the task that checks a role's vars by its argument_specs; undefined where the role has none for its entry point. */
+export function validationTask(role: RoleInstance, at: string, files: PlaybookFiles): TaskNode | undefined {
+  const entry = role.use.from.tasks?.replace(/\.ya?ml$/, "") ?? "main";
+  const { name, path, argumentSpecs } = role.node;
+  const spec = argumentSpecs[entry];
+  if (!isRecord(spec)) return undefined;
+  const { short_description: about, options = {} } = spec;
+  return {
+    kind: "task",
+    at,
+    name: `Validating arguments against arg spec '${entry}'${typeof about === "string" ? ` - ${about}` : ""}`,
+    module: "validate_argument_spec",
+    args: {
+      argument_spec: options,
+      provided_arguments: {},
+      validate_args_context: { argument_spec_name: entry, name, path: files.fullPath(path), type: "role" },
+    },
+    keys: { tags: ["always"] },
+  };
 }
 
 /** `validate_argument_spec`: fails with every fault of the arguments. */

@@ -1,5 +1,4 @@
 import { VolleyError } from "../../core/errors.ts";
-import { isRecord } from "../../core/values/value.ts";
 import { plain, type Vars } from "../../core/values/vars.ts";
 import type { PlayEnd } from "../../engine/ended.ts";
 import type { HostHandlers } from "../../engine/guest-types.ts";
@@ -8,6 +7,7 @@ import { importedRoles, importedWithin } from "../exposed-roles.ts";
 import { conditionsOf, type Frame, type RoleInstance } from "../frame.ts";
 import type { Interpreter } from "../interpreter.ts";
 import type { BlockNode, Node, RoleStatementNode, RoleUseNode, TaskNode } from "../ir.ts";
+import { validationTask } from "../modules/argument-spec.ts";
 import { includedBy } from "../modules/includes.ts";
 import { countTasks } from "../outline.ts";
 import { allDependencies } from "../vars.ts";
@@ -286,22 +286,10 @@ export class PlayRun {
   async #validate(role: RoleInstance, frame: Frame): Promise<void> {
     const { validates } = role.use;
     if (validates !== undefined && !this.#interpreter.templar(frame).bool(validates)) return;
-    const entry = role.use.from.tasks?.replace(/\.ya?ml$/, "") ?? "main";
-    const spec = role.node.argumentSpecs[entry];
-    if (!isRecord(spec)) return;
-    const { short_description: about, options = {} } = spec;
+    const task = validationTask(role, frame.file, this.#interpreter.files);
+    if (task === undefined) return;
     this.#tasks.waiting++;
-    await this.#task(
-      {
-        kind: "task",
-        at: frame.file,
-        name: `Validating arguments against arg spec '${entry}'${typeof about === "string" ? ` - ${about}` : ""}`,
-        module: "validate_argument_spec",
-        args: { argument_spec: options, provided_arguments: {} },
-        keys: { tags: ["always"] },
-      },
-      frame,
-    );
+    await this.#task(task, frame);
   }
 
   async #block(node: BlockNode, parent: Frame): Promise<void> {
