@@ -31,7 +31,6 @@ function refuse(thrown: unknown, path: string): never {
     isMissing
       ? `A vault password or secret must be specified to decrypt ${path}`
       : `Decryption failed (no vault secrets were found that could decrypt) on ${path}`,
-    thrown.hint === undefined ? {} : { hint: thrown.hint },
   );
 }
 

@@ -255,11 +255,10 @@ export class PlayRun {
     const tasks = await this.#tasks.attempt(`role ${role.node.name}`, () =>
       this.#interpreter.roleTasks(role, "tasks"),
     );
-    if (tasks === undefined) return;
+    const own = tasks === undefined ? frame : { ...frame, file: tasks.path };
     try {
-      const own = { ...frame, file: tasks.path };
       await this.#steps.within(1, () => this.#validate(role, own));
-      await this.#steps.within(2, () => this.#statements(tasks.nodes, own));
+      await this.#steps.within(2, () => this.#statements(tasks?.nodes ?? [], own));
     } catch (thrown) {
       if (!(thrown instanceof RoleEnded)) throw thrown;
     }
