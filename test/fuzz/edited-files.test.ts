@@ -1,7 +1,8 @@
 import { test } from "vitest";
 import { editIni } from "../../src/actions/edit/ini-text.ts";
 import { parseXml, writeXml } from "../../src/actions/edit/xml-document.ts";
-import { evaluateXpath, parseXpath } from "../../src/actions/edit/xpath.ts";
+import { evaluateXpath } from "../../src/actions/edit/xpath.ts";
+import { parseXpath } from "../../src/actions/edit/xpath-parser.ts";
 import { bytesToText } from "../../src/core/values/bytes.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, mustEqual, orRefusal } from "./lib/judge.ts";

@@ -13,7 +13,8 @@ import {
   type XmlElement,
   type XmlNode,
 } from "./xml-document.ts";
-import { type Expression, evaluateXpath, parseXpath, type Step, takeStep, type XpathNode } from "./xpath.ts";
+import { evaluateXpath, takeStep, type XpathNode } from "./xpath.ts";
+import { type Expression, parseXpath, type Step } from "./xpath-parser.ts";
 
 // The changes that the action `xml` makes to a document.
 

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { parseXml } from "../../../src/actions/edit/xml-document.ts";
-import { evaluateXpath, nodeText, parseXpath } from "../../../src/actions/edit/xpath.ts";
+import { evaluateXpath, nodeText } from "../../../src/actions/edit/xpath.ts";
+import { parseXpath } from "../../../src/actions/edit/xpath-parser.ts";
 
 const DOCUMENT = parseXml(
   "<r><a i='1'>x</a><b><a i='2'>y<!--c--></a><a i='3'> z  z </a><div>7</div></b><a-b>h</a-b><?p q?></r>",
