@@ -1,4 +1,5 @@
-import type { RoleInstance } from "./frame.ts";
+import { plain, type Vars } from "../core/values/vars.ts";
+import type { Frame, RoleInstance } from "./frame.ts";
 import type { Interpreter } from "./interpreter.ts";
 import type { Node } from "./ir.ts";
 import { allDependencies } from "./vars.ts";
@@ -32,6 +33,19 @@ function importedBy(
 export function importedWithin(interpreter: Interpreter, role: RoleInstance): readonly RoleInstance[] {
   const tasks = whereFound(() => interpreter.roleTasks(role, "tasks"));
   return importedRoles(interpreter, tasks?.nodes ?? [], [...role.parents, role]);
+}
+
+/** Return the defaults and vars of a role of a play, and of its dependencies, as far as they can be rendered. */
+export function renderedVars(interpreter: Interpreter, play: Frame, role: RoleInstance): Vars {
+  const frame: Frame = { parent: play, keys: {}, vars: {}, role, file: role.node.path };
+  const { vars } = interpreter.templar(frame);
+  const found: Record<string, unknown> = {};
+  for (const each of [...allDependencies(role), role])
+    for (const name of Object.keys({ ...each.defaults, ...each.vars })) {
+      const value = whereFound(() => plain(vars[name]));
+      if (value !== undefined) found[name] = value;
+    }
+  return found;
 }
 
 /** The statement that asks for what is not there tells of it when it is reached. */

@@ -1,9 +1,9 @@
 import { VolleyError } from "../../core/errors.ts";
-import { plain, type Vars } from "../../core/values/vars.ts";
+import type { Vars } from "../../core/values/vars.ts";
 import type { PlayEnd } from "../../engine/ended.ts";
 import type { HostHandlers } from "../../engine/guest-types.ts";
 import type { ProgramHost } from "../../engine/program.ts";
-import { importedRoles, importedWithin } from "../exposed-roles.ts";
+import { importedRoles, importedWithin, renderedVars } from "../exposed-roles.ts";
 import { conditionsOf, type Frame, type RoleInstance } from "../frame.ts";
 import type { Interpreter } from "../interpreter.ts";
 import type { BlockNode, Node, RoleStatementNode, RoleUseNode, TaskNode } from "../ir.ts";
@@ -92,18 +92,7 @@ export class PlayRun {
 
   /** Return the defaults and vars of a role that was carried out, as far as they can be rendered. */
   varsOf(role: RoleInstance): Vars {
-    const frame: Frame = { parent: this.#root, keys: {}, vars: {}, role, file: role.node.path };
-    const { vars } = this.#interpreter.templar(frame);
-    const found: Record<string, unknown> = {};
-    for (const each of [...allDependencies(role), role])
-      for (const name of Object.keys({ ...each.defaults, ...each.vars })) {
-        try {
-          found[name] = plain(vars[name]);
-        } catch {
-          // It asks for what is not there.
-        }
-      }
-    return found;
+    return renderedVars(this.#interpreter, this.#root, role);
   }
 
   /** Run the handlers that were notified. */
