@@ -4,7 +4,7 @@ import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
 import { OMIT, type Vars } from "../../core/values/vars.ts";
 import type { VaultedValue } from "../../core/values/vaulted.ts";
 import { createLookupAnswers, whenAnswered } from "../../engine/render.ts";
-import { createTemplates } from "../../template/index.ts";
+import { createTemplates, type Templates } from "../../template/index.ts";
 import { createScope, isTemplate, type VarLayer } from "../../vars/scope.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 import { createControllerLookups } from "../lookups/perform.ts";
@@ -12,7 +12,7 @@ import { createControllerLookups } from "../lookups/perform.ts";
 /** Fills in templates of plays before any host is known, with vars over those of the play. */
 export type FillIn = (play: PlayDefinition, value: unknown, more: PlayKnowledge) => Promise<unknown>;
 
-/** What is known of a play beside its own vars. */
+/** The vars that a play has beside its own, before any host is known. */
 export interface PlayKnowledge {
   /** Vars that win over all others. */
   readonly extra: Vars;
@@ -25,14 +25,14 @@ export interface PlayKnowledge {
 
 /** Make what fills in templates of the plays of a playbook in this directory, with lookups on this machine. */
 export function createFillIn(directory: string, secrets: SecretStore): FillIn {
-  const answers = createLookupAnswers(
-    createControllerLookups({
-      env: process.env,
-      directory,
-      openVault: (text, file) => secrets.openVaultFile(text, file),
-    }),
-  );
-  const templates = createTemplates({ env: process.env, ask: answers.ask });
+  // Few plays have templates there, and most runs need not wait for the engine to be made.
+  let made: Templates | undefined;
+  const make = (): Templates => {
+    const { env } = process;
+    const openVault = (text: string, file: string): Promise<string> => secrets.openVaultFile(text, file);
+    const { ask } = createLookupAnswers(createControllerLookups({ env, directory, openVault }));
+    return createTemplates({ env, ask });
+  };
   const layer = (vars: Vars): VarLayer => ({ kind: "template", vars, origin: (name) => ({ name }) });
   return async ({ program, vars }, value, { extra, prompted = {}, groups, vaulted }) => {
     const [own = vars ?? {}, files = {}] = program?.templates?.vars(vaulted) ?? [];
@@ -42,6 +42,8 @@ export function createFillIn(directory: string, secrets: SecretStore): FillIn {
       ansible_search_path: [directory],
       omit: OMIT,
     };
+    made ??= make();
+    const templates = made;
     const layers: VarLayer[] = [...[own, prompted, files, extra].map(layer), { kind: "data", vars: magic }];
     return await whenAnswered(() =>
       templates.renderArguments(value, createScope(layers, templates.renderValue)),
