@@ -22,7 +22,7 @@ function launch(file: string): void {
   const source = fs.readFileSync(file, "latin1");
   const cachedData = code.read(cacheFile);
   const require = createRequire(file);
-  // Of a long run V8 would forget what ran at its beginning.
+  // V8 would forget the code that ran at the beginning of a long run.
   const keep = cachedData === undefined ? (require("node:v8") as typeof import("node:v8")) : undefined;
   keep?.setFlagsFromString("--no-flush-bytecode");
   const parameters = "exports, require, module, __filename, __dirname, volleyImport";

@@ -253,7 +253,7 @@ export function countUnknownResults(): UnknownResults {
   };
 }
 
-/** What is said of hosts beside their tasks, by level and text, with the hosts. */
+/** Warnings and notices of hosts beside their tasks, each once with its hosts. */
 export interface Remarks {
   add(event: Event): void;
   /** Return rows for a screen that is gone, on which nobody had to see the texts. */
@@ -265,23 +265,24 @@ const MAX_REMARKS = 10;
 
 /** Collect warnings and notices while a run goes on. */
 export function collectRemarks(): Remarks {
-  const hosts = new Map<string, Set<string>>();
+  const remarks = new Map<string, { readonly style: Style; readonly hosts: Set<string> }>();
   return {
     add(event) {
-      if (event.type !== "log" || event.level === "info" || !("host" in event)) return;
-      const told = `${event.level === "warn" ? "warning" : "notice"}: ${safeLine(event.text)}`;
-      hosts.set(told, (hosts.get(told) ?? new Set()).add(safeLine(event.host)));
+      if (event.type !== "log" || event.level === "info") return;
+      const isWarning = event.level === "warn";
+      const told = `${isWarning ? "warning" : "notice"}: ${safeLine(event.text)}`;
+      const remark = remarks.get(told) ?? { style: isWarning ? { color: "yellow" } : {}, hosts: new Set() };
+      remark.hosts.add(safeLine(event.host));
+      remarks.set(told, remark);
     },
     rows() {
-      if (hosts.size === 0) return [];
-      const more = hosts.size - MAX_REMARKS;
+      if (remarks.size === 0) return [];
+      const more = remarks.size - MAX_REMARKS;
       return [
         line(""),
-        ...[...hosts]
+        ...[...remarks]
           .slice(0, MAX_REMARKS)
-          .map(([told, names]) =>
-            line(`${foldHostNames([...names])}: ${told}`, told.startsWith("w") ? { color: "yellow" } : {}),
-          ),
+          .map(([told, { style, hosts }]) => line(`${foldHostNames([...hosts])}: ${told}`, style)),
         ...(more > 0 ? [line(`and ${count(more, "more remark")} in the log of the run`, DIM)] : []),
       ];
     },

@@ -29,7 +29,7 @@ export interface Table {
   readonly lines: readonly string[];
 }
 
-/** What is to be written to a crontab. */
+/** The writing of a crontab. */
 export interface CronChange extends Change {
   /** The file to write; null for a user's crontab and for a file to remove. */
   readonly file: FileChange | null;

@@ -34,7 +34,7 @@ const HOSTVARS = /\bhostvars\b(?!\s*\[\s*inventory_hostname\s*\])/;
 /** The vars that name the hosts of a play: a host by itself knows of none but itself. */
 const PLAY_HOSTS = /\b(?:ansible_play_hosts(?:_all)?|ansible_play_batch|play_hosts)\b/;
 
-/** What templates tell of their file, which only the controller has. */
+/** The vars of templates that describe their file: only the controller has that. */
 const OWN_FILE = /\btemplate_(?:host|uid|mtime)\b/;
 
 /** Notes why only a controller can carry a playbook out, as it is read: the first reason of each kind. */

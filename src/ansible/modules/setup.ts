@@ -7,7 +7,10 @@ import { gatherLocalFacts, LOCAL_FACTS } from "./local-facts.ts";
 
 const PREFIX = /^ansible_/;
 
-/** `setup` and `gather_facts`: the facts of the wanted subsets whose names fit `filter`, local facts by what their files say now. */
+/**
+ * `setup` and `gather_facts`: the facts of the wanted subsets whose names fit `filter`; local facts by what their files
+ * say now, the others gathered anew once a task has worked on the host.
+ */
 export async function setup(call: RenderedCall): Promise<ModuleEnd> {
   const { args, interpreter, facts, system, environment } = call;
   const { gather_timeout: timeout = 10, fact_path: path = LOCAL_FACTS } = args;
