@@ -12,7 +12,7 @@ const SOURCES = ["data", "file", "url", "keyserver"] as const;
 const params = v.pipe(
   v.strictObject({
     id: optionalText(
-      "Id of the key: 8, 16 or 40 hex digits, `0x` before them or not. Needed for `absent` and `keyserver`.",
+      "Id of the key: 8, 16 or 40 hex digits, `0x` before them or not. Default: that of the key in data, file or url; `keyserver` needs the id.",
     ),
     data: optionalText("The key itself, in ASCII armor."),
     file: optionalText("Path of a file on the host that holds the key."),
@@ -33,8 +33,7 @@ const params = v.pipe(
     "Invalid key_id: id must have hex digits, at least 8 of them",
   ),
   v.check(
-    ({ id, state, data, file, url }) =>
-      id !== undefined || (state === "present" && (data ?? file ?? url) !== undefined),
+    ({ id, data, file, url }) => (id ?? data ?? file ?? url) !== undefined,
     "Invalid key_id: without data, file or url the id is needed",
   ),
 );
@@ -80,13 +79,15 @@ Keyrings are read and written by Volley itself, so that the host needs neither g
     const rings = await readRings(params, system);
     // A key that is known needs no download: its id tells all.
     const known = params.id === undefined ? undefined : idsOf(params.id);
-    if (params.state === "absent") return removal(known!, rings);
+    const absent = params.state === "absent";
+    if (known !== undefined && absent) return removal(known, rings);
     if (known !== undefined && holds(rings, known)) return unchanged(dataOf(known, rings));
     const { from, content } = await readKey(params, system, context);
     const keys = readPublicKeys(content);
     const [first] = keys;
     if (first === undefined) throw new VolleyError("ACTION_FAILED", `Unable to extract key from '${from}'`);
     const ids = known ?? idsOf(first.ids[0]!);
+    if (absent) return removal(ids, rings);
     if (!keys.some((key) => key.ids.some((id) => matches(id, ids.fp))))
       throw new VolleyError(
         "ACTION_FAILED",

@@ -126,6 +126,15 @@ describe("apt_key", () => {
     await expect(pass(apt_key(given), sandbox.system, sandbox.context())).rejects.toThrow(message);
   });
 
+  it("removes the key that a file or the data hold", async () => {
+    writeFileSync(at("etc/apt/trusted.gpg.d/both.asc"), ONE + TWO);
+    writeFileSync(at("one.asc"), ONE);
+    await checkApplyAgain(sandbox, apt_key({ file: "/one.asc", state: "absent" }));
+    expect(readFileSync(at("etc/apt/trusted.gpg.d/both.asc"), "utf8")).toBe(TWO);
+    await checkApplyAgain(sandbox, apt_key({ data: TWO, state: "absent" }));
+    expect(existsSync(at("etc/apt/trusted.gpg.d/both.asc"))).toBe(false);
+  });
+
   it("removes no key by the id of a subkey", async () => {
     await pass(apt_key({ data: ONE }), sandbox.system, sandbox.context());
     const call = apt_key({ id: ONE_SUBKEY, state: "absent" });
