@@ -53,11 +53,16 @@ export function lintTemplate(unit: Unit, file: string): void {
   }
 }
 
-/** The places of a template that another one names. */
+/**
+ * The places of a template that another one names. Names count from the directory of the template that a task names,
+ * which for a template that is only included may be any directory above.
+ */
 function places({ base, role }: Unit, from: string, name: string): readonly string[] {
   const roots = [...(role === undefined ? [] : [role.directory]), base];
+  const above = [dirname(from)];
+  while (roots.some((root) => above.at(-1)!.startsWith(`${root}/`))) above.push(dirname(above.at(-1)!));
   return [
-    join(dirname(from), name),
+    ...above.map((directory) => join(directory, name)),
     ...roots.flatMap((root) => [join(root, "templates", name), join(root, name)]),
   ];
 }

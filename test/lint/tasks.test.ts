@@ -249,6 +249,18 @@ describe("templates", () => {
   });
 });
 
+test("templates are included by their place below the template that a task names", async () => {
+  const found = await look({
+    "site.yml": playbook("- template: {src: etc/main.j2, dest: /a}"),
+    "templates/etc/main.j2": "{% include 'parts/head.j2' %}\n",
+    "templates/etc/parts/head.j2": "{% include 'parts/foot.j2' %}{% include 'etc/foot.j2' %}\n",
+    "templates/etc/parts/foot.j2": "",
+  });
+  expect(found.map(line)).toEqual([
+    'templates/etc/parts/head.j2:1 missing-file: there is no template "etc/foot.j2"',
+  ]);
+});
+
 describe("files", () => {
   test("files that are named and not there", async () => {
     const found = await inTasks(
