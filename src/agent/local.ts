@@ -93,7 +93,7 @@ export async function runLocally(
       performance.now() - startedAt,
       mask === null || error === undefined ? error : maskEvent(mask, error),
     );
-    return cancelled ? 130 : tally.failed > print.ignored() || error !== undefined ? 2 : 0;
+    return cancelled ? 130 : tally.failed > 0 || error !== undefined ? 2 : 0;
   } catch (thrown) {
     throw mask === null ? thrown : maskError(mask, thrown);
   } finally {
@@ -208,8 +208,6 @@ interface LocalPrinterOptions {
 /** Prints what happens on this machine, a line an action. */
 interface LocalPrinter {
   readonly event: (event: TargetEvent) => void;
-  /** How many failures were ignored. */
-  ignored(): number;
   end(tally: Tally, elapsedMs: number, error: SerializedError | undefined): void;
 }
 
@@ -223,7 +221,6 @@ const COLORS: Readonly<Record<string, string>> = {
 
 /** Make the printer of `--local`. */
 function createLocalPrinter({ host, verbose, debug, color }: LocalPrinterOptions): LocalPrinter {
-  let ignored = 0;
   const write = (text: string): void => void process.stdout.write(`${text}\n`);
   const paint = (text: string, code: string | undefined): string =>
     color && code !== undefined ? `\u001b[${code}m${text}\u001b[0m` : text;
@@ -234,7 +231,6 @@ function createLocalPrinter({ host, verbose, debug, color }: LocalPrinterOptions
   const taskEnd = (event: Extract<TargetEvent, { type: "task:end" }>): void => {
     const { result, role, name, elapsedMs, handler } = event;
     const word = result.unknown === true ? "unknown" : result.state;
-    if (result.ignored === true) ignored++;
     const head = paint(`[${word} ${(elapsedMs / 1000).toFixed(3)}s]`, COLORS[word]);
     write(
       `${head} ${role} ${name}${handler === true ? " (handler)" : ""}${result.ignored === true ? " (ignored)" : ""}`,
@@ -247,7 +243,6 @@ function createLocalPrinter({ host, verbose, debug, color }: LocalPrinterOptions
   };
 
   return {
-    ignored: () => ignored,
     event: (event) => {
       if (debug) process.stderr.write(`${JSON.stringify(event)}\n`);
       switch (event.type) {

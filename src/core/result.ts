@@ -68,14 +68,25 @@ export interface Tally {
   readonly unchanged: number;
   readonly changed: number;
   readonly skipped: number;
+  /** Tasks whose failure was neither ignored nor rescued. */
   readonly failed: number;
+  /** Tasks that failed, and whose `ignoreErrors` let the role go on. */
+  readonly ignored: number;
   /** Tasks whose failure the role's code caught. */
   readonly rescued: number;
   readonly notExecuted: number;
 }
 
+/** The counts that few runs have, and that tables and lines leave out where they are 0. */
+export const RARE_TALLY_KEYS = ["ignored", "rescued"] as const;
+
 /** The states a {@link Tally} counts, in the order they are shown. */
-export const TALLY_KEYS = [...STATES, "rescued", "notExecuted"] as const;
+export const TALLY_KEYS = [...STATES, ...RARE_TALLY_KEYS, "notExecuted"] as const;
+
+/** Return whether few runs have this count. */
+export function isRare(key: keyof Tally): boolean {
+  return (RARE_TALLY_KEYS as readonly string[]).includes(key);
+}
 
 /** A tally of nothing. */
 export const EMPTY_TALLY: Tally = {
@@ -83,11 +94,12 @@ export const EMPTY_TALLY: Tally = {
   changed: 0,
   skipped: 0,
   failed: 0,
+  ignored: 0,
   rescued: 0,
   notExecuted: 0,
 };
 
-/** Add up tallies. Logs of earlier versions have tallies without `rescued`. */
+/** Add up tallies. Logs of earlier versions have tallies without the rare counts. */
 export function addTallies(tallies: Iterable<Tally>): Tally {
   const sum = { ...EMPTY_TALLY };
   for (const tally of tallies) for (const key of TALLY_KEYS) sum[key] += tally[key] ?? 0;
@@ -99,9 +111,14 @@ export function tallyTotal(tally: Tally): number {
   return TALLY_KEYS.reduce((total, key) => total + (tally[key] ?? 0), 0);
 }
 
-/** Return the tally with one more task that ended in `state`. An ignored failure counts as `failed` too. */
-export function countState(tally: Tally, state: State | "notExecuted"): Tally {
-  return { ...tally, [state]: tally[state] + 1 };
+/** Return the tally with one more task that ended in `state`, or so many of them. */
+export function countState(tally: Tally, state: keyof Tally, many = 1): Tally {
+  return { ...tally, [state]: tally[state] + many };
+}
+
+/** Return the tally with the result of one more task. */
+export function countResult(tally: Tally, { state, ignored }: Pick<Result, "state" | "ignored">): Tally {
+  return countState(tally, state === "failed" && ignored === true ? "ignored" : state);
 }
 
 /** Return the tally with one failure counted as rescued. */
@@ -111,10 +128,11 @@ export function countRescued(tally: Tally): Tally {
 
 /** Return `88 total actions in 0.31s: 87 unchanged, 0 changed, 1 skipped, 0 failed, 0 not executed.` */
 export function formatTally(tally: Tally, elapsedMs: number): string {
-  const { unchanged, changed, skipped, failed, rescued, notExecuted } = tally;
+  const { unchanged, changed, skipped, failed, notExecuted } = tally;
+  const rare = RARE_TALLY_KEYS.map((key) => (tally[key] > 0 ? `${tally[key]} ${key}, ` : "")).join("");
   return (
     `${tallyTotal(tally)} total actions in ${(elapsedMs / 1000).toFixed(2)}s: ` +
     `${unchanged} unchanged, ${changed} changed, ${skipped} skipped, ${failed} failed, ` +
-    `${rescued > 0 ? `${rescued} rescued, ` : ""}${notExecuted} not executed.`
+    `${rare}${notExecuted} not executed.`
   );
 }

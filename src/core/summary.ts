@@ -1,6 +1,6 @@
 import type { ErrorCode } from "./errors.ts";
 import type { Event, Failure, HostSummary, Outcome, Summary } from "./events.ts";
-import { addTallies, countRescued, countState, EMPTY_TALLY, type Tally } from "./result.ts";
+import { addTallies, countRescued, countResult, EMPTY_TALLY, type Tally } from "./result.ts";
 import { isRecord } from "./values/value.ts";
 
 const KEPT_OUTPUT_LINES = 20;
@@ -63,7 +63,7 @@ export function foldSummary(): SummaryFold {
       case "task:end": {
         const host = hostOf(event.host);
         const { result, role, name, task } = event;
-        host.tally = countState(host.tally, result.state);
+        host.tally = countResult(host.tally, result);
         if (result.state === "failed" && result.ignored !== true && result.error !== undefined) {
           const away = isAway(result.data) ? { unreachable: true as const } : {};
           host.failures.set(task, {

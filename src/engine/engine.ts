@@ -138,7 +138,7 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
           })
         : await runProgram(play.program, hostOfProgram(at));
     state.leftovers?.save(play.name, end.pending);
-    ledger.count("notExecuted", end.notExecuted);
+    ledger.countNotExecuted(end.notExecuted);
     cancelled = end.cancelled || turns.isOrphaned;
     failed = end.failed;
     ledger.emit({ type: "play:end", index, play: play.name, failed });
@@ -163,7 +163,7 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
 function countNotBegun(plays: readonly PlayDefinition[], ledger: Ledger): void {
   const many = plays.reduce((sum, play) => sum + estimateTasks(play), 0);
   if (many === 0) return;
-  ledger.count("notExecuted", many);
+  ledger.countNotExecuted(many);
   const names = plays.map(({ name }) => `"${name}"`).join(", ");
   ledger.log(
     "info",

@@ -5,7 +5,14 @@ import type { AskedTask, DelegatedTask, TargetEvent, TaskRef } from "../core/eve
 import type { PlayDefinition } from "../core/playbook.ts";
 import { isStart } from "../core/program.ts";
 import type { Job } from "../core/protocol.ts";
-import { countRescued, countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
+import {
+  countRescued,
+  countResult,
+  countState,
+  EMPTY_TALLY,
+  type Result,
+  type Tally,
+} from "../core/result.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
 import { restoreVars, type Vars } from "../core/values/vars.ts";
 import { extendScope } from "../vars/scope.ts";
@@ -156,7 +163,7 @@ export class Turns {
       }),
     });
     isOver = true;
-    this.#ledger.count(result.state);
+    this.#ledger.count(result);
     output.end();
     this.#tellEnd(ref, { noLog, runOnce }, result, { elapsedMs: round(performance.now() - startedAt) });
     return { ref, result };
@@ -223,7 +230,7 @@ export class Turns {
     });
     isOver = true;
     const ended: Result = result.state === "failed" && ignoreErrors ? { ...result, ignored: true } : result;
-    this.#ledger.count(ended.state);
+    this.#ledger.count(ended);
     output.end();
     this.#tellEnd({ ...ref, action }, declared.options, ended, {
       elapsedMs: round(performance.now() - startedAt),
@@ -256,7 +263,7 @@ export class Turns {
 
   /** Take a task as done in an earlier life of the run, or in the run it resumes. */
   #repeat(ref: TaskRef, options: Secrecy, result: Result): Result {
-    this.#ledger.count(result.state);
+    this.#ledger.count(result);
     const sameRun = this.#effects.state.earlier?.sameRun === true;
     if (!sameRun) this.#ledger.emit({ type: "task:start", ...ref });
     this.#tellEnd(ref, options, result, { elapsedMs: 0, ...(sameRun ? {} : { resumed: true }) });
@@ -275,7 +282,7 @@ export class Turns {
     const ended = Object.assign(resultFrom(done), ignored);
     // Not the result that code gets, which may hold secrets.
     const told = toldFrom({ ...result, ...ignored });
-    this.#ledger.count(told.state);
+    this.#ledger.count(told);
     if (!isRecorded) this.#ledger.stopRetracing();
     if (!this.#ledger.isRetracing) this.#effects.state.keep?.(ref, told, false);
     this.#ledger.emit({ type: "task:start", ...ref });
@@ -433,8 +440,12 @@ export class Ledger {
     this.#tasks++;
   }
 
-  count(state: Parameters<typeof countState>[1], many = 1): void {
-    for (let index = 0; index < many; index++) this.#tally = countState(this.#tally, state);
+  count(result: Result): void {
+    this.#tally = countResult(this.#tally, result);
+  }
+
+  countNotExecuted(many: number): void {
+    this.#tally = countState(this.#tally, "notExecuted", many);
   }
 
   /** A task that failed counts as rescued. */

@@ -1,6 +1,6 @@
 import type { SerializedError } from "../core/errors.ts";
 import type { Event, HostSummary, Outcome, Summary } from "../core/events.ts";
-import { formatTally, TALLY_KEYS, type Tally, tallyTotal } from "../core/result.ts";
+import { formatTally, isRare, TALLY_KEYS, type Tally, tallyTotal } from "../core/result.ts";
 import { count, formatElapsed } from "./rows/amounts.ts";
 import { errorRows, outputRows } from "./rows/details.ts";
 import { cell, textWidth, truncateRow } from "./rows/layout.ts";
@@ -70,6 +70,7 @@ const TITLES: Readonly<Record<keyof Tally, readonly [full: string, short: string
   changed: ["changed", "chg"],
   skipped: ["skipped", "skip"],
   failed: ["failed", "fail"],
+  ignored: ["ignored", "ign"],
   rescued: ["rescued", "resc"],
   notExecuted: ["not executed", "not run"],
 };
@@ -78,6 +79,7 @@ const STYLES: Readonly<Record<keyof Tally, Style>> = {
   changed: { color: "yellow" },
   skipped: { color: "cyan" },
   failed: { color: "red", bold: true },
+  ignored: { color: "red" },
   rescued: { color: "magenta" },
   notExecuted: { color: "magenta" },
 };
@@ -107,9 +109,8 @@ function tableRows(summary: Summary, columns: number, symbols: Symbols): readonl
   const timeWidth = Math.max(4, ...times.map(textWidth));
   const isTold = ({ key }: { readonly key: keyof Tally }): boolean =>
     lines.some(({ hosts: [host] }) => (host?.tally[key] ?? 0) > 0);
-  // Few runs have rescued failures.
   const all = tallyColumns(columns >= 100)
-    .filter((column) => column.key !== "rescued" || isTold(column))
+    .filter((column) => !isRare(column.key) || isTold(column))
     .map((column) => ({ ...column, width: Math.max(6, column.title.length + 2) }));
   const told = all.filter(isTold);
   const widthOf = (counts: typeof all, time: number): number =>

@@ -57,7 +57,15 @@ test("a whole job: hello, facts, plays with barriers between them, bye", async (
   // Said before it is asked for: it is remembered.
   target.say({ type: "continue", play: 1 });
   const bye = await target.event("bye");
-  expect(bye.tally).toEqual({ unchanged: 3, changed: 2, skipped: 1, failed: 0, rescued: 0, notExecuted: 0 });
+  expect(bye.tally).toEqual({
+    unchanged: 3,
+    changed: 2,
+    skipped: 1,
+    failed: 0,
+    ignored: 0,
+    rescued: 0,
+    notExecuted: 0,
+  });
   expect(bye.cancelled).toBeUndefined();
   const { code, types } = await finish(target);
   expect(code).toBe(0);

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { EMPTY_TALLY } from "../../src/core/result.ts";
 import { PATIENT } from "../lib/patience.ts";
 import { type CliEnd, volley } from "./lib/cli.ts";
 import { fleetStarter, follow, ofType, provision, start } from "./lib/drive.ts";
@@ -38,6 +39,19 @@ test.each(["bundle", "direct"] as const)(
     expect(readFileSync(join(fleet.hosts[0]!.home, "notes"), "utf8")).toBe("3\nalways\n");
   },
 );
+
+test("a failure that is ignored counts as ignored, and as nothing else", PATIENT, async () => {
+  const project = makeProject(scratch(), {
+    "site.ts": playbookText(`{ name: "Ignores", hosts: "all", tasks: ({ task }) => {
+      task("Break", shell("exit 3"), { ignoreErrors: true });
+    } }`),
+  });
+  const fleet = await startFleet({ count: 1 });
+  const ran = await provision(project, fleet);
+  expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 1, failed: 0 } });
+  expect(ran.summary.tally).toEqual({ ...EMPTY_TALLY, ignored: 1 });
+  expect(ofType(ran.events, "host:end")[0]?.tally).toEqual(ran.summary.tally);
+});
 
 test("a failure that is thrown on is not rescued: the batch that follows is not begun", PATIENT, async () => {
   const project = makeProject(scratch(), { "site.ts": playbookText(RESCUES) });

@@ -37,7 +37,15 @@ test("stop lets the action now running finish; the rest is not executed, handler
   );
   expect(existsSync(done)).toBe(true);
   expect(run.ended).toEqual(["changed r first", "changed r running"]);
-  expect(run.tally).toEqual({ unchanged: 0, changed: 2, skipped: 0, failed: 0, rescued: 0, notExecuted: 5 });
+  expect(run.tally).toEqual({
+    unchanged: 0,
+    changed: 2,
+    skipped: 0,
+    failed: 0,
+    ignored: 0,
+    rescued: 0,
+    notExecuted: 5,
+  });
   expect(run.cancelled).toBe(true);
   expect(run.of("play:end")).toMatchObject([{ failed: false }]);
 });

@@ -147,7 +147,7 @@ describe("finally runs under cancel", () => {
     expect(run).toMatchObject({
       cancelled: true,
       failed: true,
-      tally: { failed: 1, rescued: 0, notExecuted: 1 },
+      tally: { failed: 1, ignored: 0, rescued: 0, notExecuted: 1 },
     });
   });
 

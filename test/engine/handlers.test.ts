@@ -194,7 +194,15 @@ test("a handler that fails ends the run: those after it are counted, actions of 
     { hosts: "all", roles: [roleOf("later", ({ task }) => void task("t", changed))] },
   ]);
   expect(run.ended).toEqual(["changed r t", "unchanged r broken (noop)", "failed r broken (fail)"]);
-  expect(run.tally).toEqual({ unchanged: 1, changed: 1, skipped: 0, failed: 1, rescued: 0, notExecuted: 4 });
+  expect(run.tally).toEqual({
+    unchanged: 1,
+    changed: 1,
+    skipped: 0,
+    failed: 1,
+    ignored: 0,
+    rescued: 0,
+    notExecuted: 4,
+  });
 });
 
 test("a role that fails leaves its handlers unrun, and counts them", async () => {

@@ -59,7 +59,15 @@ test("takes what another host came to: nothing is done or notified, and the role
     ignored: true,
     error: { code: "ACTION_FAILED", message: "web9: no" },
   });
-  expect(run.tally).toEqual({ unchanged: 1, changed: 0, skipped: 1, failed: 1, rescued: 0, notExecuted: 0 });
+  expect(run.tally).toEqual({
+    unchanged: 1,
+    changed: 0,
+    skipped: 1,
+    failed: 0,
+    ignored: 1,
+    rescued: 0,
+    notExecuted: 0,
+  });
 });
 
 test("asks nobody where nobody is connected", async () => {
@@ -102,7 +110,15 @@ test("goes on behind a restart: what it did is not done again, what it was told 
   // Neither is told again.
   expect(run.ended).toEqual(["unchanged r last"]);
   expect(notes).toEqual(["theirs changed"]);
-  expect(run.tally).toEqual({ unchanged: 1, changed: 1, skipped: 1, failed: 0, rescued: 0, notExecuted: 0 });
+  expect(run.tally).toEqual({
+    unchanged: 1,
+    changed: 1,
+    skipped: 1,
+    failed: 0,
+    ignored: 0,
+    rescued: 0,
+    notExecuted: 0,
+  });
 });
 
 test("resumed by another run, what another host had done may be this one's to do", async () => {

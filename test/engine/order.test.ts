@@ -31,7 +31,15 @@ test("plays, roles and tasks run in the order they are written in", async () => 
     "unchanged c one",
     "changed c two",
   ]);
-  expect(run.tally).toEqual({ unchanged: 4, changed: 3, skipped: 0, failed: 0, rescued: 0, notExecuted: 0 });
+  expect(run.tally).toEqual({
+    unchanged: 4,
+    changed: 3,
+    skipped: 0,
+    failed: 0,
+    ignored: 0,
+    rescued: 0,
+    notExecuted: 0,
+  });
   expect(run.events.map(({ type }) => type).filter((type) => type.startsWith("play:"))).toEqual([
     "play:start",
     "play:end",
@@ -156,7 +164,15 @@ test("a failed task ends the role and the host: the rest is counted exactly, lat
   ]);
   expect(run.ended).toEqual(["changed r changes", "failed r fails"]);
   // Not executed: one task of the role itself, two of the role after it, two of its handler, four of the next play.
-  expect(run.tally).toEqual({ unchanged: 0, changed: 1, skipped: 0, failed: 1, rescued: 0, notExecuted: 9 });
+  expect(run.tally).toEqual({
+    unchanged: 0,
+    changed: 1,
+    skipped: 0,
+    failed: 1,
+    ignored: 0,
+    rescued: 0,
+    notExecuted: 9,
+  });
   expect(tallyTotal(run.tally)).toBe(11);
   expect(run.of("play:start")).toHaveLength(1);
   expect(run.of("play:end")).toMatchObject([{ failed: true }]);
@@ -194,7 +210,15 @@ test("a role's own code that throws fails the host, after what it had declared b
     code: "INTERNAL",
     message: "TypeError: no such thing",
   });
-  expect(run.tally).toEqual({ unchanged: 1, changed: 0, skipped: 0, failed: 1, rescued: 0, notExecuted: 1 });
+  expect(run.tally).toEqual({
+    unchanged: 1,
+    changed: 0,
+    skipped: 0,
+    failed: 1,
+    ignored: 0,
+    rescued: 0,
+    notExecuted: 1,
+  });
 });
 
 test("task() called wrongly says how it is called", async () => {

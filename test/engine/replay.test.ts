@@ -105,7 +105,15 @@ test("the same run goes on behind a restart: nothing is done or told twice", asy
     "task:end h",
   ]);
   expect(run.task("restart")).toMatchObject({ state: "changed", data: { rebooted: true } });
-  expect(run.tally).toEqual({ unchanged: 0, changed: 5, skipped: 0, failed: 1, rescued: 0, notExecuted: 0 });
+  expect(run.tally).toEqual({
+    unchanged: 0,
+    changed: 5,
+    skipped: 0,
+    failed: 1,
+    ignored: 0,
+    rescued: 0,
+    notExecuted: 0,
+  });
 });
 
 test("another run does again what failed or was not kept, and tells of everything", async () => {

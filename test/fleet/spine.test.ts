@@ -96,11 +96,11 @@ describe.skipIf(!fleetAvailable())("three Debian hosts", () => {
     );
     expect(outcomes[first!]).toEqual([
       "ok",
-      { unchanged: 0, changed: 3, skipped: 1, failed: 0, rescued: 0, notExecuted: 0 },
+      { unchanged: 0, changed: 3, skipped: 1, failed: 0, ignored: 0, rescued: 0, notExecuted: 0 },
     ]);
     expect(outcomes[second!]).toEqual([
       "failed",
-      { unchanged: 0, changed: 1, skipped: 0, failed: 1, rescued: 0, notExecuted: 2 },
+      { unchanged: 0, changed: 1, skipped: 0, failed: 1, ignored: 0, rescued: 0, notExecuted: 2 },
     ]);
     expect(outcomes[third!]?.[0]).toBe("ok");
     const traces = await fleet.hosts[1]!.exec(["sh", "-c", "ls /var/tmp | grep trace"]);

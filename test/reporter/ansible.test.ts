@@ -33,7 +33,7 @@ const fixture = (name: string): string =>
 
 type Told = ControllerEvent | ReceivedEvent;
 
-const tally = { unchanged: 0, changed: 0, skipped: 0, failed: 0, rescued: 0, notExecuted: 0 };
+const tally = { unchanged: 0, changed: 0, skipped: 0, failed: 0, ignored: 0, rescued: 0, notExecuted: 0 };
 
 /** Tasks of play `all`, by the host and the number of the task in the play. */
 function tasks(role: string, names: readonly string[]) {

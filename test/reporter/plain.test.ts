@@ -19,7 +19,7 @@ async function print(
 }
 
 const task = { task: 1, play: "Web", role: "nginx", name: "Write the site", action: "template" };
-const tally = { unchanged: 0, changed: 0, skipped: 0, failed: 0, rescued: 0, notExecuted: 0 };
+const tally = { unchanged: 0, changed: 0, skipped: 0, failed: 0, ignored: 0, rescued: 0, notExecuted: 0 };
 
 describe("plain output", () => {
   test("a run with all outcomes, changes only, with diffs", async () => {

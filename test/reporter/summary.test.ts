@@ -34,6 +34,17 @@ test("warnings and notices are said again, once for all hosts that have the same
   expect(rows.at(-1)).toBe("and 1 more remark in the log of the run");
 });
 
+test("ignored and rescued failures have a column of their own, where there are some", () => {
+  const summary = summaryWith([
+    hostSummary("web1", "ok", { tally: { unchanged: 3, ignored: 2 } }),
+    hostSummary("web2", "ok", { tally: { unchanged: 3, rescued: 1 } }),
+  ]);
+  expect(printed(summary, 120)).toMatch(/ failed {2}ignored {2}rescued {2}not executed/);
+  expect(printed(summary)).toMatch(/web1 +✔ ok +3 +0 +0 +0 +2 +0 +0 /);
+  expect(printed(summary)).toMatch(/web2 +✔ ok +3 +0 +0 +0 +0 +1 +0 /);
+  expect(printed(summary)).toContain("0 failed, 2 ignored, 0 not executed.");
+});
+
 test("a run over a few hosts at 80 columns", () => {
   const summary = summaryWith(
     [

@@ -1,7 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { ControllerEvent, Event } from "../../core/events.ts";
 import type { Question, ShareLine, WireEvent } from "../../core/protocol.ts";
-import { STATES, TALLY_KEYS } from "../../core/result.ts";
+import { isRare, STATES, TALLY_KEYS } from "../../core/result.ts";
 import { isRecord } from "../../core/values/value.ts";
 
 /** The deepest nesting of an event's data: functions that recurse into the data must not run out of stack. */
@@ -50,9 +50,9 @@ const error = record({
   stack: optional(text),
   location: optional(location),
 });
-// Logs of earlier versions have tallies without `rescued`.
+// Logs of earlier versions have tallies without the rare counts.
 const tally = record(
-  Object.fromEntries(TALLY_KEYS.map((key) => [key, key === "rescued" ? optional(count) : count])),
+  Object.fromEntries(TALLY_KEYS.map((key) => [key, isRare(key) ? optional(count) : count])),
 );
 const task = { task: count, play: text, role: text, name: text, action: text, handler: optional(flag) };
 const diff = record({

@@ -4,6 +4,7 @@ import type { WireEvent } from "../../core/protocol.ts";
 import {
   addTallies,
   countRescued,
+  countResult,
   countState,
   EMPTY_TALLY,
   type Tally,
@@ -109,10 +110,8 @@ export function beginAnew(told: Told): Told {
  * executed, and counts as failed.
  */
 export function fullTally({ tally, total, started }: Told): Tally {
-  const { unchanged, changed, skipped, rescued } = tally;
-  const failed = tally.failed + (started?.size ?? 0);
-  const notExecuted = Math.max(0, total - unchanged - changed - skipped - failed - rescued);
-  return { ...tally, failed, notExecuted };
+  const ended = countState(tally, "failed", started?.size ?? 0);
+  return { ...ended, notExecuted: Math.max(0, total - tallyTotal({ ...ended, notExecuted: 0 })) };
 }
 
 /** Read the log of a run, by host. */
@@ -191,7 +190,7 @@ function fold(before: Told, event: TargetEvent, seq: number): Told {
         ...told,
         lastSequence,
         started,
-        tally: countState(told.tally, event.result.state),
+        tally: countResult(told.tally, event.result),
         ...(isFailure(event) ? addFailure(told, event.task) : {}),
         restart: told.restart?.task === event.task ? undefined : told.restart,
       };
@@ -207,7 +206,7 @@ function fold(before: Told, event: TargetEvent, seq: number): Told {
       return {
         ...told,
         lastSequence,
-        // The process may be an earlier version's, whose tally has no `rescued`.
+        // The process may be an earlier version's, whose tally lacks the rare counts.
         tally: addTallies([event.tally]),
         total: tallyTotal(event.tally),
         started: new Set(),

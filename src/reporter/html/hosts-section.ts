@@ -1,5 +1,5 @@
 import { PHASES } from "../../core/events.ts";
-import { TALLY_KEYS, type Tally } from "../../core/result.ts";
+import { isRare, TALLY_KEYS, type Tally } from "../../core/result.ts";
 import { formatDuration } from "../rows/amounts.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { taskTitle } from "../rows/wording.ts";
@@ -16,6 +16,7 @@ const COUNT_TITLES: Readonly<Record<keyof Tally, string>> = {
   changed: "Changed",
   skipped: "Skipped",
   failed: "Failed",
+  ignored: "Ignored",
   rescued: "Rescued",
   notExecuted: "Not executed",
 };
@@ -23,8 +24,7 @@ const COUNT_TITLES: Readonly<Record<keyof Tally, string>> = {
 /** The table of hosts, with a waterfall of each host's phases. */
 export function hostsSection({ hosts, elapsedMs, summary }: ReportData): Html {
   const shown = shownHosts(hosts);
-  // Few runs have rescued failures.
-  const counts = TALLY_KEYS.filter((key) => key !== "rescued" || summary.tally[key] > 0);
+  const counts = TALLY_KEYS.filter((key) => !isRare(key) || summary.tally[key] > 0);
   const used = TIMELINE_PHASES.filter((phase) =>
     shown.some(({ segments }) => segments.some((segment) => segment.phase === phase)),
   );

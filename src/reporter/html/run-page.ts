@@ -99,6 +99,7 @@ const TALLY_WORDS: Readonly<Record<keyof Tally, string>> = {
   changed: "changed",
   skipped: "skipped",
   failed: "failed",
+  ignored: "ignored",
   rescued: "rescued",
   notExecuted: "not executed",
 };

@@ -1,7 +1,7 @@
 import { Box } from "ink";
 import type { ReactNode } from "react";
 import type { Outcome } from "../../core/events.ts";
-import { TALLY_KEYS } from "../../core/result.ts";
+import { isRare, TALLY_KEYS } from "../../core/result.ts";
 import { formatClock } from "../rows/amounts.ts";
 import { rowWidth, truncateRow } from "../rows/layout.ts";
 import { BOLD, DIM, type Row, type Segment, type Style, segment } from "../rows/row.ts";
@@ -126,12 +126,12 @@ function tallyRow(run: RunView): Row {
   const tally = fleetTally(run);
   const unknown = run.hosts.reduce((sum, host) => sum + host.unknown, 0);
   const styles = new Map(tallyColumns(true).map(({ key, title, style }) => [key, { title, style }]));
-  const parts = TALLY_KEYS.filter(
-    (key) => (key !== "notExecuted" && key !== "rescued") || tally[key] > 0,
-  ).map((key): Segment => {
-    const { title, style } = styles.get(key) ?? { title: key, style: DIM };
-    return segment(`${tally[key]} ${title}`, tally[key] === 0 ? DIM : style);
-  });
+  const parts = TALLY_KEYS.filter((key) => (key !== "notExecuted" && !isRare(key)) || tally[key] > 0).map(
+    (key): Segment => {
+      const { title, style } = styles.get(key) ?? { title: key, style: DIM };
+      return segment(`${tally[key]} ${title}`, tally[key] === 0 ? DIM : style);
+    },
+  );
   return [
     segment("fleet "),
     ...parts.flatMap((part, index) => (index === 0 ? [part] : [segment("  "), part])),

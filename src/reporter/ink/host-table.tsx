@@ -1,6 +1,6 @@
 import { Box } from "ink";
 import { memo, type ReactNode, useMemo } from "react";
-import type { Tally } from "../../core/result.ts";
+import { isRare, type Tally } from "../../core/result.ts";
 import { formatClock } from "../rows/amounts.ts";
 import { cell, fitRow, textWidth, truncateText } from "../rows/layout.ts";
 import { BOLD, DIM, line, type Row, type Segment, segment } from "../rows/row.ts";
@@ -22,7 +22,7 @@ const MIN_COLUMNS_FOR_COUNTS = 60;
 const MIN_COLUMNS_FOR_WORDS = 110;
 /** Shown for a count of 0. ASCII, and so no text of its own for ink, which takes time for each. */
 const NONE = ".";
-const COUNTS = tallyColumns(true).filter(({ key }) => key !== "notExecuted" && key !== "rescued");
+const COUNTS = tallyColumns(true).filter(({ key }) => key !== "notExecuted" && !isRare(key));
 
 interface Widths {
   readonly columns: number;
@@ -163,6 +163,6 @@ function emptyText(run: RunView, view: ViewState): string {
   return view.failedOnly ? "no host has failed; f shows all" : "";
 }
 
-function signOf(key: keyof Tally, { ok, changed, skipped, failed, cancelled }: Symbols): string {
-  return { unchanged: ok, changed, skipped, failed, rescued: failed, notExecuted: cancelled }[key];
+function signOf(key: keyof Tally, { ok, changed, skipped, failed, ignored, cancelled }: Symbols): string {
+  return { unchanged: ok, changed, skipped, failed, ignored, rescued: failed, notExecuted: cancelled }[key];
 }

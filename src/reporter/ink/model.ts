@@ -1,6 +1,6 @@
 import type { SerializedError } from "../../core/errors.ts";
 import type { Event, Outcome, TaskRef } from "../../core/events.ts";
-import { addTallies, countRescued, countState, EMPTY_TALLY, type Tally } from "../../core/result.ts";
+import { addTallies, countRescued, countResult, EMPTY_TALLY, type Tally } from "../../core/result.ts";
 import type { Symbols } from "../rows/wording.ts";
 import { createHostLog, createLogRows, type HostLog, type RunKind } from "./log.ts";
 
@@ -198,7 +198,7 @@ function changesOf(host: HostView, event: HostEvent): Partial<HostView> | undefi
       const failed = result.state === "failed" && result.ignored !== true;
       // The task stays in sight until the next one starts.
       return {
-        tally: countState(host.tally, result.state),
+        tally: countResult(host.tally, result),
         ...(result.unknown === true ? { unknown: host.unknown + 1 } : {}),
         ...(failed ? { error: result.error, failedTask: event } : {}),
       };

@@ -44,8 +44,8 @@ describe("what the host tells", () => {
     expect(last).toEqual(["keep 1", "write taken"]);
   });
 
-  test("the last word of an earlier version's process knows no rescued failures", () => {
-    const { rescued: _, ...tally } = EMPTY_TALLY;
+  test("the last word of an earlier version's process knows no rare counts", () => {
+    const { rescued: _, ignored: __, ...tally } = EMPTY_TALLY;
     const { session } = feed({}, [...RUNNING, bye(2, { tally: { ...tally, changed: 3 } }), exited(0)]);
     expect(endOf(session)?.tally).toEqual({ ...EMPTY_TALLY, changed: 3 });
   });

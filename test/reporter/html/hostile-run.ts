@@ -31,7 +31,15 @@ export function hostileRun(): readonly Event[] {
         },
       ];
       const error = { code: "ACTION_FAILED", message: TRAP, hint: TRAP, location: { file: TRAP } } as const;
-      const tally = { unchanged: 0, changed: 1, skipped: 0, failed: 1, rescued: 0, notExecuted: 0 };
+      const tally = {
+        unchanged: 0,
+        changed: 1,
+        skipped: 0,
+        failed: 1,
+        ignored: 0,
+        rescued: 0,
+        notExecuted: 0,
+      };
       return [
         { type: "host:connect", host, address: TRAP, port: 22, user: TRAP },
         { type: "host:connected", host, elapsedMs: 1 },

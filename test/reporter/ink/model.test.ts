@@ -9,7 +9,7 @@ import { hostNames, simulate, summaryOf } from "../lib/simulate.ts";
 
 const host = "web1";
 const task = { task: 1, play: "Web", role: "nginx", name: "Write the site", action: "template" };
-const tally = { unchanged: 0, changed: 0, skipped: 0, failed: 0, rescued: 0, notExecuted: 0 };
+const tally = { unchanged: 0, changed: 0, skipped: 0, failed: 0, ignored: 0, rescued: 0, notExecuted: 0 };
 
 describe("a host's status", () => {
   test("follows its events", () => {
