@@ -15,8 +15,14 @@ export interface RoleInstance {
   readonly params: Vars;
   readonly given: Vars;
   readonly dependencies: readonly RoleInstance[];
-  /** The roles that it is a dependency of, outermost first. */
+  /** The roles that it is a dependency of, or that include it, outermost first. */
   readonly parents: readonly RoleInstance[];
+  readonly isDependency?: boolean;
+}
+
+/** Return the name of a role without that of its collection. */
+export function shortName({ name, collection }: RoleNode): string {
+  return collection === undefined ? name : name.replace(`${collection}.`, "");
 }
 
 /** A statement around a task, or the task itself. */

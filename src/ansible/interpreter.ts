@@ -14,6 +14,7 @@ import type { Node, PlaybookTree, PlayNode, RoleUseNode, ScriptRoles } from "./i
 import { CONTROLLER } from "./keywords.ts";
 import { findHere, lookUpHere } from "./lookups.ts";
 import type { Modules } from "./modules/registry.ts";
+import { staticRoles } from "./outline.ts";
 import { BrokenFile } from "./play/register.ts";
 import { Steps } from "./play/steps.ts";
 import { unasked } from "./prompts.ts";
@@ -95,8 +96,19 @@ export class Interpreter {
       get ansible_play_batch() {
         return self.steps.hosts("batch");
       },
-      ansible_play_role_names: play.roles.map(({ name }) => name),
-      role_names: play.roles.map(({ name }) => name),
+      get ansible_play_role_names() {
+        return staticRoles(tree, play).names;
+      },
+      get role_names() {
+        return staticRoles(tree, play).names;
+      },
+      get ansible_role_names() {
+        const { names, dependencies } = staticRoles(tree, play);
+        return [...new Set([...dependencies, ...names])];
+      },
+      get ansible_dependent_role_names() {
+        return staticRoles(tree, play).dependencies;
+      },
       ansible_check_mode: job.options.check,
       ansible_diff_mode: job.options.diff,
       ansible_verbosity: this.verbosity,
@@ -330,7 +342,10 @@ export class Interpreter {
       parents,
       dependencies: [] as readonly RoleInstance[],
     };
-    role.dependencies = node.dependencies.map((each) => this.instance(each, [...parents, role]));
+    role.dependencies = node.dependencies.map((each) => ({
+      ...this.instance(each, [...parents, role]),
+      isDependency: true,
+    }));
     return role;
   }
 

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { OMIT, type Vars } from "../core/values/vars.ts";
-import { SELF, type VarLayer } from "../vars/scope.ts";
-import { type Frame, framesOf, inherited, type RoleInstance } from "./frame.ts";
+import { SELF, UNSAFE_TEXT, type VarLayer } from "../vars/scope.ts";
+import { type Frame, framesOf, inherited, type RoleInstance, shortName } from "./frame.ts";
 import type { HostState } from "./host-state.ts";
 import { CONTROLLER } from "./keywords.ts";
 
@@ -29,12 +29,12 @@ export interface PlayVars {
   readonly project: string;
 }
 
-function templates(vars: Vars, file?: string): VarLayer {
-  return { kind: "template", vars, origin: (name) => ({ name, ...(file === undefined ? {} : { file }) }) };
+function templates(vars: Vars): VarLayer {
+  return { kind: "template", vars, origin: (name) => ({ name }) };
 }
 
-function data(vars: Vars): VarLayer {
-  return { kind: "data", vars };
+function data(vars: Vars, textType?: string): VarLayer {
+  return { kind: "data", vars, ...(textType === undefined ? {} : { textType }) };
 }
 
 /** Stack the layers of vars that a task sees. `own` is above all others but the magic vars: items of loops. */
@@ -48,7 +48,7 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
     ...play.roles.map(({ defaults }) => templates(defaults)),
     ...(role === undefined ? [] : defaultsOf(role).map((vars) => templates(vars))),
     templates(play.inventory),
-    data(play.injectsFacts ? state.factVars() : bareFacts(state.factVars())),
+    data(play.injectsFacts ? state.factVars() : bareFacts(state.factVars()), UNSAFE_TEXT),
     templates(play.play),
     templates(play.prompted),
     ...play.files.map((vars) => templates(vars)),
@@ -56,10 +56,10 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
     ...(role === undefined ? [] : varsOfRole(role).map((vars) => templates(vars))),
     ...frames.map(({ vars }) => templates(vars)),
     templates(state.included),
-    data(state.learned),
+    data(state.learned, UNSAFE_TEXT),
     ...(role === undefined ? [] : paramsOf(role).map((vars) => templates(vars))),
     ...frames.map(({ params = {} }) => templates(params)),
-    templates(play.extra),
+    { ...templates(play.extra), textType: "str" },
     data(own),
     data(play.magic),
     ...(role === undefined ? [] : [data(roleMagic(role, play.project))]),
@@ -127,13 +127,16 @@ export function allDependencies(role: RoleInstance): readonly RoleInstance[] {
 function roleMagic(role: RoleInstance, base: string): Vars {
   const { name, path, collection } = role.node;
   return {
-    role_name: name,
+    role_name: shortName(role.node),
     ansible_role_name: name,
     role_path: posix.resolve(base, path),
     ...(collection === undefined ? {} : { ansible_collection_name: collection }),
-    ansible_parent_role_names: role.parents.map(({ node }) => node.name).reverse(),
-    ansible_parent_role_paths: role.parents.map(({ node }) => posix.resolve(base, node.path)).reverse(),
-    ansible_dependent_role_names: allDependencies(role).map(({ node }) => node.name),
+    ...(role.isDependency === true || role.parents.length === 0
+      ? {}
+      : {
+          ansible_parent_role_names: role.parents.map(({ node }) => node.name).reverse(),
+          ansible_parent_role_paths: role.parents.map(({ node }) => posix.resolve(base, node.path)).reverse(),
+        }),
   };
 }
 

@@ -60,7 +60,10 @@ export function fillVaulted<T>(value: T, values: readonly VaultedValue[] | undef
     const found = values?.[leaf.index] ?? {
       error: `${leaf.place} is encrypted with Ansible Vault and not among what this bundle holds: make it with -i and --with-secrets`,
     };
-    if ("value" in found) return found.value;
+    if ("value" in found) {
+      const text = found.value instanceof Data ? found.value.text : found.value;
+      return typeof text === "string" ? new Data(text, true) : text;
+    }
     const refuse = (): never => {
       throw new VolleyError("SECRET_FAILED", found.error);
     };

@@ -244,14 +244,14 @@ export function warningsOf(result: Result): readonly string[] {
   return own.flat().filter((each) => typeof each === "string");
 }
 
-/** Return the name of a task in its header: that of an `include_role` without one names the role. */
+/** Return the name of a task in its header: that of an `include_role` tells no role around it, and without a name the role included. */
 export function taskName({ play, role, name, action }: TaskRef, result: Result | undefined): string {
-  const full = role === "" || role === play ? name : `${role} : ${name}`;
-  if (!isRoleInclude(action) || name !== action || !isRecord(result?.data)) return full;
+  if (!isRoleInclude(action)) return role === "" || role === play ? name : `${role} : ${name}`;
+  if (name !== action || !isRecord(result?.data)) return name;
   const { data } = result;
   const first = Array.isArray(data.results) ? data.results.find(isRecord) : data;
   const args = first?.include_args;
-  return isRecord(args) && typeof args.name === "string" ? `${full} : ${args.name}` : full;
+  return isRecord(args) && typeof args.name === "string" ? `${name} : ${args.name}` : name;
 }
 
 /** Return the recap's line of a host. */

@@ -95,12 +95,22 @@ function filter(name: string, args: readonly unknown[], byName: Keywords, { stat
   return explained("filter", name, () => call(strict, byName, state));
 }
 
-/** Return the name of a value's type, with what the place of the value tells: a text there may be one that stays text. */
-function typeDebug(value: unknown, holder: unknown, key: unknown, { state }: Context): unknown {
-  const isKept = holder === null ? varScope(state.vars).isVerbatim(String(key)) : keepsText(holder, key);
-  return typeof value === "string" && isKept
-    ? "NativeJinjaText"
-    : state.filter("type_debug")([value], {}, state);
+/**
+ * Return the name of a value's type, with what the place of the value tells of a text: that it stays text, or where it
+ * came from. `root` is the var that the place is in, `isOwn` tells that the holder is that var.
+ */
+function typeDebug(
+  value: unknown,
+  holder: unknown,
+  key: unknown,
+  root: string | null,
+  isOwn: boolean,
+  { state }: Context,
+): unknown {
+  if (typeof value !== "string") return state.filter("type_debug")([value], {}, state);
+  const scope = varScope(state.vars);
+  if (holder === null ? scope.isVerbatim(String(key)) : keepsText(holder, key)) return "NativeJinjaText";
+  return root === null ? "str" : scope.textType(root, isOwn ? key : undefined);
 }
 
 function test(name: string, args: readonly unknown[], byName: Keywords, { state }: Context): boolean {

@@ -1,6 +1,6 @@
 import { VolleyError } from "../core/errors.ts";
-import { keepsText } from "../core/values/kept-text.ts";
-import { Data, Float, mapLeaves, numeric } from "../core/values/value.ts";
+import { keepsText, notedType } from "../core/values/kept-text.ts";
+import { Data, Float, isRecord, mapLeaves, numeric } from "../core/values/value.ts";
 import { LATE, type Vars } from "../core/values/vars.ts";
 
 // Vars in layers, rendered on lookup, and references in settings that are needed before rendering.
@@ -12,6 +12,8 @@ interface LayerOfVars {
   readonly vars: Vars;
   /** True for vars that win over all that {@link extendScope} adds. */
   readonly isTop?: boolean;
+  /** The type of the texts in them, see `VarScope.textType`. Default: that of texts of YAML. */
+  readonly textType?: string;
 }
 
 /** Texts in these vars may be templates. `origin` says where a var is set, for errors. */
@@ -41,6 +43,13 @@ export interface VarScope {
   /** Return the value of a var as it is written; undefined for an unknown one. */
   written(name: string): unknown;
   isVerbatim(name: string): boolean;
+  /**
+   * Return Ansible's name for the type of the texts in a var, or of those in its value by `key`. A text that an expression
+   * made is a `str`; texts in a list or dict that an expression made are taken for texts of YAML.
+   */
+  textType(name: string, key?: unknown): string;
+  /** Return the same for a value as it is written. */
+  typeOfWritten(written: unknown, other?: string): string;
 }
 
 /** The value of a rendered var. */
@@ -132,6 +141,15 @@ function isEmpty(vars: Vars): boolean {
 
 /** A text that is one name and nothing else. */
 const LONE_NAME = /^\{\{\s*(\w+)\s*\}\}\n?$/;
+
+const YAML_TEXT = "AnsibleUnicode";
+/** The type of texts that came from hosts and lookups. */
+export const UNSAFE_TEXT = "AnsibleUnsafeText";
+/** The type of texts that are encrypted with Ansible Vault. */
+export const SEALED_TEXT = "AnsibleVaultEncryptedUnicode";
+
+/** A name with its keys, or none, and how a text goes on behind: with its end, or as a call, a list or a dict. */
+const PLACE = /^\{\{\s*(\w*)(?:\.\w+|\[[^\]]*\])*\s*(\}\}\n?$|[[{(]?)/;
 
 /** Return the name that a text is nothing but the expression of; undefined for any other text. */
 export function loneName(text: string): string | undefined {
@@ -264,6 +282,27 @@ class Scope implements VarScope {
   isVerbatim(name: string): boolean {
     const rendered = this.#rendered?.get(name);
     return rendered === undefined ? keepsText(this.layerOf(name)?.vars, name) : rendered.verbatim;
+  }
+
+  textType(name: string, key?: unknown): string {
+    const layer = this.layerOf(name);
+    const whole = layer?.vars[name];
+    const inner = key === undefined || !isRecord(whole) ? whole : whole[String(key)];
+    const isWritten = layer?.kind === "template" && (isTemplate(inner) || inner instanceof Data);
+    return isWritten
+      ? this.typeOfWritten(inner)
+      : (notedType(layer?.vars, name) ?? layer?.textType ?? YAML_TEXT);
+  }
+
+  typeOfWritten(written: unknown, other = YAML_TEXT): string {
+    if (written instanceof Data) return written.isSealed ? SEALED_TEXT : UNSAFE_TEXT;
+    if (!isTemplate(written)) return other;
+    const [, name, end] = PLACE.exec(written) ?? [];
+    if (end === "(" && /^(?:lookup|query|q)$/.test(name!)) return UNSAFE_TEXT;
+    if (/^\{\{\s*[[{]/.test(written)) return YAML_TEXT;
+    if (!name || !end?.startsWith("}}")) return "str";
+    const type = this.textType(name);
+    return type === SEALED_TEXT ? UNSAFE_TEXT : type;
   }
 
   isRendered(name: string): boolean {

@@ -285,3 +285,19 @@ test.each(Object.entries(NO_HANDLERS))("no handler: %s", async (handler, told) =
   expect(end).toMatchObject({ code: 1, stdout: "" });
   expect(end.stderr).toContain(`ERROR! ${told}\n`);
 });
+
+test("the types of texts: of YAML, of expressions, of hosts, and of vaults", async () => {
+  const password = join(scratch(), "text-types-password");
+  writeFileSync(password, "secret\n", { mode: 0o600 });
+  const end = await carryOut("text-types.yml", "--vault-password-file", password);
+  expect(end.stdout + end.stderr).toMatch(/failed=0 /);
+  expect(end.code).toBe(0);
+}, 60_000);
+
+test("the names of roles in collections, and what a role's spec says of wrong arguments", async () => {
+  const end = await carryOut("role-names.yml");
+  expect(end.stdout + end.stderr).toMatch(/failed=0 +skipped=0 +rescued=1 /);
+  expect(end.stdout).toContain("TASK [the role again] *");
+  expect(end.stdout).toContain("TASK [include_role : inner] *");
+  expect(end.code).toBe(0);
+}, 60_000);

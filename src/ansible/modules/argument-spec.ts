@@ -1,8 +1,9 @@
 import { readBool } from "../../actions/coerce.ts";
 import { isDict, isRecord, numeric } from "../../core/values/value.ts";
 import type { Vars } from "../../core/values/vars.ts";
+import { varScope } from "../../vars/scope.ts";
 import type { PlaybookFiles } from "../files.ts";
-import type { RoleInstance } from "../frame.ts";
+import { type RoleInstance, shortName } from "../frame.ts";
 import type { TaskNode } from "../ir.ts";
 import { textOf } from "../templar.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
@@ -26,7 +27,7 @@ function listOf(value: unknown): readonly unknown[] {
 /** Return the task that checks a role's vars by its argument_specs; undefined where the role has none for its entry point. */
 export function validationTask(role: RoleInstance, at: string, files: PlaybookFiles): TaskNode | undefined {
   const entry = role.use.from.tasks?.replace(/\.ya?ml$/, "") ?? "main";
-  const { name, path, argumentSpecs } = role.node;
+  const { path, argumentSpecs } = role.node;
   const spec = argumentSpecs[entry];
   if (!isRecord(spec)) return undefined;
   const { short_description: about, options = {} } = spec;
@@ -38,7 +39,12 @@ export function validationTask(role: RoleInstance, at: string, files: PlaybookFi
     args: {
       argument_spec: options,
       provided_arguments: {},
-      validate_args_context: { argument_spec_name: entry, name, path: files.fullPath(path), type: "role" },
+      validate_args_context: {
+        argument_spec_name: entry,
+        name: shortName(role.node),
+        path: files.fullPath(path),
+        type: "role",
+      },
     },
     keys: { tags: ["always"] },
   };
@@ -53,7 +59,11 @@ export function validateArgumentSpec({ args, templar }: RenderedCall): ModuleEnd
     if (Object.hasOwn(provided, name)) given[name] = provided[name];
     else if (name in templar.vars) given[name] = templar.value(templar.vars[name]);
   }
-  const errors = faultsOf(options, given, "");
+  const { vars } = templar;
+  const errors = faultsOf(options, given, "", (name) => {
+    const type = Object.hasOwn(provided, name) ? "AnsibleUnicode" : varScope(vars).textType(name);
+    return (value) => typeName(value, CLASSES[type] ?? "str");
+  });
   const context = specOf(args.validate_args_context);
   if (errors.length > 0)
     return {
@@ -80,7 +90,16 @@ function within(path: string): string {
   return path === "" ? "" : ` found in ${path}`;
 }
 
-function faultsOf(options: Spec, given: Vars, path: string): readonly string[] {
+/** Names the type of a value as Python does; texts of YAML have one of their own. */
+type NameType = (value: unknown) => string;
+
+/** As Ansible does: what is missing, then wrong types, then choices, then the options of options. */
+function faultsOf(
+  options: Spec,
+  given: Vars,
+  path: string,
+  typeOf: (name: string) => NameType,
+): readonly string[] {
   const missing = Object.entries(options)
     .filter(
       ([name, spec]) =>
@@ -88,63 +107,95 @@ function faultsOf(options: Spec, given: Vars, path: string): readonly string[] {
     )
     .map(([name]) => name)
     .sort();
-  const errors: string[] =
-    missing.length === 0 ? [] : [`missing required arguments: ${missing.join(", ")}${within(path)}`];
-  for (const [name, value] of Object.entries(given)) {
-    if (value === undefined || value === null) continue;
-    errors.push(...faultsOfOption(name, specOf(options[name]), value, path));
+  const values = Object.entries(given).filter(([, value]) => value !== undefined && value !== null);
+  const hasOptions = ({ type, options: inner }: Spec): boolean =>
+    /^(?:dict|list)$/.test(String(type)) && Object.keys(specOf(inner)).length > 0;
+  // Ansible looks into texts for options before it looks at their types.
+  const errors: string[] = values.flatMap(([name, value]) => {
+    const fault =
+      typeof value === "string" && specOf(options[name]).type === "dict" && hasOptions(specOf(options[name]))
+        ? faultOfType("dict", value, typeOf(name))
+        : undefined;
+    return fault === undefined ? [] : [fault];
+  });
+  if (missing.length > 0) errors.push(`missing required arguments: ${missing.join(", ")}${within(path)}`);
+  const typed = values.map(([name, value]) => {
+    const faults = typeFaults(name, specOf(options[name]), value, path, typeOf(name));
+    errors.push(...faults);
+    return [name, value, faults.length === 0] as const;
+  });
+  for (const [name, value, fits] of typed)
+    if (fits) errors.push(...choiceFaults(name, specOf(options[name]), value, path));
+  for (const [name, value] of values) {
+    const { type, options: inner } = specOf(options[name]);
+    if (!hasOptions(specOf(options[name]))) continue;
+    const dicts = type === "list" ? itemsOf(value) : [value];
+    if (dicts.some((each) => faultOfType("dict", each, typeOf(name)) !== undefined))
+      errors.push(`value of '${name}' must be of type dict or list of dicts`);
+    else
+      for (const each of dicts)
+        errors.push(
+          ...faultsOfDict(specOf(inner), each, path === "" ? name : `${path} -> ${name}`, typeOf(name)),
+        );
   }
   return errors;
 }
 
-function faultsOfOption(name: string, spec: Spec, value: unknown, path: string): readonly string[] {
-  const type = typeof spec.type === "string" ? spec.type : "str";
-  const problem = faultOfType(type, value);
+function typeFaults(
+  name: string,
+  { type: wanted, elements }: Spec,
+  value: unknown,
+  path: string,
+  typeOf: NameType,
+): readonly string[] {
+  const found = path === "" ? "" : ` found in '${path}'.`;
+  const type = typeof wanted === "string" ? wanted : "str";
+  const problem = faultOfType(type, value, typeOf);
   if (problem !== undefined)
     return [
-      `argument '${name}' is of type ${typeName(value)}${within(path)} and we were unable to convert to ${type}: ${problem}`,
+      `argument '${name}' is of type ${typeOf(value)}${found} and we were unable to convert to ${type}: ${problem}`,
     ];
-  const choices = listOf(spec.choices);
-  const errors: string[] = [];
-  if (choices.length > 0) {
-    for (const each of type === "list" ? itemsOf(value) : [value])
-      if (
-        !choices.some(
+  if (type !== "list" || typeof elements !== "string") return [];
+  return itemsOf(value).flatMap((each) => {
+    const wrong = faultOfType(elements, each, typeOf);
+    return wrong === undefined
+      ? []
+      : `Elements value for option '${name}'${found} is of type ${typeOf(each)} and we were unable to convert to ${elements}: ${wrong}`;
+  });
+}
+
+function choiceFaults(
+  name: string,
+  { type, choices }: Spec,
+  value: unknown,
+  path: string,
+): readonly string[] {
+  const allowed = listOf(choices);
+  if (allowed.length === 0) return [];
+  const isList = type === "list";
+  return (isList ? itemsOf(value) : [value])
+    .filter(
+      (each) =>
+        !allowed.some(
           (choice) =>
             textOf(choice) === textOf(each) ||
             (readBool(choice) !== undefined && readBool(choice) === readBool(each)),
-        )
-      )
-        errors.push(
-          `value of ${name} must be one ${type === "list" ? "or more of" : "of"}: ${choices.map(textOf).join(", ")}, got: ${textOf(each)}${within(path)}`,
-        );
-  }
-  const inner = specOf(spec.options);
-  const below = path === "" ? name : `${path} -> ${name}`;
-  if (type === "list") {
-    const elements = typeof spec.elements === "string" ? spec.elements : undefined;
-    for (const each of itemsOf(value)) {
-      const wrong = elements === undefined ? undefined : faultOfType(elements, each);
-      if (wrong !== undefined)
-        errors.push(
-          `Elements value for option '${name}'${within(path)} is of type ${typeName(each)} and we were unable to convert to ${elements}: ${wrong}`,
-        );
-      else if (elements === "dict" && Object.keys(inner).length > 0)
-        errors.push(...faultsOfDict(inner, each, below));
-    }
-  } else if (type === "dict" && Object.keys(inner).length > 0)
-    errors.push(...faultsOfDict(inner, value, below));
-  return errors;
+        ),
+    )
+    .map(
+      (each) =>
+        `value of ${name} must be one ${isList ? "or more of" : "of"}: ${allowed.map(textOf).join(", ")}, got: ${textOf(each)}${within(path)}`,
+    );
 }
 
-function faultsOfDict(options: Spec, value: unknown, path: string): readonly string[] {
+function faultsOfDict(options: Spec, value: unknown, path: string, typeOf: NameType): readonly string[] {
   const given = specOf(value);
   const unknown = Object.keys(given)
     .filter((name) => !Object.hasOwn(options, name))
     .sort();
   const known = Object.fromEntries(Object.entries(given).filter(([name]) => Object.hasOwn(options, name)));
   return [
-    ...faultsOf(options, known, path),
+    ...faultsOf(options, known, path, () => typeOf),
     ...(unknown.length === 0
       ? []
       : [
@@ -158,40 +209,52 @@ function itemsOf(value: unknown): readonly unknown[] {
   return typeof value === "string" ? value.split(",").map((each) => each.trim()) : [value];
 }
 
-function faultOfType(type: string, value: unknown): string | undefined {
+function faultOfType(type: string, value: unknown, typeOf: NameType): string | undefined {
   const number = numeric(value);
   const isNumber = number !== undefined && typeof value !== "boolean";
   switch (type) {
     case "int":
-      return (isNumber && Number.isInteger(Number(number))) ||
+      return (isNumber && typeof value !== "object" && Number.isInteger(Number(number))) ||
         (typeof value === "string" && /^\s*[+-]?\d+\s*$/.test(value))
         ? undefined
-        : `${typeName(value)} cannot be converted to an int`;
+        : `${typeOf(value)} cannot be converted to an int`;
     case "float":
       return isNumber || (typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value)))
         ? undefined
-        : `${typeName(value)} cannot be converted to a float`;
+        : `${typeOf(value)} cannot be converted to a float`;
     case "bool":
       return readBool(value) === undefined
         ? `The value '${textOf(value)}' is not a valid boolean.  Valid booleans include: 0, 1, '0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'`
         : undefined;
+    case "bytes":
+    case "bits":
+      return isNumber ||
+        (typeof value === "string" && /^\s*\d+(?:\.\d*)?\s*(?:[YZEPTGMK]?[a-z]*)?\s*$/i.test(value))
+        ? undefined
+        : `${typeOf(value)} cannot be converted to a ${type === "bits" ? "Bit" : "Byte"} value`;
     case "list":
       return Array.isArray(value) || typeof value === "string" || isNumber
         ? undefined
-        : `${typeName(value)} cannot be converted to a list`;
+        : `${typeOf(value)} cannot be converted to a list`;
     case "dict":
       return isDict(value) || (typeof value === "string" && (/^\s*\{/.test(value) || value.includes("=")))
         ? undefined
         : typeof value === "string"
           ? "dictionary requested, could not parse JSON or key=value"
-          : `${typeName(value)} cannot be converted to a dict`;
+          : `${typeOf(value)} cannot be converted to a dict`;
     default:
       return undefined;
   }
 }
 
-/** A value's type as Python names it. */
-function typeName(value: unknown): string {
+/** The full names of Ansible's own types of text. */
+const CLASSES: Readonly<Record<string, string>> = {
+  AnsibleUnicode: "ansible.parsing.yaml.objects.AnsibleUnicode",
+  AnsibleUnsafeText: "ansible.utils.unsafe_proxy.AnsibleUnsafeText",
+};
+
+/** A value's type as Python names it; `text` is that of texts. */
+function typeName(value: unknown, text: string): string {
   const name =
     typeof value === "boolean"
       ? "bool"
@@ -200,7 +263,7 @@ function typeName(value: unknown): string {
         : isDict(value)
           ? "dict"
           : numeric(value) === undefined
-            ? "str"
+            ? text
             : Number.isInteger(value)
               ? "int"
               : "float";

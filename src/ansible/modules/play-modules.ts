@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { readBool } from "../../actions/coerce.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { copyKept } from "../../core/values/kept-text.ts";
+import { copyKept, keepText, keepsText } from "../../core/values/kept-text.ts";
 import { Data, isDict, writeJson } from "../../core/values/value.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { isOfUndefined } from "../../template/index.ts";
@@ -81,8 +81,9 @@ function checkVarName(name: string): void {
 }
 
 async function setFact(call: RenderedCall): Promise<ModuleEnd> {
-  const { args, interpreter } = call;
+  const { args, interpreter, node, templar } = call;
   const { cacheable = false, _raw_params: raw, ...given } = args;
+  const scope = varScope(templar.vars);
   void raw;
   // With native types a text is a text.
   const isNative = interpreter.tree.settings.native === true;
@@ -94,13 +95,14 @@ async function setFact(call: RenderedCall): Promise<ModuleEnd> {
       typeof value === "string" && !isNative && /^(?:true|false|yes|no)$/i.test(value)
         ? (readBool(value) ?? value)
         : value;
+    keepText(facts, name, scope.typeOfWritten(node.args[name]));
   }
   if (Object.keys(facts).length === 0)
     throw new VolleyError(
       "PARAMS_INVALID",
       "No key/value pairs provided, at least one is required for this action to succeed",
     );
-  copyKept(given, facts);
+  for (const name of Object.keys(facts)) if (keepsText(given, name)) keepText(facts, name, true);
   const owner = await whenAnswered(() => factsOwner(call));
   owner.learn(facts);
   if (readBool(cacheable) === true) owner.addFacts(facts);

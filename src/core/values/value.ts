@@ -42,8 +42,11 @@ export class Float {
  */
 export class Data {
   readonly text: string;
-  constructor(text: string) {
+  /** True for a value that is encrypted with Ansible Vault where it is written. */
+  readonly isSealed: boolean;
+  constructor(text: string, isSealed = false) {
     this.text = text;
+    this.isSealed = isSealed;
   }
   toJSON(): string {
     return this.text;

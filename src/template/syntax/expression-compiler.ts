@@ -1,5 +1,5 @@
 import type { Node } from "nunjucks/src/nodes.js";
-import { isTemplate } from "../../vars/scope.ts";
+import { isTemplate, SEALED_TEXT } from "../../vars/scope.ts";
 import { SyntaxFailure } from "./lexer.ts";
 import type {
   Arguments,
@@ -259,11 +259,14 @@ export class ExpressionCompiler extends CodeWriter {
     const place = placeOf(target);
     if (place === undefined) return false;
     const [holder, key] = place;
+    const root = rootOf(holder ?? target);
     this.emitRuntime(
       "typeDebug",
       target,
       holder ?? "null",
       typeof key === "string" ? this.text(key) : key,
+      root === undefined ? "null" : this.text(root),
+      String(holder?.typename === "Symbol"),
       "context",
     );
     return true;
@@ -286,6 +289,12 @@ export class ExpressionCompiler extends CodeWriter {
   }
 
   compileApplyTest({ name, target, args }: TestNode): void {
+    if (name === "vault_encrypted" && placeOf(target) !== undefined) {
+      this.write("(");
+      this.emitTypeDebug(target);
+      this.write(`===${this.text(SEALED_TEXT)})`);
+      return;
+    }
     this.write(`runtime.test(${this.text(name)}, `);
     this.emitArguments(() => this.compile(target), args);
     this.write(", context)");
@@ -299,4 +308,11 @@ function placeOf(node: Node): readonly [holder: Node | undefined, key: Node | st
   if (node.typename !== "Item") return undefined;
   const { target, key } = node as ItemNode;
   return key.typename === "Slice" ? undefined : [target, key];
+}
+
+/** Return the name of the var that a place is in. */
+function rootOf(node: Node): string | undefined {
+  if (node.typename === "Symbol") return node.value as string;
+  const holder = placeOf(node)?.[0];
+  return holder === undefined ? undefined : rootOf(holder);
 }
