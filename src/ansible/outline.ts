@@ -106,7 +106,7 @@ export function staticRoles(
     imports.push(() => walk(tasksOf(tree, role, use)));
   };
   for (const use of play.roles) take(use, names);
-  [play.preTasks, play.tasks, play.postTasks].forEach((nodes) => imports.push(() => walk(nodes)));
+  for (const nodes of [play.preTasks, play.tasks, play.postTasks]) imports.push(() => walk(nodes));
   for (let next = imports.shift(); next !== undefined; next = imports.shift()) next();
   return { names: [...names], dependencies: [...dependencies] };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { readBool } from "../../actions/coerce.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { copyKept, keepText, keepsText } from "../../core/values/kept-text.ts";
+import { copyKept, keepsText, keepText } from "../../core/values/kept-text.ts";
 import { Data, isDict, writeJson } from "../../core/values/value.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { isOfUndefined } from "../../template/index.ts";
