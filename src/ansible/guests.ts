@@ -24,6 +24,8 @@ export function guestRoles(tree: PlaybookTree, volley: Readonly<Record<string, u
     },
     ...(tree.needs.controller === undefined ? {} : { needsController: tree.needs.controller }),
     ...(tree.needs.others === undefined ? {} : { needsOthers: tree.needs.others }),
+    ...(tree.needs.makesGroups === undefined ? {} : { makesGroups: tree.needs.makesGroups }),
+    ...(tree.needs.readsHosts === true ? { readsHosts: true } : {}),
     outline: (use, tags) => outlineRole(tree, useNode(tree, { use, tags, become: undefined })),
     open: (host: AnsibleGuestHost) => openGuests(fillTree(tree, host.job), volley, host),
   };

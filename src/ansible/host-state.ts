@@ -16,6 +16,8 @@ export class HostState {
   /** Vars of `include_vars`, whose texts are templates: `learned` wins over them, whenever it was set. */
   readonly included: Record<string, unknown> = {};
   isGathered = false;
+  /** The host's part of the run, once it has begun. */
+  job: Job | undefined;
   /** True once a task may have changed the host, so that facts found before may not hold. */
   isTouched = false;
   readonly #cache: CachedFacts | undefined;
@@ -48,6 +50,11 @@ export class HostState {
     for (const name of Object.keys(this.facts)) delete this.facts[name];
     this.#cache?.drop();
     this.isGathered = false;
+  }
+
+  /** The vars of the inventory are others now. */
+  renew(): void {
+    this.#version++;
   }
 
   learn(values: Vars): void {

@@ -101,7 +101,8 @@ function definePlay(
       ...(tree.needs.controller === undefined ? {} : { needsController: tree.needs.controller }),
       ...(others === undefined ? {} : { needsOthers: others }),
       ...(tree.needs.addsHosts === true ? { addsHosts: true } : {}),
-      ...(tree.needs.makesGroups === true ? { makesGroups: true } : {}),
+      ...(tree.needs.makesGroups === undefined ? {} : { makesGroups: tree.needs.makesGroups }),
+      ...(tree.needs.readsHosts === true ? { readsHosts: true } : {}),
       estimate: countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]),
       run: async (host: ProgramHost) => {
         const [filled, own] = [fillTree(tree, host.job), fillVaulted(play, host.job.vaulted)];

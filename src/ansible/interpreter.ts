@@ -4,11 +4,13 @@ import { bytesToText } from "../core/values/bytes.ts";
 import { LATE, type Vars } from "../core/values/vars.ts";
 import type { ProgramHost } from "../engine/program.ts";
 import { createLookupAnswers } from "../engine/render.ts";
+import { maskThoseOf } from "../engine/results.ts";
 import type { TemplateLoader, Templates } from "../template/index.ts";
 import { isTemplate, listedScope } from "../vars/scope.ts";
 import { candidates, createPlaybookFiles, type PlaybookFiles, type SearchRoots } from "./files.ts";
 import type { Frame, RoleInstance } from "./frame.ts";
 import { type HostState, stateIn, stateOf } from "./host-state.ts";
+import { HostVars } from "./host-vars.ts";
 import { inventoryOf, type RunInventory } from "./inventory.ts";
 import type { Node, PlaybookTree, PlayNode, RoleUseNode, ScriptRoles } from "./ir.ts";
 import { CONTROLLER } from "./keywords.ts";
@@ -35,6 +37,7 @@ export class Interpreter {
   /** The roles of the play whose defaults and vars all tasks see. */
   readonly roles: RoleInstance[] = [];
   readonly #magic: Vars;
+  readonly #hostVars: HostVars;
   readonly #answers: ReturnType<typeof createLookupAnswers> | undefined;
   /** The templar of the task at work, and the version of the host's state that it is made of. */
   #latest: { readonly frame: Frame; readonly version: number; readonly templar: Templar } | undefined;
@@ -66,6 +69,8 @@ export class Interpreter {
     this.files = createPlaybookFiles(host.assets, base, isHere);
     this.inventory = inventoryOf(host);
     this.state = stateOf(host);
+    this.state.job = job;
+    this.#hostVars = new HostVars(host);
     this.steps = new Steps(host);
     const self = this;
     this.#magic = magicVars({
@@ -167,13 +172,16 @@ export class Interpreter {
   /** The vars of another host: the inventory's, and what the host has learned where that is known here. */
   #varsOfOther(name: string, asHost?: string): Vars {
     const state = this.stateOf(name);
+    this.host.world?.refuseLocked(name);
+    // Its registers may hold them.
+    this.maskSecretsOf(name);
     const vars: PlayVars = {
       ...this.playVars,
       initial: {
         ...(asHost === undefined ? {} : { ansible_host: name }),
         ...(CONTROLLER.has(name) ? { ansible_python_interpreter: "/usr/bin/python3" } : {}),
       },
-      inventory: this.inventory.varsOf(name),
+      inventory: this.varsOf(name),
       state,
       magic: {
         inventory_hostname: asHost ?? name,
@@ -189,6 +197,17 @@ export class Interpreter {
     return createTemplar(this.templatesFor(undefined), layersOf(vars, undefined)).vars;
   }
 
+  /** Mask the secrets of another host, too: something of it is read. */
+  maskSecretsOf(name: string): void {
+    const { job } = this.stateOf(name);
+    if (job !== undefined && name !== this.host.job.host) maskThoseOf(job, this.host.job);
+  }
+
+  /** The vars of a host by the inventory. */
+  varsOf(name: string): Vars {
+    return this.#hostVars.open(name, this.inventory.varsOf(name));
+  }
+
   /** The knowledge that a host has gained, as far as the run has it here. */
   stateOf(name: string): HostState {
     return name === this.host.job.host ? this.state : stateIn(this.host.world, name);
@@ -196,13 +215,14 @@ export class Interpreter {
 
   get playVars(): PlayVars {
     const { job, index } = this.host;
+    const changed = this.inventory.changedVarsOf(job.host);
     return {
       initial: {
         ansible_host: this.host.job.host,
         // Implicit localhost has one, whatever programs Volley itself needs.
         ...(CONTROLLER.has(this.host.job.host) ? { ansible_python_interpreter: "/usr/bin/python3" } : {}),
       },
-      inventory: this.host.job.vars,
+      inventory: changed === undefined ? job.vars : this.#hostVars.open(job.host, changed),
       play: this.play.vars,
       prompted: job.prompted?.[index] ?? unasked(this.play.keys),
       files: this.#varsFiles,

@@ -45,8 +45,10 @@ export interface Needs {
   readonly debugger?: string | undefined;
   /** It adds hosts (`add_host`), so that later plays may be for these. */
   readonly addsHosts?: boolean;
-  /** It makes groups (`group_by`), so that later plays may be for their hosts. */
-  readonly makesGroups?: boolean;
+  /** The names of the groups that it makes (`group_by`), with `*` for what only a run knows: later plays may be for their hosts. */
+  readonly makesGroups?: readonly string[];
+  /** It reads the vars of other hosts. */
+  readonly readsHosts?: boolean;
 }
 
 /** Settings of Ansible that change how a playbook is carried out. */

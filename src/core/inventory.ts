@@ -91,6 +91,22 @@ export interface Group {
   readonly vars: Vars;
 }
 
+/** A host, or more groups and vars of one, that a task of a run adds to an inventory. */
+export interface Addition {
+  readonly host: string;
+  readonly groups: readonly string[];
+  readonly vars: Vars;
+  /** The groups to put above those groups. */
+  readonly parents?: readonly string[];
+}
+
+/** An inventory with an addition. */
+export interface Extended {
+  readonly inventory: Inventory;
+  /** The names of the hosts whose vars and groups may be others now. */
+  readonly changed: readonly string[];
+}
+
 /** All hosts and groups. */
 export interface Inventory {
   readonly hosts: ReadonlyMap<string, Host>;
@@ -102,6 +118,13 @@ export interface Inventory {
   readonly paths: readonly string[];
   /** Warnings about lines that probably mean something else than they say. */
   readonly warnings?: readonly string[];
+  /** The names of `group_vars` that belong to no group yet. */
+  readonly spareVars?: ReadonlySet<string>;
+  /**
+   * Add to the inventory as the last call has left it; the vars of new groups and hosts are read from their files.
+   * Fails with `INVENTORY_INVALID` or `SECRET_FAILED`.
+   */
+  readonly extend?: (addition: Addition) => Promise<Extended>;
 }
 
 /** Declare an inventory in TypeScript. */

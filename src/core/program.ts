@@ -1,8 +1,10 @@
 import type { ActionContext } from "./action.ts";
 import type { Facts } from "./facts.ts";
+import type { Inventory } from "./inventory.ts";
 import type { ControllerLookups } from "./lookup.ts";
 import type { Job } from "./protocol.ts";
 import type { RoleUse } from "./role.ts";
+import type { Secret, SecretValue } from "./secret.ts";
 import type { ProcessResult, System } from "./system.ts";
 import { matchesGlob, setGlobPieces } from "./unix/shell.ts";
 import type { Vars } from "./values/vars.ts";
@@ -66,9 +68,12 @@ export interface PlayProgram {
   readonly needsController?: string;
   /** The reason why only a controller can carry it out on several hosts: they go through it together, or ask for each other. */
   readonly needsOthers?: string;
-  /** True when tasks of its playbook add hosts to the run, or make groups: later plays may be for these. */
+  /** True when tasks of its playbook add hosts to the run: later plays may be for these. */
   readonly addsHosts?: boolean;
-  readonly makesGroups?: boolean;
+  /** The names of the groups that tasks of its playbook make, with `*` for what only a run knows: later plays may be for these. */
+  readonly makesGroups?: readonly string[];
+  /** True when it reads the vars of other hosts. */
+  readonly readsHosts?: boolean;
   /** Vars that a person is asked for. */
   readonly prompts?: readonly VarPrompt[];
   readonly templates?: PlayTemplates;
@@ -93,14 +98,30 @@ export interface ProgramWorld {
   remoteShell(start: StartRemotely): Promise<RemoteShell>;
   /** Return the way to the machine that a task in TypeScript is delegated to, as a user. */
   elsewhere(name: string, job: Pick<Job, "hostVars">, become: boolean | string | undefined): Elsewhere;
-  /** Note a host that a task adds to the run, or more groups and vars of one. */
-  addHost(name: string, groups: readonly string[], vars: Vars): void;
+  /** Add a host to the run, or more groups and vars to one. Fails as `extend` of an inventory does. */
+  extend: NonNullable<Inventory["extend"]>;
+  /**
+   * The vars of the inventory's hosts. They leave this machine only as arguments of tasks. Their secrets are closed: they
+   * are opened, and masked, when a task asks for them.
+   */
+  readonly hostVars: ReadonlyMap<string, Vars>;
+  /** Throw the reason why vars of a host stay closed, where there is one. */
+  refuseLocked(host: string): void;
+  readonly secrets: WorldSecrets;
   /** What the hosts of a run have learned, by name: all plays of the run share it. */
   readonly hosts: Map<string, unknown>;
   /** Keeps the facts of hosts from run to run, where that is set. */
   readonly facts?: FactCache;
   /** Lets the hosts of a batch go through a play together; absent before the first batch begins. */
   readonly lockstep?: Lockstep;
+}
+
+/** Opens the secrets of hosts for others that read them. */
+export interface WorldSecrets {
+  /** Return a secret's value; `what` names it in errors. Fails with `SECRET_FAILED`. */
+  open(secret: Secret, what: string): Promise<SecretValue>;
+  /** Return the texts that reveal a value. */
+  textsOf(value: SecretValue): readonly string[];
 }
 
 /** Keeps the facts of hosts from run to run. */
@@ -164,7 +185,8 @@ export interface Lockstep {
 }
 
 /** The roles in Ansible's YAML that plays in TypeScript use. The engine opens them with `engine/guests.ts`. */
-export interface GuestRoles extends Pick<PlayProgram, "faults" | "needsController" | "needsOthers"> {
+export interface GuestRoles
+  extends Pick<PlayProgram, "faults" | "needsController" | "needsOthers" | "makesGroups" | "readsHosts"> {
   /** List the tasks of a role as they are known before a run. Fails with `PLAYBOOK_INVALID` for a role that is not there. */
   outline(use: RoleUse, tags: readonly string[]): readonly TaskOutline[];
   /** Begin to carry roles out within a play; the engine gives `host`, and gets a `GuestPlay`. */

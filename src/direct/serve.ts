@@ -247,6 +247,7 @@ async function carryOut(
       emit({ type: "log", level: "info", text: DOWNLOADS });
     },
     ...lendingTurns(wire, lock),
+    share: wire.share,
     ...(leftovers === undefined ? {} : { leftovers }),
     cancel: wire.cancel,
     kill: wire.kill,

@@ -132,9 +132,15 @@ export function maskOfJob(job: Job): Mask | null {
 /** Mask these secrets of other hosts, too, from here on. */
 export function maskToo(job: Job, secrets: readonly string[]): void {
   const known = others.get(job) ?? new Set();
+  const before = known.size;
   for (const secret of secrets) known.add(secret);
   others.set(job, known);
-  masks.delete(job);
+  if (known.size > before) masks.delete(job);
+}
+
+/** Mask the secrets that another host's part has masked so far, too: its vars are read. */
+export function maskThoseOf(other: Job, job: Job): void {
+  maskToo(job, [...(other.secrets ?? []), ...(others.get(other) ?? [])]);
 }
 
 /** The output of a task on its way out. */

@@ -56,13 +56,22 @@ export function mentionGroup(draft: Draft, name: string, location: SourceLocatio
   const known = draft.groups.get(name);
   if (known !== undefined) return known;
   checkGroupName(name, location);
+  return makeGroup(draft, name, location);
+}
+
+/** Return the group of a name that a task gives: any name will do. */
+export function groupOfTask(draft: Draft, name: string): DraftGroup {
+  return draft.groups.get(name) ?? makeGroup(draft, name, null);
+}
+
+function makeGroup(draft: Draft, name: string, mentioned: DraftGroup["mentioned"]): DraftGroup {
   const group: DraftGroup = {
     name,
     hosts: new Set(),
     children: new Map(),
     vars: new Map(),
     priority: 1,
-    mentioned: location,
+    mentioned,
   };
   draft.groups.set(name, group);
   return group;

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { printable, type VolleyError } from "../core/errors.ts";
-import type { Group, Host, Inventory, OverriddenVar, VarSource } from "../core/inventory.ts";
+import type { Group, Host, Inventory } from "../core/inventory.ts";
 import { createSecretStore } from "../vars/secrets/store.ts";
 import { bareHost, MACHINE_NAMES, readConnection } from "./connection.ts";
 import {
@@ -8,15 +8,14 @@ import {
   type Draft,
   type DraftGroup,
   type Entries,
-  type Entry,
   type GroupOrder,
   groupScope,
-  invalid,
-  locationOf,
   orderGroups,
 } from "./draft.ts";
+import { draftOf, extenderOf, membersOf, type OpenDraft } from "./extend.ts";
+import { type MergedVars, mergeVars, shownVars } from "./merge.ts";
 import { readSource, type SourceOptions } from "./source.ts";
-import { readVarsFiles, type VarsFiles } from "./vars-files.ts";
+import { groupsOfFiles, readVarsFiles, type VarsFiles, type VarsFilesOptions } from "./vars-files.ts";
 
 /** The options of {@link loadInventory}. */
 export interface LoadInventoryOptions extends SourceOptions {
@@ -66,8 +65,12 @@ function placeUngrouped(draft: Draft): void {
 function findMemberships(draft: Draft, order: GroupOrder): ReadonlyMap<string, ReadonlySet<string>> {
   const memberships = new Map([...draft.hosts.keys()].map((host) => [host, new Set(["all"])]));
   for (const group of draft.groups.values()) {
-    for (const host of group.hosts)
-      for (const name of order.ancestors.get(group.name)!) memberships.get(host)!.add(name);
+    for (const host of group.hosts) {
+      // Tasks may put this machine into a group, although no source names it.
+      const own = memberships.get(host) ?? new Set<string>();
+      memberships.set(host, own);
+      for (const name of order.ancestors.get(group.name)!) own.add(name);
+    }
   }
   return memberships;
 }
@@ -127,14 +130,9 @@ function buildHost(
   };
 }
 
-/** Make the hosts that stand for this machine where no source names it: with the vars of `all` and their own files, but in no group. */
+/** Make the hosts that stand for this machine where no source names it: with the vars of `all` and their own files, but in no group unless a task puts them there. */
 function buildImplicit(draft: Draft, order: GroupOrder, parts: HostParts): Map<string, Host> {
-  const all = order.sorted.slice(0, 1);
-  const common = {
-    groups: [],
-    scopes: [groupScope("all")],
-    merged: mergeVars(null, groupLayers(all, parts.files)),
-  };
+  const memberships = findMemberships(draft, order);
   const own: Entries = new Map([
     [
       "ansible_connection",
@@ -142,30 +140,47 @@ function buildImplicit(draft: Draft, order: GroupOrder, parts: HostParts): Map<s
     ],
   ]);
   const names = MACHINE_NAMES.filter((name) => !draft.hosts.has(name) && !draft.groups.has(name));
-  return new Map(names.map((name) => [name, buildHost(name, own, common, parts)]));
+  return new Map(
+    names.map((name) => {
+      const common = commonOf(memberships.get(name) ?? new Set(["all"]), order, parts);
+      return [name, buildHost(name, own, common, parts)];
+    }),
+  );
 }
 
-function buildHosts(draft: Draft, order: GroupOrder, parts: HostParts): Map<string, Host> {
+/** Merge what the hosts of the same groups share. */
+function commonOf(
+  member: ReadonlySet<string>,
+  order: GroupOrder,
+  { files }: HostParts,
+): Parameters<typeof buildHost>[2] {
+  const groups = order.sorted.filter((group) => member.has(group.name));
+  const names = groups.map((group) => group.name);
+  return {
+    // Nearest first.
+    groups: names.slice(1).reverse(),
+    scopes: names.map(groupScope),
+    merged: mergeVars(null, groupLayers(groups, files)),
+  };
+}
+
+/** Make the hosts, or those of some names. */
+function buildHosts(
+  draft: Draft,
+  order: GroupOrder,
+  parts: HostParts,
+  some: Iterable<string> = draft.hosts.keys(),
+): Map<string, Host> {
   const memberships = findMemberships(draft, order);
   const shared = new Map<string, Parameters<typeof buildHost>[2]>();
   const hosts = new Map<string, Host>();
-  for (const [name, own] of draft.hosts) {
+  for (const name of some) {
+    const own = draft.hosts.get(name);
+    if (own === undefined) continue;
     const member = memberships.get(name)!;
-    const groups = order.sorted.filter((group) => member.has(group.name));
-    const key = groups.map((group) => group.name).join(" ");
-    let common = shared.get(key);
-    if (common === undefined) {
-      const nearestFirst = groups
-        .map((group) => group.name)
-        .slice(1)
-        .reverse();
-      common = {
-        groups: nearestFirst,
-        scopes: groups.map((group) => groupScope(group.name)),
-        merged: mergeVars(null, groupLayers(groups, parts.files)),
-      };
-      shared.set(key, common);
-    }
+    const key = [...member].sort().join(" ");
+    const common = shared.get(key) ?? commonOf(member, order, parts);
+    shared.set(key, common);
     hosts.set(name, buildHost(name, own, common, parts));
   }
   return hosts;
@@ -174,18 +189,6 @@ function buildHosts(draft: Draft, order: GroupOrder, parts: HostParts): Map<stri
 function lockedFiles({ inventory, playbook }: VarsLayers, scopes: readonly string[]): readonly VolleyError[] {
   const sources = [...inventory, ...playbook].filter(({ locked }) => locked.size > 0);
   return sources.flatMap(({ locked }) => scopes.flatMap((scope) => locked.get(scope) ?? []));
-}
-
-/** Return a group's hosts in Ansible's order: its own, then those of its children, then of theirs. */
-function membersOf(draft: Draft, group: DraftGroup): readonly string[] {
-  const members = new Set<string>();
-  const groups = new Set([group]);
-  // A Set is iterated to the end even as it grows.
-  for (const { hosts, children } of groups) {
-    for (const host of hosts) members.add(host);
-    for (const child of children.keys()) groups.add(draft.groups.get(child)!);
-  }
-  return [...members];
 }
 
 function buildGroups(draft: Draft, files: VarsLayers): Map<string, Group> {
@@ -198,7 +201,9 @@ function buildGroups(draft: Draft, files: VarsLayers): Map<string, Group> {
       ];
       const { vars } = shownVars(mergeVars(null, layers));
       const directHosts = name === "all" ? [] : [...group.hosts];
-      const own = membersOf(draft, group);
+      const members = membersOf(draft, group);
+      // This machine is in `all` only where a source names it.
+      const own = name === "all" ? members.filter((host) => draft.hosts.has(host)) : members;
       return [name, { name, hosts: own, directHosts, children: [...group.children.keys()], vars }];
     }),
   );
@@ -243,7 +248,7 @@ export async function loadInventory(
     scopes ??= findScopes(draft, order, concerned);
     return scopes.has(scope);
   };
-  const wanted = {
+  const wanted: VarsFilesOptions = {
     groups: new Set(draft.groups.keys()),
     hosts: new Set([...draft.hosts.keys(), ...MACHINE_NAMES]),
     cwd,
@@ -254,17 +259,13 @@ export async function loadInventory(
     options.playbookDirectory === undefined ? undefined : resolve(cwd, options.playbookDirectory);
   const besidePlaybook =
     playbookDirectory === undefined || directories.has(playbookDirectory) ? [] : [playbookDirectory];
-  const [inventory, playbook] = await Promise.all(
-    [[...directories], besidePlaybook].map((some) =>
-      Promise.all(some.map((directory) => readVarsFiles(directory, wanted))),
-    ),
-  );
-  const files: VarsLayers = { inventory: inventory!, playbook: playbook! };
-  const parts: HostParts = {
-    files,
-    extraVars: options.extraVars,
-    playbookDirectory,
-    defaultConnection: options.connection,
+  const readAll = async (what: VarsFilesOptions): Promise<VarsLayers> => {
+    const [inventory, playbook] = await Promise.all(
+      [[...directories], besidePlaybook].map((some) =>
+        Promise.all(some.map((directory) => readVarsFiles(directory, what))),
+      ),
+    );
+    return { inventory: inventory!, playbook: playbook! };
   };
   const shared = [...draft.groups.keys()].filter((name) => draft.hosts.has(name));
   const warnings = [
@@ -273,56 +274,84 @@ export async function loadInventory(
       (name) => `a host and a group are both called ${printable(name)}: in patterns it is the group`,
     ),
   ];
-  return {
-    hosts: buildHosts(draft, order, parts),
-    implicit: buildImplicit(draft, order, parts),
-    groups: buildGroups(draft, files),
+  const { extraVars, connection: defaultConnection } = options;
+  const parts = { files: await readAll(wanted), extraVars, playbookDirectory, defaultConnection };
+  const inventory = buildInventory(draft, order, parts, {
     paths,
     ...(warnings.length === 0 ? {} : { warnings }),
+  });
+  const named = [...directories, ...besidePlaybook].flatMap((directory) => groupsOfFiles(directory, cwd));
+  return {
+    ...inventory,
+    spareVars: new Set(named.filter((name) => !draft.groups.has(name))),
+    extend: extenderOf(
+      openDraft(draft, parts, (groups, host) =>
+        readAll({ ...wanted, groups, hosts: new Set([host]), isConcerned: () => true }),
+      ),
+      inventory,
+      playbookDirectory ?? cwd,
+    ),
   };
 }
 
-/** Vars merged from many places: the last place that sets one wins. */
-interface MergedVars {
-  readonly winners: Map<string, Entry>;
-  /** The values that lost, nearest first. */
-  readonly losers: Map<string, readonly Entry[]>;
-}
-
-/** Merge layers over a base, which stays unchanged. As in Ansible, a value replaces another as a whole. */
-function mergeVars(base: MergedVars | null, layers: Iterable<Entries | undefined>): MergedVars {
-  const winners = new Map(base?.winners);
-  const losers = new Map(base?.losers);
-  for (const layer of layers) {
-    if (layer === undefined) continue;
-    for (const [name, entry] of layer) {
-      const before = winners.get(name);
-      if (before !== undefined) losers.set(name, [before, ...(losers.get(name) ?? [])]);
-      winners.set(name, entry);
-    }
-  }
-  return { winners, losers };
-}
-
-/** Return merged vars as a host has them. */
-function shownVars({ winners, losers }: MergedVars): {
-  readonly vars: Readonly<Record<string, unknown>>;
-  readonly sources: Readonly<Record<string, VarSource>>;
-  readonly overridden: Readonly<Record<string, readonly OverriddenVar[]>>;
-} {
-  const vars: [string, unknown][] = [];
-  const sources: [string, VarSource][] = [];
-  for (const [name, entry] of winners) {
-    if (name === "__proto__") throw invalid(`no var can be called ${name}`, locationOf(entry));
-    vars.push([name, entry.value]);
-    sources.push([name, entry.source]);
-  }
-  const overridden = [...losers].map(
-    ([name, entries]) => [name, entries.map(({ value, source }) => ({ value, source }))] as const,
-  );
+function buildInventory(
+  draft: Draft,
+  order: GroupOrder,
+  parts: HostParts,
+  rest: Omit<Inventory, "hosts" | "groups">,
+): Inventory {
   return {
-    vars: Object.fromEntries(vars),
-    sources: Object.fromEntries(sources),
-    overridden: Object.fromEntries(overridden),
+    ...rest,
+    hosts: buildHosts(draft, order, parts),
+    implicit: buildImplicit(draft, order, parts),
+    groups: buildGroups(draft, parts.files),
+  };
+}
+
+/** Let an inventory that was made without sources be extended: its hosts keep their vars as they are. */
+export function extendMade(inventory: Inventory, directory: string): NonNullable<Inventory["extend"]> {
+  const files: VarsLayers = { inventory: [], playbook: [] };
+  const parts = { files, extraVars: undefined, playbookDirectory: directory, defaultConnection: undefined };
+  const open = openDraft(draftOf(inventory, directory), parts, async () => files);
+  return extenderOf(open, inventory, directory);
+}
+
+/** Make a draft ready to be added to. `read` reads the vars files of new groups and of a host. */
+function openDraft(
+  draft: Draft,
+  first: HostParts,
+  read: (groups: ReadonlySet<string>, host: string) => Promise<VarsLayers>,
+): OpenDraft {
+  let parts = first;
+  return {
+    draft,
+    readFiles: async (groups, host) => {
+      const { inventory, playbook } = await read(groups, host);
+      const join = (known: readonly VarsFiles[], found: readonly VarsFiles[]): VarsFiles[] =>
+        known.map((each, index) => joinFiles(each, found[index]));
+      const { files } = parts;
+      parts = {
+        ...parts,
+        files: { inventory: join(files.inventory, inventory), playbook: join(files.playbook, playbook) },
+      };
+    },
+    build: (before, some) => {
+      const order = orderGroups(draft);
+      placeUngrouped(draft);
+      return {
+        ...before,
+        hosts: new Map([...before.hosts, ...buildHosts(draft, order, parts, some)]),
+        implicit: buildImplicit(draft, order, parts),
+        groups: buildGroups(draft, parts.files),
+      };
+    },
+  };
+}
+
+function joinFiles(known: VarsFiles, found: VarsFiles | undefined): VarsFiles {
+  return {
+    groups: new Map([...(found?.groups ?? []), ...known.groups]),
+    hosts: new Map([...(found?.hosts ?? []), ...known.hosts]),
+    locked: new Map([...(found?.locked ?? []), ...known.locked]),
   };
 }

@@ -20,7 +20,7 @@ export interface VarsFiles {
 }
 
 /** The names to look for, and the means to read their files. */
-interface VarsFilesOptions {
+export interface VarsFilesOptions {
   readonly groups: ReadonlySet<string>;
   readonly hosts: ReadonlySet<string>;
   readonly cwd: string;
@@ -196,6 +196,13 @@ export async function readVarsFiles(directory: string, options: VarsFilesOptions
     hosts: await readKind("host_vars", options.hosts),
     locked,
   };
+}
+
+/** Return the names of the `group_vars` of a directory. */
+export function groupsOfFiles(directory: string, cwd: string): readonly string[] {
+  return listDirectory(join(directory, "group_vars"), cwd).map((name) =>
+    name.slice(0, name.length - extensionOf(name).length),
+  );
 }
 
 /** Return the path to show people: relative to the working directory for a path below it, otherwise unchanged. */

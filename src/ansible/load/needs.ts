@@ -46,7 +46,8 @@ export class NeedNotes implements Needs {
   /** The first play with batches. */
   #batches: string | undefined;
   addsHosts = false;
-  makesGroups = false;
+  readonly #made = new Set<string>();
+  #readsHosts = false;
   readonly #groups: ActionGroups | undefined;
 
   /** `groups` gets the groups of modules that are named. */
@@ -58,7 +59,10 @@ export class NeedNotes implements Needs {
   task({ module, args, keys, at }: TaskNode): void {
     this.keys(keys, at, module);
     this.addsHosts ||= module === "add_host";
-    this.makesGroups ||= module === "group_by";
+    if (module === "group_by")
+      for (const name of textsIn([args.key ?? args._raw_params ?? "*", args.parents]))
+        for (const each of name.replace(/\{\{.*?\}\}|\{%.*?%\}/gs, "*").split(","))
+          this.#made.add(each.trim().replaceAll(" ", "-"));
     if (MODULES.has(module))
       this.controller ??= `${at}: ${module} works with files or hosts of the controller's`;
     if (module === "copy" && args.local_follow !== undefined && args.remote_src === undefined)
@@ -98,7 +102,10 @@ export class NeedNotes implements Needs {
   /** Note what templates in values ask for. */
   value(value: unknown, at: string): void {
     for (const text of textsIn(value)) {
-      if (HOSTVARS.test(text)) this.controller ??= `${at}: hostvars are those of other hosts`;
+      if (HOSTVARS.test(text)) {
+        this.controller ??= `${at}: hostvars are those of other hosts`;
+        this.#readsHosts = true;
+      }
       const found = (LOOKUP.exec(text) ?? FILE.exec(text))?.[1];
       if (found !== undefined) this.controller ??= `${at}: the lookup ${found} reads on the controller`;
       if (PATH_TEST.test(text) && !OWN_PATH.test(text))
@@ -110,13 +117,14 @@ export class NeedNotes implements Needs {
 
   /** The needs alone. */
   get all(): Needs {
-    const { controller, addsHosts, makesGroups, debugger: debugs } = this;
+    const { controller, addsHosts, debugger: debugs } = this;
     const ends = this.#endsAll ? this.#batches : undefined;
     const others =
       this.others ?? (ends === undefined ? undefined : `${ends}: one batch may end the play for the others`);
     return {
       ...(addsHosts ? { addsHosts } : {}),
-      ...(makesGroups ? { makesGroups } : {}),
+      ...(this.#made.size > 0 ? { makesGroups: [...this.#made] } : {}),
+      ...(this.#readsHosts ? { readsHosts: true } : {}),
       ...(debugs === undefined ? {} : { debugger: debugs }),
       ...(controller === undefined ? {} : { controller }),
       ...(others === undefined ? {} : { others }),

@@ -61,7 +61,7 @@ async function elsewhere(other: string, call: ModuleCall): Promise<Place> {
       "DELEGATE_REFUSED",
       `this is delegated to ${other}, and no controller is there to do it`,
     );
-  const vars = call.interpreter.inventory.varsOf(other);
+  const vars = call.interpreter.varsOf(other);
   const { systemOf, facts } = await world.machine(other, vars).catch((thrown: unknown) => {
     throw asUnreachable(thrown);
   });

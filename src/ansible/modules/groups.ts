@@ -1,4 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
+import type { Addition } from "../../core/inventory.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 
 // Modules that change the inventory of the run: add_host and group_by.
@@ -10,8 +11,18 @@ function listOf(value: unknown): readonly string[] {
     .filter((each) => each !== "");
 }
 
+async function add(
+  { inventory, state, host: { world } }: RenderedCall["interpreter"],
+  addition: Addition,
+): Promise<boolean> {
+  const changed = inventory.add(addition);
+  if (world !== undefined) inventory.take(await world.extend(addition));
+  state.renew();
+  return changed;
+}
+
 /** `add_host`: a host, or more groups and vars for one. */
-export function addHost({ args, interpreter }: RenderedCall): ModuleEnd {
+export async function addHost({ args, interpreter }: RenderedCall): Promise<ModuleEnd> {
   const { name, hostname, host, groups, group, groupname, _raw_params: raw, ...vars } = args;
   const given = name ?? hostname ?? host ?? raw;
   if (given === undefined || given === null || given === "")
@@ -22,8 +33,7 @@ export function addHost({ args, interpreter }: RenderedCall): ModuleEnd {
   const [, bare = full, port] = /^([^:]+):(\d+)$/.exec(full) ?? [];
   const wanted = listOf(groups ?? group ?? groupname);
   const own = port === undefined ? vars : { ansible_ssh_port: Number(port), ...vars };
-  const changed = interpreter.inventory.addHost(bare, wanted, own);
-  interpreter.host.world?.addHost(bare, wanted, own);
+  const changed = await add(interpreter, { host: bare, groups: wanted, vars: own });
   return {
     register: {
       changed,
@@ -34,7 +44,7 @@ export function addHost({ args, interpreter }: RenderedCall): ModuleEnd {
 }
 
 /** `group_by`: the host becomes a member of the group that `key` names. */
-export function groupBy({ args, interpreter }: RenderedCall): ModuleEnd {
+export async function groupBy({ args, interpreter }: RenderedCall): Promise<ModuleEnd> {
   const { key, parents, _raw_params: raw } = args;
   const given = key ?? raw;
   if (given === undefined)
@@ -42,9 +52,11 @@ export function groupBy({ args, interpreter }: RenderedCall): ModuleEnd {
   const group = String(given).replaceAll(" ", "-");
   const parentGroups =
     parents === undefined ? ["all"] : listOf(parents).map((each) => each.replaceAll(" ", "-"));
-  const { job, world } = interpreter.host;
-  const groups = [group, ...parentGroups.filter((each) => each !== "all")];
-  const changed = interpreter.inventory.addHost(job.host, groups, {});
-  world?.addHost(job.host, groups, {});
+  const changed = await add(interpreter, {
+    host: interpreter.host.job.host,
+    groups: [group],
+    parents: parentGroups.filter((each) => each !== "all"),
+    vars: {},
+  });
   return { register: { changed, failed: false, add_group: group, parent_groups: parentGroups } };
 }

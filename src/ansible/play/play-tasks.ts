@@ -102,6 +102,7 @@ export class PlayTasks {
     // A task that nobody wanted leaves no register.
     if (leftOut === true) return { result, register: { changed: false, skipped: true }, passes: [] };
     const end = ended ?? this.#recall(node, frame, result);
+    if (result.from !== undefined) interpreter.maskSecretsOf(result.from);
     if (this.isCancelled) throw new RunCancelled();
     const { register } = end;
     if (result.state === "failed" && result.ignored !== true) {

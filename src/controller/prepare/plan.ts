@@ -46,6 +46,8 @@ export interface HostPlan {
   readonly extraVars?: readonly string[];
   /** The vars that a person was asked for. */
   readonly prompted?: Prompted;
+  /** The hosts of the inventory with their secrets closed, once those of the plays' hosts are open. */
+  readonly closed?: Inventory["hosts"];
 }
 
 /** The source of a playbook's hosts. */
@@ -167,8 +169,11 @@ function reservedAmong({ plays }: Playbook, extra: Vars): readonly string[] {
 
 /** Return the hosts whose vars a playbook needs; undefined: all hosts, because a play reads the vars of other hosts. */
 export function concernedBy(playbook: Playbook, limit: string | undefined): Concerned | undefined {
-  if (playbook.plays.some(({ hostVars = [] }) => hostVars.length > 0)) return undefined;
-  return { patterns: playbook.plays.map(({ hosts }) => hosts), limit };
+  const { plays, guests } = playbook;
+  if (plays.some(({ hostVars = [], program }) => hostVars.length > 0 || program?.readsHosts === true))
+    return undefined;
+  if (guests?.readsHosts === true) return undefined;
+  return { patterns: plays.map(({ hosts }) => hosts), limit };
 }
 
 /** Find the hosts of each play with `select`, which applies the limit. Fails with `PATTERN_UNKNOWN` when no host is left, unless that is fine. */
@@ -244,7 +249,7 @@ export async function openPlan(plan: HostPlan, store: SecretStore): Promise<Open
   const warnings = new Map<string, { readonly host: string; readonly text: string }>();
   const opened = new Map<string, Host>();
   for (const host of plan.hosts) {
-    const resolved = await openHost(host, host.vars, store);
+    const resolved = await openVars(host, host.vars, store);
     opened.set(host.name, withSecrets(host, resolved));
     for (const { name, source } of resolved.tooShort) {
       const text = `the secret ${name} is too short to be masked: it will be shown wherever it turns up`;
@@ -263,13 +268,14 @@ export async function openPlan(plan: HostPlan, store: SecretStore): Promise<Open
     for (const host of plan.inventory.hosts.values()) {
       if (opened.has(host.name)) continue;
       const vars = Object.fromEntries(Object.entries(host.vars).filter(([key]) => shared.has(key)));
-      hosts.set(host.name, withSecrets(host, await openHost(host, vars, store)));
+      hosts.set(host.name, withSecrets(host, await openVars(host, vars, store)));
     }
   }
   const ofNames = (some: readonly Host[]): readonly Host[] => some.map(({ name }) => opened.get(name)!);
   return {
     ...plan,
     inventory: { ...plan.inventory, hosts },
+    closed: plan.inventory.hosts,
     hosts: plan.hosts.map(({ name }) => opened.get(name)!),
     plays: plan.plays.map(({ mayJoin, ...play }) => ({
       ...play,
@@ -289,13 +295,18 @@ function openPlays(
     const { program, hosts: pattern } = entry.play;
     if (position === 0 || program === undefined) return entry;
     const isMore = asksForMore(pattern);
-    if (program.addsHosts !== true && !(isMore && program.makesGroups === true)) return entry;
+    if (program.addsHosts !== true && !(isMore && program.makesGroups !== undefined)) return entry;
     const before = isMore ? plays.slice(0, position).flatMap(({ hosts }) => hosts) : [];
     return { ...entry, mayJoin: [...new Set(before)].filter((host) => !entry.hosts.includes(host)) };
   });
 }
 
-async function openHost(host: Host, vars: Host["vars"], store: SecretStore): Promise<ResolvedVars> {
+/** Get the secrets of one host. Fails with `SECRET_FAILED`. */
+export async function openHost(host: Host, store: SecretStore): Promise<Host> {
+  return withSecrets(host, await openVars(host, host.vars, store));
+}
+
+async function openVars(host: Host, vars: Host["vars"], store: SecretStore): Promise<ResolvedVars> {
   const [locked] = host.locked ?? [];
   if (locked !== undefined) throw locked;
   return resolveVars(
@@ -337,7 +348,7 @@ export function secretsOf(host: Host): readonly string[] {
 }
 
 /** Leave out the become passwords: they never leave the controller. */
-function withoutPasswords<T>(byVar: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
+export function withoutPasswords<T>(byVar: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
   if (!BECOME_PASSWORD_VARS.some((name) => name in byVar)) return byVar;
   return Object.fromEntries(Object.entries(byVar).filter(([name]) => !BECOME_PASSWORD_VARS.includes(name)));
 }
@@ -369,8 +380,6 @@ export interface JobCourse {
   readonly options: JobOptions;
   /** True when the playbook may ask for the inventory's groups. Other jobs omit them: in a large fleet they are most of the job. */
   readonly asksForGroups: boolean;
-  /** True where the plays are carried out here: the vars of all hosts are at hand, and stay on this machine. */
-  readonly isLed?: boolean;
   /** The values of the playbook that are encrypted with Ansible Vault. */
   readonly vaulted?: OpenedVault | undefined;
 }
@@ -379,7 +388,7 @@ export interface JobCourse {
 export function makeJob(
   host: Host,
   { plays, groups, inventory, extraVars = [], prompted }: HostPlan,
-  { options, asksForGroups, isLed = false, vaulted }: JobCourse,
+  { options, asksForGroups, vaulted }: JobCourse,
 ): Job {
   const mine = plays.filter(({ hosts }) => hosts.includes(host));
   const asked = mine.flatMap(({ index }) => prompted?.byPlay[index] ?? []);
@@ -392,8 +401,6 @@ export function makeJob(
       );
     }
   }
-  // Such a play is carried out here: the vars of the others leave this machine only as arguments of tasks.
-  if (isLed) for (const { name, vars } of inventory.hosts.values()) hostVars[name] = withoutPasswords(vars);
   const others = shared.length === 0 ? [] : [...inventory.hosts.values()].filter((each) => each !== host);
   const secrets = new Set([
     ...Object.values(withoutPasswords(host.secretTexts ?? {})).flat(),

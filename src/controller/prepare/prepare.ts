@@ -5,9 +5,10 @@ import { fileURLToPath } from "node:url";
 import type { Bundle } from "../../bundle/build.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
-import type { Host } from "../../core/inventory.ts";
+import type { Host, Inventory } from "../../core/inventory.ts";
 import type { GuestRoles } from "../../core/program.ts";
 import type { Job, JobOptions, JobSession } from "../../core/protocol.ts";
+import { matchesGlob, setGlobPieces } from "../../core/unix/shell.ts";
 import type { Become } from "../../core/unix/users.ts";
 import { MACHINE_NAMES } from "../../inventory/connection.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
@@ -21,6 +22,7 @@ import { playOfStart } from "./outline.ts";
 import {
   makeJob,
   type OpenHostPlan,
+  openHost,
   openPlan,
   type PlayHosts,
   readHostPlan,
@@ -157,7 +159,10 @@ export async function prepare(
     if (options.flushFactCache === true)
       for (const name of [...selected.inventory.hosts.keys(), ...MACHINE_NAMES]) facts?.drop(name);
     const needsLead = selected.plays.some(
-      (each) => mustBeLed(each, guests) || (facts !== undefined && isOfProgram(each)),
+      (each) =>
+        mustBeLed(each, guests) ||
+        bringsVars(each, selected.inventory, guests) ||
+        (facts !== undefined && isOfProgram(each)),
     );
     const via = options.via ?? DEFAULTS.via;
     const method = needsLead && via === "auto" ? "direct" : via;
@@ -167,6 +172,7 @@ export async function prepare(
       ? (await import("./world.ts")).createWorld({
           directory: join(playbook.directory, dirname(playbook.name)),
           inventory: selected.inventory,
+          closed: selected.closed ?? selected.inventory.hosts,
           secrets,
           options,
           facts,
@@ -205,7 +211,14 @@ export async function prepare(
           ? undefined
           : {
               select: world.select,
-              admit: async (host, plays) => make(host, await world.reach(host), plays),
+              admit: async (host, plays) => {
+                const opened = await openHost(host, secrets);
+                const mine = plays.map((entry) => ({
+                  ...entry,
+                  hosts: entry.hosts.map((each) => (each === host ? opened : each)),
+                }));
+                return make(opened, await world.reach(opened), mine);
+              },
             },
       bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
       buildMs,
@@ -271,6 +284,26 @@ function mustBeLed({ play, hosts, mayJoin }: PlayHosts, guests: GuestRoles | und
   const program = play.program ?? guests;
   if (hosts.length === 0 || program === undefined) return false;
   return program.needsController !== undefined || (hosts.length > 1 && program.needsOthers !== undefined);
+}
+
+/** Return whether groups that tasks of a play may make bring vars: only the controller has these. */
+function bringsVars(
+  { play, hosts }: PlayHosts,
+  { groups, spareVars = new Set() }: Inventory,
+  guests: GuestRoles | undefined,
+): boolean {
+  const made = (play.program ?? guests)?.makesGroups;
+  if (hosts.length === 0 || made === undefined) return false;
+  const parents = new Set(
+    [...groups.values()].flatMap(({ name, children }) => (name === "all" ? [] : children)),
+  );
+  const withVars = [...groups.values()]
+    .filter(({ name, vars }) => name !== "all" && (Object.keys(vars).length > 0 || parents.has(name)))
+    .map(({ name }) => name);
+  return made.some((written) => {
+    const glob = setGlobPieces(written, "fnmatch");
+    return [...spareVars, ...withVars].some((name) => matchesGlob(glob, name));
+  });
 }
 
 /** Return whether a play in YAML has hosts. The facts that it finds are kept here, for later runs. */
@@ -374,7 +407,7 @@ function hostMaker(
     const job = makeJob(
       host,
       { ...selected, plays },
-      { options: jobOptions, asksForGroups: asksForGroups || isLed, isLed, vaulted },
+      { options: jobOptions, asksForGroups: asksForGroups || isLed, vaulted },
     );
     const secrets = [...new Set([...(job.secrets ?? []), ...become.secrets])];
     return Object.freeze({

@@ -2,17 +2,20 @@ import { readFile } from "node:fs/promises";
 import { gatherFacts } from "../../agent/facts/gather.ts";
 import { thisMachine } from "../../agent/facts/sources.ts";
 import { type ActionContext, createMemo } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import type { FactCache, Machine, ProgramWorld } from "../../core/program.ts";
+import { secretLocation } from "../../core/secret.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import { openMachine } from "../../direct/host.ts";
-import { AddedHosts } from "../../inventory/added-hosts.ts";
 import { describeHost, MACHINE_NAMES } from "../../inventory/connection.ts";
+import { extendMade } from "../../inventory/load.ts";
 import { limitHosts, selectHosts } from "../../inventory/select.ts";
 import { createLocalSystem } from "../../system/local/local-system.ts";
-import { resolveVars, type SecretStore } from "../../vars/secrets/store.ts";
+import { type SecretStore, textsOf } from "../../vars/secrets/store.ts";
 import { createControllerLookups } from "../lookups/perform.ts";
 import type { RunOptions } from "./options.ts";
+import { openHost, withoutPasswords } from "./plan.ts";
 import { hostBecome } from "./reach.ts";
 import { openRemoteShell } from "./remote-shell.ts";
 import { openTransports, type Reached, type Transports } from "./transports.ts";
@@ -22,6 +25,8 @@ interface WorldOptions {
   /** The playbook's directory. */
   readonly directory: string;
   readonly inventory: Inventory;
+  /** The hosts of the inventory with their secrets closed. */
+  readonly closed: Inventory["hosts"];
   readonly secrets: SecretStore;
   readonly options: RunOptions;
   readonly facts: FactCache | undefined;
@@ -40,19 +45,21 @@ export interface OpenWorld extends ProgramWorld {
 /** Make what plays may use of this machine when they are carried out here: lookups, the machine itself, and others. */
 export function createWorld({
   directory,
-  inventory,
+  inventory: first,
+  closed,
   secrets,
   options,
   facts,
   signal,
 }: WorldOptions): OpenWorld {
+  let inventory = first;
+  const extend = first.extend ?? extendMade(first, directory);
   const machines = new Map<string, Promise<Machine>>();
   const opened: Transports[] = [];
   const local = async (): Promise<Machine> => {
     const system = createLocalSystem();
     return { systemOf: () => system, facts: await gatherFacts(system, process.env, thisMachine) };
   };
-  const added = new AddedHosts(inventory, directory);
   const reach = async (host: Host): Promise<Reached> => {
     // Nobody can be asked while hosts are at work.
     const { askHostKeys: _ask, ...rest } = options;
@@ -61,12 +68,7 @@ export function createWorld({
     return transports.of(host);
   };
   const remote = async (host: Host): Promise<Machine> => {
-    const { vars } = await resolveVars(
-      host.vars,
-      { name: `host ${host.name}`, locate: () => undefined },
-      secrets,
-    );
-    const known = { ...host, vars };
+    const known = await openHost(host, secrets);
     const { endpoint, transport } = await reach(known);
     const connection = await transport.connect(endpoint, signal);
     return openMachine(connection, {
@@ -108,13 +110,28 @@ export function createWorld({
       },
     openVaultFile: async (path) => secrets.openVaultBytes(await readFile(path, "latin1"), path),
     remoteShell: openRemoteShell,
-    addHost: (name, groups, vars) => added.add(name, groups, vars),
+    extend: async (addition) => {
+      const extended = await extend(addition);
+      ({ inventory } = extended);
+      return extended;
+    },
+    hostVars: new Map([...closed.values()].map(({ name, vars }) => [name, withoutPasswords(vars)])),
+    refuseLocked: (name) => {
+      const [locked] = (inventory.hosts.get(name) ?? inventory.implicit?.get(name))?.locked ?? [];
+      if (locked === undefined) return;
+      const { code, message, hint, location } = locked;
+      const said = `the vars of ${name} stay closed: ${location?.file ?? "a file"}: ${message}`;
+      throw new VolleyError(code, said, { cause: locked, ...(hint === undefined ? {} : { hint }) });
+    },
+    secrets: {
+      open: (secret, what) => secrets.value(secret, what, secretLocation(secret)),
+      textsOf,
+    },
     select: (pattern) => {
       const { limit, cwd = process.cwd() } = options;
-      const known = added.inventory;
       const passOver = { onUnknown: () => {} };
-      const hosts = selectHosts(known, pattern, passOver);
-      return limit === undefined ? hosts : limitHosts(hosts, known, limit, { cwd, ...passOver });
+      const hosts = selectHosts(inventory, pattern, passOver);
+      return limit === undefined ? hosts : limitHosts(hosts, inventory, limit, { cwd, ...passOver });
     },
     reach,
     hosts: new Map(),
