@@ -52,6 +52,14 @@ export async function builtCli(): Promise<string> {
   return main;
 }
 
+/**
+ * The directory of V8's compiled code of the built `volley`, kept from one test file to the next: to compile takes most
+ * of a first start, and each file has a cache of its own.
+ */
+export function keptCode(): string {
+  return join(cache, `code-${newestSource()}`);
+}
+
 function isBuilding(lock: string): boolean {
   try {
     return existsSync(`/proc/${readlinkSync(lock)}`);
@@ -68,9 +76,11 @@ function buildInto(wanted: string): void {
     stdio: "pipe",
   });
   // Others may be using the ones before this.
-  const builds = readdirSync(cache).filter((name) => name.startsWith("dist-"));
-  for (const name of builds.sort().slice(0, -KEPT_BUILDS)) {
-    rmSync(join(cache, name), { recursive: true, force: true });
+  for (const kind of ["dist-", "code-"]) {
+    const builds = readdirSync(cache).filter((name) => name.startsWith(kind));
+    for (const name of builds.sort().slice(0, -KEPT_BUILDS)) {
+      rmSync(join(cache, name), { recursive: true, force: true });
+    }
   }
   cpSync(join(root, "package.json"), join(temporary, "package.json"));
   renameSync(temporary, wanted);

@@ -1,7 +1,17 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
+import { keptCode } from "./cli.ts";
 
 /** A directory with a playbook and what belongs to it. */
 export interface Project {
@@ -22,6 +32,7 @@ export function scratchDirectory(): () => string {
       XDG_STATE_HOME: join(scratch, "state"),
     };
     mkdirSync(changed.HOME);
+    copyMissing(keptCode(), codeIn(scratch));
     for (const name of [...Object.keys(changed), "SSH_AUTH_SOCK"]) before.set(name, process.env[name]);
     Object.assign(process.env, changed);
     delete process.env.SSH_AUTH_SOCK;
@@ -31,9 +42,25 @@ export function scratchDirectory(): () => string {
       if (value === undefined) delete process.env[name];
       else process.env[name] = value;
     }
+    copyMissing(codeIn(scratch), keptCode());
     rmSync(scratch, { recursive: true, force: true });
   });
   return () => scratch;
+}
+
+function codeIn(scratch: string): string {
+  return join(scratch, "cache", "volley", "code");
+}
+
+/** Copy the files that the other directory has not. Processes that do so at a time each leave whole files. */
+function copyMissing(from: string, to: string): void {
+  if (!existsSync(from)) return;
+  mkdirSync(to, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(from).filter((file) => !existsSync(join(to, file)))) {
+    const temporary = `${to}.${process.pid}`;
+    copyFileSync(join(from, name), temporary);
+    renameSync(temporary, join(to, name));
+  }
 }
 
 /** Makes a project of these files below `parent`. */
