@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Node } from "../../src/ansible/ir.ts";
+import { Collection } from "../../src/ansible/load/collection.ts";
 import { type LoadedTree, loadTree } from "../../src/ansible/load/playbook.ts";
 import { isModuleName } from "../../src/ansible/module-names.ts";
 import { VolleyError } from "../../src/core/errors.ts";
@@ -271,4 +272,21 @@ test("module_defaults may name groups of modules, which collections define", () 
   expect(inputs.filter((file) => file.endsWith("meta/runtime.yml"))).toHaveLength(2);
   expect(fault(site("a.b.none"), files)).toContain("could not resolve the module_defaults group a.b.none");
   expect(fault(site("a.x.texts"), files)).toContain("could not resolve the module_defaults group a.x.texts");
+});
+
+test("a directory is listed once in a load, however many names with templates may mean its files", () => {
+  const directory = mkdtempSync(join(scratch, "tree-"));
+  const put = (path: string): void => {
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), "");
+  };
+  for (const path of ["vars/a-one.yml", "vars/b-one.yml", "a-two.json", "a-three.txt", ".hidden/a-four.yml"])
+    put(path);
+  const fitting = (name: string, collection: Collection): readonly string[] =>
+    collection.fitting(name, "site.yml", undefined, ["vars"]).map((path) => collection.pathOf(path));
+  const collection = new Collection(directory);
+  expect(fitting("a-{{ x }}", collection)).toEqual(["a-two.json", "vars/a-one.yml"]);
+  put("vars/b-two.yml");
+  expect(fitting("b-{{ x }}", collection)).toEqual(["vars/b-one.yml"]);
+  expect(fitting("b-{{ x }}", new Collection(directory))).toEqual(["vars/b-one.yml", "vars/b-two.yml"]);
 });

@@ -37,6 +37,8 @@ export class Collection {
   readonly needs: NeedNotes;
   /** The groups of modules that `module_defaults` names. */
   readonly groups: ActionGroups;
+  /** What was found below each directory that a name with templates was looked for in. */
+  readonly #yaml = new Map<string, readonly string[]>();
 
   /** `paths`: the directories that hold `ansible_collections`, in order. Default: groups of modules are not looked for. */
   constructor(base: string, paths?: readonly string[]) {
@@ -84,14 +86,22 @@ export class Collection {
     const isAny = pattern.source === "^.*$";
     const found: string[] = [];
     for (const place of new Set(this.candidates("x", from, role, kinds).map((each) => dirname(each)))) {
-      for (const path of listFiles(
-        place,
-        (each) => !/(?:^|\/)\./.test(each) && each.split("/").length <= 3,
-      )) {
+      for (const path of this.#yamlBelow(place)) {
         const full = join(place, path);
-        if (YAML.test(path) && (pattern.test(path) || pattern.test(full) || isAny)) found.push(full);
+        if (pattern.test(path) || pattern.test(full) || isAny) found.push(full);
       }
     }
+    return found;
+  }
+
+  /** List the YAML files up to three levels below a directory; all names with templates ask for the playbook's. */
+  #yamlBelow(place: string): readonly string[] {
+    const known = this.#yaml.get(place);
+    if (known !== undefined) return known;
+    const found = listFiles(place, (each) => !/(?:^|\/)\./.test(each) && each.split("/").length <= 3).filter(
+      (path) => YAML.test(path),
+    );
+    this.#yaml.set(place, found);
     return found;
   }
 
