@@ -100,7 +100,7 @@ export function reservedNames(names: Iterable<string>): readonly string[] {
   const all = [PLAY_KEYWORDS, BLOCK_KEYWORDS, TASK_KEYWORDS, ROLE_KEYWORDS];
   return [...new Set(names)].filter(
     (name) =>
-      /^(?:lookup|query|q)$/.test(name) ||
+      /^(?:cycler|dict|joiner|lipsum|lookup|namespace|now|q|query|range|undef)$/.test(name) ||
       (!/^(?:vars|listen|user|role)$/.test(name) && all.some((words) => words.has(name))),
   );
 }

@@ -1,6 +1,6 @@
 import type { TaskOutline } from "../core/program.ts";
 import type { Vars } from "../core/values/vars.ts";
-import { holdsTemplate } from "../vars/scope.ts";
+import { holdsTemplate, loneName } from "../vars/scope.ts";
 import type { Keys, Node, PlaybookTree, PlayNode, RoleNode, RoleUseNode, ScriptRoles } from "./ir.ts";
 
 /** The statements around a listed task. */
@@ -23,7 +23,8 @@ export function outlinePlay(
   play: PlayNode,
   scripts: ScriptRoles,
 ): readonly TaskOutline[] {
-  const around: Around = { tags: tagsOf(play.keys), role: "", within: [], scripts, vars: play.vars };
+  const { vars } = play;
+  const around: Around = { tags: tagsOf(play.keys, vars), role: "", within: [], scripts, vars };
   return [
     ...listNodes(tree, play.preTasks, around),
     ...play.roles.flatMap((use) => listRole(tree, use, around)),
@@ -44,12 +45,12 @@ function listNode(tree: PlaybookTree, node: Node, around: Around): readonly Task
   switch (node.kind) {
     case "task": {
       const { name, keys } = node;
-      const tags = [...around.tags, ...tagsOf(keys)];
+      const tags = [...around.tags, ...tagsOf(keys, around.vars)];
       // As in Ansible, the name of a module stands without its role.
       return [name === undefined ? { name: node.module, role: "", tags } : { name, role: around.role, tags }];
     }
     case "block": {
-      const inner = { ...around, tags: [...around.tags, ...tagsOf(node.keys)] };
+      const inner = { ...around, tags: [...around.tags, ...tagsOf(node.keys, around.vars)] };
       return listNodes(tree, node.block, inner);
     }
     case "role":
@@ -62,7 +63,7 @@ function listRole(tree: PlaybookTree, use: RoleUseNode, around: Around): readonl
   if (role === undefined || around.within.includes(role.path)) return [];
   const inner: Around = {
     ...around,
-    tags: [...around.tags, ...tagsOf(use.keys)],
+    tags: [...around.tags, ...tagsOf(use.keys, around.vars)],
     role: use.name,
     within: [...around.within, role.path],
   };
@@ -123,8 +124,12 @@ function tasksOf(tree: PlaybookTree, role: RoleNode, use: RoleUseNode): readonly
   return file === undefined || "error" in file ? [] : file.content;
 }
 
-function tagsOf({ tags = [] }: Keys): readonly string[] {
-  return [tags].flat().map(String);
+/** Return the tags of a statement; for those that name a var of the play, its value where that is no template. */
+function tagsOf({ tags = [] }: Keys, vars: Vars): readonly string[] {
+  return [tags].flat().flatMap((tag) => {
+    const value = vars[loneName(String(tag)) ?? ""];
+    return value === undefined || holdsTemplate(value) ? String(tag) : [value].flat().map(String);
+  });
 }
 
 /** Count the tasks in statements, as far as they are known. */

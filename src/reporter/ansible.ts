@@ -12,6 +12,7 @@ import {
   taskName,
   warningsOf,
 } from "./ansible-results.ts";
+import { createCustomStats } from "./ansible-stats.ts";
 import { ansibleColors, banner, foldText, isSet, paint, safeText, sortedJson } from "./ansible-text.ts";
 import { createOutputLines, createTextWriter, type Environment, type Reporter } from "./reporter.ts";
 
@@ -67,6 +68,7 @@ export function createAnsibleReporter(options: AnsibleOutputOptions): Reporter {
     showsOk: isSet(env.ANSIBLE_DISPLAY_OK_HOSTS, true),
   };
   const stats = new Map<string, Stats>();
+  const custom = isSet(env.ANSIBLE_SHOW_CUSTOM_STATS, false) ? createCustomStats() : undefined;
   const hosts = new Map<string, HostState>();
   const warned = new Set<string>();
   let plays: EventOf<"run:start">["plays"] = [];
@@ -153,6 +155,7 @@ export function createAnsibleReporter(options: AnsibleOutputOptions): Reporter {
     if (result.from !== undefined) return;
     const ended = { host, task: event, result };
     countResult(statsOf(host), ended);
+    if (event.action === "set_stats") custom?.take(host, result);
     const text = resultText(ended, style);
     if (text !== "" || (event.action === "include_role" && style.showsOk)) showTask(current, result);
     writer.write(text);
@@ -266,6 +269,7 @@ export function createAnsibleReporter(options: AnsibleOutputOptions): Reporter {
         if (Object.values(own).some((value) => value > 0)) writer.write(recapLine(host, own, colors));
       }
       writer.write("\n");
+      writer.write(custom?.text(columns) ?? "");
       return flush();
     },
     close: flush,

@@ -301,3 +301,24 @@ test("the names of roles in collections, and what a role's spec says of wrong ar
   expect(end.stdout).toContain("TASK [include_role : inner] *");
   expect(end.code).toBe(0);
 }, 60_000);
+
+test("keywords that are neither yes nor no, tags that a var names, and dependencies done before", async () => {
+  const whole = await carryOut("flags.yml");
+  expect(whole.stdout).toMatch(/failed=0 +skipped=1 +rescued=0 +ignored=2 /);
+  expect(whole.stderr).toContain("Found variable using reserved name: lipsum");
+  expect(whole.code).toBe(0);
+
+  // Nothing counts tasks below zero, where most of them are not wanted.
+  const dependents = await carryOut("flags.yml", "--tags", "dependents");
+  expect(dependents.stdout.match(/"in (?:first|second|shared)"/g)).toEqual([
+    '"in shared"',
+    '"in first"',
+    '"in second"',
+  ]);
+  expect(dependents.code).toBe(0);
+  const last = await carryOut("flags.yml", "--tags", "last");
+  expect(last.stdout).toMatch(/ok=1 .*unreachable=0 +failed=0 /);
+
+  const listed = await carryOut("flags.yml", "--list-tasks");
+  expect(listed.stdout).toContain("named\tTAGS: [one, two]");
+}, 120_000);

@@ -57,7 +57,10 @@ export async function openSealedFiles(
     const found = path.replace(/\/$/, "");
     const below = files.tree(found);
     if (below === null && files.file(found) === null) continue;
-    for (const each of below ?? [""]) await open(posix.join(found, each));
+    // As Ansible meets them: files of a directory before those below it.
+    const depth = (each: string): number => each.split("/").length;
+    const inOrder = [...(below ?? [""])].sort((a, b) => depth(a) - depth(b));
+    for (const each of inOrder) await open(posix.join(found, each));
     break;
   }
   // A template may include others; those that no password opens matter only where it does.

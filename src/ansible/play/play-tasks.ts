@@ -87,7 +87,7 @@ export class PlayTasks {
     });
     await this.arrive();
     const most = await this.attempt(name, () => this.#throttleOf(frame));
-    this.#host.planned(this.waiting + 1);
+    this.#host.planned(Math.max(0, this.waiting) + 1);
     const { ref, result, leftOut } = await this.#host.perform({
       role: frame.role?.node.name ?? interpreter.play.name,
       name,

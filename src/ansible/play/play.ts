@@ -163,7 +163,7 @@ export class PlayRun {
 
   #countRole(role: RoleInstance): number {
     try {
-      return [...role.dependencies, role].reduce(
+      return [...allDependencies(role), role].reduce(
         (sum, each) => sum + countTasks(this.#interpreter.roleTasks(each, "tasks")?.nodes ?? []),
         0,
       );
@@ -210,6 +210,7 @@ export class PlayRun {
     if (!this.#interpreter.roles.some((each) => each.node === role.node))
       this.#interpreter.roles.push(...allDependencies(role), role);
     this.handlers.addRole(role, parent);
+    this.#tasks.waiting += this.#countRole(role);
     const { allowDuplicates } = use;
     const templar = this.#interpreter.templar(parent);
     const isSingle = allowDuplicates !== undefined && !templar.bool(allowDuplicates);
@@ -234,7 +235,7 @@ export class PlayRun {
     repeats: "always" | "single" | "as its meta says",
   ): Promise<void> {
     if (this.#isDouble(role, repeats)) {
-      this.#tasks.waiting -= countTasks(this.#interpreter.roleTasks(role, "tasks")?.nodes ?? []);
+      this.#tasks.waiting -= this.#countRole(role);
       return;
     }
     const { vars: _given, ...keys } = role.use.keys;
@@ -338,7 +339,7 @@ export class PlayRun {
   /** Statements that are passed over do not wait any more. */
   #skip(nodes: readonly Node[]): void {
     this.#tasks.waiting -= countTasks(nodes);
-    this.#host.planned(this.#tasks.waiting);
+    this.#host.planned(this.waiting);
   }
 
   async #task(node: TaskNode, parent: Frame): Promise<void> {
@@ -350,14 +351,14 @@ export class PlayRun {
       this.#tasks.isWanted(frame),
     );
     if (!wanted) {
-      this.#host.planned(this.#tasks.waiting);
+      this.#host.planned(this.waiting);
       return;
     }
     if (node.module === "meta") return this.#meta(node, frame);
     if (isInclude && (await this.#tasks.saysOnce(frame))) {
       // The first host alone does the include, and the tasks that it brings in.
       await this.#tasks.arrive();
-      if (!this.#steps.isFirst) return this.#host.planned(this.#tasks.waiting);
+      if (!this.#steps.isFirst) return this.#host.planned(this.waiting);
     }
     const ended = await this.#tasks.perform(node, frame, false);
     if (isInclude) await this.#included(frame, ended);
@@ -376,11 +377,16 @@ export class PlayRun {
     const what = includedBy(each) ?? includedBy(ofPass ?? {});
     if (what === undefined || each.skipped === true || each.failed === true) return;
     const inner = frameOfIncluded(what, frame);
-    this.#tasks.waiting += countTasks(what.nodes);
-    this.#host.planned(this.#tasks.waiting);
     const { role } = what;
+    if (role !== undefined && this.#isDouble(role, role.use.allowDuplicates === false ? "single" : "always"))
+      return;
+    const dependencies = role?.dependencies ?? [];
+    this.#tasks.waiting += dependencies.reduce(
+      (sum, each) => sum + this.#countRole(each),
+      countTasks(what.nodes),
+    );
+    this.#host.planned(this.waiting);
     if (role === undefined) return this.#statements(what.nodes, inner);
-    if (this.#isDouble(role, role.use.allowDuplicates === false ? "single" : "always")) return;
     if (what.isPublic === true) this.#interpreter.roles.push(role);
     this.handlers.addRole(role, inner);
     try {

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { readBool } from "../../actions/coerce.ts";
 import { isVolleyError, messageOf, VolleyError } from "../../core/errors.ts";
 import { copyKept } from "../../core/values/kept-text.ts";
 import type { Vars } from "../../core/values/vars.ts";
@@ -10,7 +11,7 @@ import type { TaskNode } from "../ir.ts";
 import type { ModuleCall, TaskRun } from "../modules/call.ts";
 import { delegatedVars } from "../modules/delegation.ts";
 import { runModule } from "../modules/run.ts";
-import { plainMessage, type Templar } from "../templar.ts";
+import { plainMessage, type Templar, textOf } from "../templar.ts";
 import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
 import {
   brokenMark,
@@ -188,6 +189,7 @@ async function runPass(run: TaskRun, ofLoop: Vars): Promise<PassEnd> {
         ...noLog,
       };
     const until = node.keys.until as readonly unknown[] | undefined;
+    await whenAnswered(() => checkFlags(frame, templar));
     const { retries, delayMs, check } = await whenAnswered(() => ({
       retries: numberOf(node.keys.retries, templar) ?? (until === undefined ? 0 : 3),
       delayMs: (numberOf(node.keys.delay, templar) ?? 5) * 1000,
@@ -250,6 +252,31 @@ async function runPass(run: TaskRun, ofLoop: Vars): Promise<PassEnd> {
     const register = failure(thrown);
     const isTotal = isVolleyError(thrown) && thrown.code === "TEMPLATE_FAILED";
     return { register, ...(isTotal ? { isTotal } : {}), ...noLog, ...(await ignored(register)) };
+  }
+}
+
+/** Keywords that are yes or no. */
+const FLAGS = [
+  "any_errors_fatal",
+  "become",
+  "check_mode",
+  "diff",
+  "ignore_errors",
+  "ignore_unreachable",
+  "no_log",
+  "run_once",
+];
+
+/** Fail in Ansible's words for a keyword that is neither yes nor no. */
+function checkFlags(frame: Frame, templar: Templar): void {
+  for (const key of FLAGS) {
+    const value = settled(frame, key, templar.value);
+    if (value === undefined || value === null || readBool(value) !== undefined) continue;
+    const text = textOf(value);
+    throw new VolleyError(
+      "PARAMS_INVALID",
+      `the field '${key}' has an invalid value (${text}), and could not be converted to an bool.The error was: The value '${text}' is not a valid boolean.`,
+    );
   }
 }
 

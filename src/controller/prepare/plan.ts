@@ -141,9 +141,7 @@ export async function readHostPlan(
       .map(
         ([name]) => `the answer for ${name} is too short to be masked: it will be shown wherever it turns up`,
       ),
-    ...reservedAmong(written, extraValues).map(
-      (name) => `a var is called ${name}, as a keyword is: the keyword does not heed it`,
-    ),
+    ...reservedAmong(written, extraValues).map((name) => `Found variable using reserved name: ${name}`),
     ...new Set(
       written.plays
         .flatMap(({ program }) => program?.templates?.debugger ?? [])
