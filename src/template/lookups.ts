@@ -1,7 +1,6 @@
 import { messageOf } from "../core/errors.ts";
 import { matchesGlob, setGlobPieces } from "../core/unix/shell.ts";
 import { pythonRegex } from "../core/values/python-regex.ts";
-import { makeMap } from "../core/values/value.ts";
 import { beginsAnew, fail, locate } from "./errors.ts";
 import { datetime, wallClock } from "./filters/date.ts";
 import { formatPercent } from "./format.ts";
@@ -15,6 +14,7 @@ import {
   callable,
   defined,
   dictEntries,
+  dictFrom,
   dictGet,
   Func,
   isDict,
@@ -368,7 +368,7 @@ function dictOf(args: readonly unknown[], keywords: Keywords): Map<unknown, unkn
   const pairs = args.flatMap((arg) =>
     isDict(arg) ? dictEntries(arg) : iterate(arg).map((pair) => iterate(pair) as [unknown, unknown]),
   );
-  return makeMap([...pairs, ...Object.entries(keywords)]);
+  return dictFrom([...pairs, ...Object.entries(keywords)]);
 }
 
 const functions: Readonly<Record<string, Callable>> = {

@@ -12,6 +12,7 @@ import {
   dictKeys,
   dictSet,
   Float,
+  hashable,
   intArgument,
   isDict,
   isInt,
@@ -341,7 +342,7 @@ export const dictMethods: Readonly<Record<string, Callable>> = {
   values: callable(["self"], (self: Dict) => dictEntries(self).map(([, value]) => value)),
   items: callable(["self"], (self: Dict) => dictEntries(self).map(([key, value]) => tuple(key, value))),
   get: callable(["self", "key", "default"], (self: Dict, key: unknown, fallback: unknown = null) => {
-    const value = dictGet(self, key);
+    const value = dictGet(self, hashable(key));
     return value === undefined ? fallback : value;
   }),
   update: ([self, other], keywords) => update(self as Dict, other, keywords),

@@ -8,6 +8,7 @@ import {
   dictEntries,
   dictGet,
   float,
+  hashable,
   isDict,
   isFloat,
   isList,
@@ -72,7 +73,7 @@ export function contains(container: unknown, item: unknown): boolean {
       ? container.includes(item)
       : fail(`'in <string>' requires string as left operand, not ${typeName(defined(item))}`);
   }
-  if (isDict(container)) return dictGet(container, item) !== undefined;
+  if (isDict(container)) return dictGet(container, hashable(item)) !== undefined;
   if (!isList(container) && !(container instanceof Undefined))
     fail(`argument of type '${typeName(container)}' is not iterable`);
   return iterate(container).some((other) => equals(other, item));

@@ -1,6 +1,5 @@
 import type { Frame, Frame as FrameType } from "nunjucks/src/runtime.js";
 import { keepsText } from "../core/values/kept-text.ts";
-import { makeMap } from "../core/values/value.ts";
 import { varScope } from "../vars/scope.ts";
 import { attribute, item, slice } from "./access.ts";
 import { fail, failUndefined, locate, type Position } from "./errors.ts";
@@ -9,6 +8,7 @@ import {
   Attributes,
   Blank,
   type CallState,
+  dictFrom,
   Func,
   float,
   iterate,
@@ -60,6 +60,7 @@ const LENIENT_TESTS = new Set([
   "mapping",
   "callable",
   "sameas",
+  "sequence",
   "boolean",
   "integer",
   "float",
@@ -68,7 +69,11 @@ const LENIENT_TESTS = new Set([
 ]);
 
 /** Filters that deal with undefined arguments by themselves. */
-const LAZY_FILTERS: ReadonlySet<string> = new Set(["ternary", "extract"]);
+const LAZY_FILTERS: ReadonlySet<string> = new Set([
+  ...["ternary", "extract"],
+  // Their arguments are those of another filter or test, which no item may need.
+  ...["map", "select", "selectattr", "reject", "rejectattr"],
+]);
 
 function check(values: readonly unknown[]): readonly unknown[] {
   for (const value of values) {
@@ -231,7 +236,7 @@ export function createRuntime(source: TemplateSource) {
         context.blocks.has(key) ? new Func(key, () => block(context, key, context.frame)) : undefined,
       ),
     blank: new Blank("the inline if has no else, and its condition is false"),
-    dict: makeMap,
+    dict: dictFrom,
     extend(context: Context, target: unknown): CompiledTemplate {
       const parent = get(target);
       for (const [blockName, version] of Object.entries(parent.blocks)) {

@@ -10,6 +10,7 @@ import {
   type Callable,
   type CallState,
   callable,
+  defined,
   Float,
   Func,
   isDict,
@@ -19,6 +20,7 @@ import {
   iterate,
   str,
   truth,
+  typeName,
   Undefined,
 } from "./values.ts";
 import { compareLoose } from "./versions.ts";
@@ -107,7 +109,11 @@ function changed(value: unknown): boolean {
 
 /** Make a test of the file at a path of the host being worked on. */
 function at(is: (type: FileType | null) => boolean, follow = true): Callable {
-  return callable(["value"], (value: unknown, state: CallState) => is(state.look(str(value), follow)));
+  return callable(["value"], (value: unknown, state: CallState) => {
+    if (isList(value) || isDict(value))
+      fail(`stat: path should be string, bytes, os.PathLike or integer, not ${typeName(value)}`);
+    return is(state.look(str(value), follow));
+  });
 }
 
 const isTrue = is((value) => value === true);
@@ -137,7 +143,7 @@ export const tests: Readonly<Record<string, Callable>> = {
   string: is((value) => typeof value === "string"),
   mapping: is(isDict),
   sequence: is((value) => typeof value === "string" || isList(value) || isDict(value)),
-  iterable: is((value) => typeof value === "string" || isList(value) || isDict(value)),
+  iterable: is((value) => typeof defined(value) === "string" || isList(value) || isDict(value)),
   callable: is(
     (value) =>
       value instanceof Func ||

@@ -9,6 +9,7 @@ import {
   keyOf,
   keyText,
   makeDict,
+  makeMap,
   numberText,
   numeric,
 } from "../core/values/value.ts";
@@ -197,6 +198,18 @@ export function iterate(value: unknown): unknown[] {
 export function defined(value: unknown): unknown {
   if (!(value instanceof Undefined)) return value;
   return value instanceof Blank ? "" : failUndefined(value);
+}
+
+/** Return the key of a dict. Fail for a list or a dict, which Python cannot look up. */
+export function hashable(key: unknown): unknown {
+  if (key instanceof Tuple) key.forEach(hashable);
+  else if (isList(key) || isDict(key)) fail(`unhashable type: '${typeName(key)}'`);
+  return key;
+}
+
+/** Make a dict of keys and values. Fail for keys that are none. */
+export function dictFrom(entries: readonly (readonly [unknown, unknown])[]): Map<unknown, unknown> {
+  return makeMap(entries.map(([key, value]) => [hashable(key), value]));
 }
 
 /** Return Python's truth of a value: empty strings, lists and dicts, zero and None are false. */

@@ -1,4 +1,4 @@
-import { keyOf, makeMap, numeric } from "../../core/values/value.ts";
+import { keyOf, numeric } from "../../core/values/value.ts";
 import { attributePath, item } from "../access.ts";
 import { fail } from "../errors.ts";
 import { binary, contains, equals, order } from "../operators.ts";
@@ -9,6 +9,7 @@ import {
   type Dict,
   defined,
   dictEntries,
+  dictFrom,
   dictGet,
   intArgument,
   isDict,
@@ -263,7 +264,9 @@ function map(args: readonly unknown[], keywords: Keywords, state: CallState): un
   }
   const filter = state.filter(str(name));
   const isLenient = ["default", "d", "mandatory"].includes(str(name));
-  return iterate(value).map((item) => filter([isLenient ? item : defined(item), ...rest], keywords, state));
+  return iterate(value).map((item) =>
+    filter(isLenient ? [item, ...rest] : [item, ...rest].map(defined), keywords, state),
+  );
 }
 
 function select(wanted: boolean, byAttribute: boolean): Callable {
@@ -271,9 +274,13 @@ function select(wanted: boolean, byAttribute: boolean): Callable {
     const path = byAttribute ? args.shift() : undefined;
     const [name, ...rest] = args;
     const test = name === undefined ? null : state.test(str(name));
+    const given = name === "sameas" ? (each: unknown) => each : defined;
     return iterate(value).filter((item) => {
       const tested = byAttribute ? attributePath(item, path) : item;
-      return (test === null ? truth(tested) : truth(test([tested, ...rest], keywords, state))) === wanted;
+      return (
+        (test === null ? truth(tested) : truth(test([tested, ...rest.map(given)], keywords, state))) ===
+        wanted
+      );
     });
   };
 }
@@ -365,7 +372,7 @@ function items2dict(value: unknown, key: unknown, name: unknown): Map<unknown, u
   const items = listOf(value, "items2dict");
   if (!items.every(isDict))
     return fail(`items2dict requires a list of dictionaries, got ${str(items)} instead.`);
-  return makeMap(
+  return dictFrom(
     items.map((one) => {
       const pair: [unknown, unknown] = [dictGet(one, keyName), dictGet(one, valueName)];
       if (pair.includes(undefined))

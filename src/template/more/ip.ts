@@ -22,6 +22,10 @@ const mask = ({ version, first, last }: Address): string =>
   writeAddress(version, ((1n << BigInt(bitsOf(version))) - 1n) ^ (first ^ last));
 const hostMask = ({ version, first, last }: Address): string => writeAddress(version, first ^ last);
 
+const wrapped = (address: Address): string =>
+  (address.version === 6 ? `[${show(address)}]` : show(address)) +
+  (address.hasPrefix ? `/${address.prefix}` : "");
+
 /** Answer with the address itself, or with nothing. */
 const given =
   (holds: (address: Address) => boolean) =>
@@ -124,7 +128,7 @@ const ANSWERS: Readonly<Record<string, (address: Address, text: string) => unkno
   lo: given((address) => isOfKind(address, "loopback")),
   loopback: given((address) => isOfKind(address, "loopback")),
   multicast: given((address) => isOfKind(address, "multicast")),
-  net: given(isNetwork),
+  net: (address) => (isNetwork(address) ? withPrefix(address) : null),
   next_usable: ofUsable(([first, last], { version, value }) =>
     value + 1n >= first && value + 1n <= last ? writeAddress(version, value + 1n) : null,
   ),
@@ -156,7 +160,7 @@ const ANSWERS: Readonly<Record<string, (address: Address, text: string) => unkno
   unicast: given((address) => !isOfKind(address, "multicast")),
   version: ({ version }) => version,
   wildcard: hostMask,
-  wrap: ({ version }, text) => (version === 6 ? text.replace(/^[^/]*/, "[$&]") : text),
+  wrap: wrapped,
 };
 
 function answer(address: Address, text: string, query: string, filter: string): unknown {
@@ -333,8 +337,10 @@ export const ipFilters: Readonly<Record<string, Callable>> = {
   ipv4: ofVersion(4, "ipv4"),
   ipv6: ofVersion(6, "ipv6"),
   ipwrap: callable(["value"], (value: unknown) => {
-    const wrap = (one: unknown): unknown =>
-      typeof one === "string" && readAddress(one)?.version === 6 ? one.replace(/^[^/]*/, "[$&]") : one;
+    const wrap = (one: unknown): unknown => {
+      const address = typeof one === "string" ? readAddress(one) : null;
+      return address === null ? one : wrapped(address);
+    };
     return isList(value) ? value.map(wrap) : wrap(value);
   }),
   ipmath: callable(["value", "amount"], (value: unknown, amount: unknown) =>

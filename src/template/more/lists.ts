@@ -10,6 +10,7 @@ import {
   type Dict,
   defined,
   dictEntries,
+  dictFrom,
   dictGet,
   isDict,
   isList,
@@ -224,7 +225,7 @@ const fromCsv: Callable = ([content], options: Keywords) => readCsv(str(content)
 /** Filters of lists and dicts from `community.general` and `ansible.utils`. */
 export const listFilters: Readonly<Record<string, Callable>> = {
   counter: callable(["value"], counter),
-  dict: callable(["value"], (value: unknown) => makeMap(pairs(value))),
+  dict: callable(["value"], (value: unknown) => dictFrom(pairs(value))),
   dict_kv: callable(["value", "key"], (value: unknown, key: unknown) => new Map([[key, value]])),
   from_csv: fromCsv,
   groupby_as_dict: callable(["value", "attribute"], groupByAsDict),
