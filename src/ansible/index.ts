@@ -22,6 +22,7 @@ import { countTasks, outlinePlay } from "./outline.ts";
 import { PlayRun } from "./play/play.ts";
 import { promptsOf } from "./prompts.ts";
 import { fillTree, fillVaulted } from "./vaulted.ts";
+import { waitOf } from "./wait.ts";
 
 /**
  * Make the playbook of a tree, which the loader wrote with {@link encodeWhole}, with what it found out later in `more`. `volley` is the module whose actions the
@@ -67,6 +68,7 @@ function definePlay(
     roles: [],
     ...schedule(keys, tree.settings),
     ...(Array.isArray(keys.tags) ? { tags: keys.tags.map(String) } : {}),
+    ...waitOf(tree, play),
     program: {
       ...(prompts.length === 0 ? {} : { prompts }),
       templates: {

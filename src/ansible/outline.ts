@@ -112,12 +112,14 @@ export function staticRoles(
   return { names: [...names], dependencies: [...dependencies] };
 }
 
-function roleOf(tree: PlaybookTree, use: RoleUseNode): RoleNode | undefined {
+/** Return the role that is used, where it is known before the run. */
+export function roleOf(tree: PlaybookTree, use: RoleUseNode): RoleNode | undefined {
   const path = use.role ?? tree.roleNames[use.name];
   return path === undefined ? undefined : tree.roles[path];
 }
 
-function tasksOf(tree: PlaybookTree, role: RoleNode, use: RoleUseNode): readonly Node[] {
+/** Return the tasks that a use of a role begins with. */
+export function tasksOf(tree: PlaybookTree, role: RoleNode, use: RoleUseNode): readonly Node[] {
   const file = [".yml", ".yaml", ".json", ""]
     .map((suffix) => tree.tasks[`${role.path}/tasks/${use.from.tasks ?? "main"}${suffix}`])
     .find((found) => found !== undefined);

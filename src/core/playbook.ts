@@ -72,6 +72,11 @@ export interface PlaySchedule {
   readonly throttle?: number;
   /** Seconds a host may take for this play, connecting included: then it ends as failed with `TIMEOUT`. */
   readonly timeout?: number;
+  /**
+   * Seconds to try again to connect to hosts that have this play first and are not there yet: machines that are just
+   * being made. Default 0. As Ansible's `wait_for_connection` at the beginning of a play.
+   */
+  readonly waitForConnection?: number;
 }
 
 const PLAY_KEYS: Readonly<Record<keyof Play, Kind | null>> = {
@@ -101,6 +106,10 @@ const PLAY_KEYS: Readonly<Record<keyof Play, Kind | null>> = {
   timeout: [
     `a number of seconds above 0, and ${MAX_TIMER_SECONDS} at most`,
     (value) => isWithin(value, Number.MIN_VALUE, MAX_TIMER_SECONDS),
+  ],
+  waitForConnection: [
+    `a number of seconds from 0 to ${MAX_TIMER_SECONDS}`,
+    (value) => isWithin(value, 0, MAX_TIMER_SECONDS),
   ],
   tags: null,
 };

@@ -16,7 +16,8 @@ export const wait_for_connection = defineAction({
   doc: `Accept Ansible's task that waits until the host can be reached.
 
 The task runs on the host, so the host is reached already: only \`delay\` is waited for. A run continues on the host
-without a connection, and after \`reboot\` only once the host is back. Check mode does not wait.`,
+without a connection, and after \`reboot\` only once the host is back. Check mode does not wait. Hosts that are not there
+yet when the run begins are tried again where a play says \`waitForConnection\`.`,
   params: v.strictObject({
     timeout: seconds("Accepted and ignored.", 600),
     connect_timeout: seconds("Accepted and ignored.", 5),

@@ -275,7 +275,10 @@ async function service(call: RenderedCall): Promise<ModuleEnd> {
   return isSystemd ? call.perform("systemd", rest) : call.perform("service", call.args);
 }
 
-/** `wait_for_connection`: the host is there, because the play runs on it; `delay` is waited for all the same. */
+/**
+ * `wait_for_connection`: the host is there, because the play runs on it (wait.ts waits for hosts before); `delay` is waited
+ * for all the same.
+ */
 async function waitForConnection({ args, signal }: RenderedCall): Promise<ModuleEnd> {
   const began = Date.now();
   const { delay = 0 } = args;

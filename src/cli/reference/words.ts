@@ -148,6 +148,10 @@ export const playKeys: Entries<keyof Play> = {
     type: "number",
     text: "Seconds a host may take for this play, connecting included. One that takes longer finishes the task it is at, for 10 s at most, and ends as failed with `TIMEOUT`. Default: what `--host-timeout` says, else no limit.",
   },
+  waitForConnection: {
+    type: "number",
+    text: "Seconds to try again to connect to hosts that have this play first and are not there yet, such as machines that are just being made. Default 0: they are unreachable.",
+  },
   tags: { type: "string | string[]", text: "Tags of every task of the play." },
 };
 

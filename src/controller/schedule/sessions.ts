@@ -87,6 +87,7 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
       locate: playbook.locateRemote,
       startTimeoutMs: limits.startMs,
       returnTimeoutMs: limits.returnMs,
+      waitMs: 1_000 * (playbook.playbook.plays[host.job.plays[0] ?? 0]?.waitForConnection ?? 0),
       mayLaunch: attached?.changed !== true,
       via: plan.method,
       playbook: led,

@@ -1,7 +1,7 @@
-import { isVolleyError, type VolleyError } from "../../core/errors.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { WireEvent } from "../../core/protocol.ts";
 import { RESTARTS } from "./explain.ts";
-import type { Away, Session, State } from "./state.ts";
+import type { Away, Effect, Next, Session, State } from "./state.ts";
 
 // A lost host: whether it may be tried again, for how long, and what to start there.
 
@@ -69,6 +69,37 @@ export function goesOn(session: Session, gone: Extract<WireEvent, { type: "gone"
 export function mayReturn({ state, via, ending, now }: Session): boolean {
   const away = awayOf(state);
   return via !== "direct" && ending?.how !== "kill" && (away === undefined || now < away.until);
+}
+
+/** Return whether a host that was never reached may still come after this error, and has time left. */
+export function mayCome({ state, setup, ending, now }: Session, thrown: unknown): thrown is VolleyError {
+  if (state.is !== "connecting" || ending !== undefined || !isVolleyError(thrown)) return false;
+  // A machine that is being made knows its users and keys last.
+  const kinds = ["CONNECT_FAILED", "CONNECTION_LOST", "TIMEOUT", "AUTH_FAILED"];
+  return kinds.includes(thrown.code) && now < state.since + setup.waitMs;
+}
+
+/** Try again to reach a host that is not there yet; the first time, tell so. */
+export function waitFor(session: Session, { message }: VolleyError): Next {
+  const { state, setup } = session;
+  if (state.is !== "connecting") return [session, []];
+  const { since, tries } = state;
+  const text = `not there yet, tried again for ${setup.waitMs / 1_000} s: ${message}`;
+  const log: Effect = {
+    type: "emit",
+    event: { type: "log", host: setup.endpoint.host, level: "info", text },
+  };
+  return [
+    { ...session, state: { is: "connecting", since, tries: tries + 1 } },
+    [...(tries === 0 ? [log] : []), { type: "connect", pauseMs: pauseAfter(tries + 1), until: undefined }],
+  ];
+}
+
+/** Return the error of a host that did not come, with the time it was given. */
+export function afterWait(state: State, now: number, thrown: unknown): unknown {
+  if (state.is !== "connecting" || state.tries === 0 || !isVolleyError(thrown)) return thrown;
+  const waited = Math.round((now - state.since) / 1_000);
+  return new VolleyError(thrown.code, `${thrown.message} (tried for ${waited} s)`);
 }
 
 /** Return whether another try may succeed after this error. */

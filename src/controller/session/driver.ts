@@ -66,11 +66,11 @@ class Driver implements HostSession {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    const { endpoint, become, bundle, job, mayLaunch, startTimeoutMs, returnTimeoutMs, via, earlier } =
-      options;
+    const { endpoint, become, bundle, job, mayLaunch, via, earlier } = options;
+    const { startTimeoutMs, returnTimeoutMs, waitMs } = options;
     this.#noise = new HostNoise(endpoint.host, options.emit);
     this.#session = openSession(
-      { endpoint, become, bundle, plays: job.plays, mayLaunch, startTimeoutMs, returnTimeoutMs },
+      { endpoint, become, bundle, plays: job.plays, mayLaunch, startTimeoutMs, returnTimeoutMs, waitMs },
       via,
       performance.now(),
       earlier,

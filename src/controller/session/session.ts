@@ -30,6 +30,8 @@ export interface SessionOptions {
   readonly startTimeoutMs: number;
   /** Milliseconds to try a lost host again. */
   readonly returnTimeoutMs: number;
+  /** Milliseconds to try a host again that is not there yet. */
+  readonly waitMs: number;
   /** False when the bundle is no longer the one that the run began with: the host may then only report. */
   readonly mayLaunch: boolean;
   readonly via: Via;

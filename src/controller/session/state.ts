@@ -29,6 +29,8 @@ export interface Setup {
   readonly startTimeoutMs: number;
   /** Limit for reaching a lost host again. */
   readonly returnTimeoutMs: number;
+  /** Limit for reaching a host for the first time, where a first try was in vain; 0 for that try alone. */
+  readonly waitMs: number;
 }
 
 /** The controller's knowledge of a host's part of a run. */
@@ -54,7 +56,7 @@ export type State =
   /** Waits for a place among the hosts at work. */
   | { readonly is: "waiting" }
   /** Connects for the first time. */
-  | { readonly is: "connecting" }
+  | { readonly is: "connecting"; readonly since: number; readonly tries: number }
   /** Has been lost, and connects again. */
   | { readonly is: "away"; readonly away: Away }
   /** Has started a script that has not said its first word yet. */

@@ -2,7 +2,19 @@ import { CORRUPT } from "../../core/bundle.ts";
 import { type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
 import type { Outcome } from "../../core/events.ts";
 import type { Command, WireEvent } from "../../core/protocol.ts";
-import { awayOf, goesOn, mayHelp, mayReturn, newAway, nextOf, pauseAfter, startLimit } from "./away.ts";
+import {
+  afterWait,
+  awayOf,
+  goesOn,
+  mayCome,
+  mayHelp,
+  mayReturn,
+  newAway,
+  nextOf,
+  pauseAfter,
+  startLimit,
+  waitFor,
+} from "./away.ts";
 import {
   ENDS,
   explainDamage,
@@ -99,7 +111,7 @@ function begin(session: Session): Next {
   if (told.restart !== undefined) return tryAgain(session, newAway(session, RESTARTS));
   const { host, address, port, user } = setup.endpoint;
   return [
-    { ...session, state: { is: "connecting" } },
+    { ...session, state: { is: "connecting", since: session.now, tries: 0 } },
     [
       { type: "emit", event: { type: "host:connect", host, address, port, user } },
       { type: "connect", pauseMs: 0, until: undefined },
@@ -451,8 +463,9 @@ function broken(session: Session, thrown: unknown): Next {
 function failed(session: Session, thrown: unknown): Next {
   const { state } = session;
   if (state.is === "waiting" || state.is === "running" || state.is === "closing") return [session, []];
+  if (mayCome(session, thrown)) return waitFor(session, thrown);
   if (mayHelp(session, thrown) && mayReturn(session)) return lose(session, thrown.message);
-  return conclude(session, thrown);
+  return conclude(session, afterWait(state, session.now, thrown));
 }
 
 /** Close this connection, and try to reach the host again. */

@@ -28,6 +28,7 @@ export interface Circumstances {
   readonly become?: Become;
   readonly mayLaunch?: boolean;
   readonly reused?: boolean;
+  readonly waitMs?: number;
   readonly earlier?: Partial<EarlierPart>;
 }
 
@@ -36,6 +37,7 @@ export function open({
   become,
   mayLaunch = true,
   reused = true,
+  waitMs = 0,
   earlier,
 }: Circumstances): Session {
   const setup: Setup = {
@@ -46,6 +48,7 @@ export function open({
     mayLaunch,
     startTimeoutMs: 60_000,
     returnTimeoutMs: 5_000,
+    waitMs,
   };
   return openSession(setup, via, 0, earlier === undefined ? undefined : { ...NOTHING_EARLIER, ...earlier });
 }

@@ -153,6 +153,20 @@ describe("a host that is lost", () => {
       expect(feed({ earlier: { known: true } }, [begin, failed(code)]).last).toEqual([`end lost ${code}`]);
     }
   });
+
+  test("at its first connection is tried again as long as its play waits for it", () => {
+    for (const code of ["CONNECT_FAILED", "AUTH_FAILED", "TIMEOUT", "CONNECTION_LOST"] as const) {
+      const waiting = [begin, failed(code)];
+      expect(feed({ waitMs: 9_000 }, waiting).last).toEqual(["log", "connect after 100"]);
+      expect(feed({ waitMs: 9_000 }, [...waiting, failed(code)]).last).toEqual(["connect after 200"]);
+      expect(feed({ waitMs: 9_000 }, [...waiting, connected]).last).toEqual(["host:connected", "launch"]);
+      expect(feed({ waitMs: 9_000 }, [...waiting, cancel]).last).toEqual(["end cancelled"]);
+      expect(feed({ waitMs: 5 }, waiting).last).toEqual([`end unreachable ${code}`]);
+    }
+    expect(feed({ waitMs: 9_000 }, [begin, failed("HOST_KEY_CHANGED")]).last).toEqual([
+      "end unreachable HOST_KEY_CHANGED",
+    ]);
+  });
 });
 
 describe("a host that restarts", () => {

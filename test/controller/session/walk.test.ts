@@ -293,6 +293,7 @@ function openDrawn(draw: Draw): Session {
       mayLaunch: draw.chance(0.9),
       startTimeoutMs: 60_000,
       returnTimeoutMs: 5_000,
+      waitMs: 0,
     },
     draw.pick(["bundle", "bundle", "auto", "direct"]),
     0,
