@@ -75,8 +75,8 @@ export function mayReturn({ state, via, ending, now }: Session): boolean {
 export function mayCome({ state, setup, ending, now }: Session, thrown: unknown): thrown is VolleyError {
   if (state.is !== "connecting" || ending !== undefined || !isVolleyError(thrown)) return false;
   // A machine that is being made knows its users and keys last.
-  const kinds = ["CONNECT_FAILED", "CONNECTION_LOST", "TIMEOUT", "AUTH_FAILED"];
-  return kinds.includes(thrown.code) && now < state.since + setup.waitMs;
+  const isAbsent = thrown.code === "CONNECT_FAILED" || thrown.code === "AUTH_FAILED";
+  return isAbsent && now < state.since + setup.waitMs;
 }
 
 /** Try again to reach a host that is not there yet; the first time, tell so. */
