@@ -116,7 +116,7 @@ function definePlay(
 
 /** The keywords that {@link schedule} reads. */
 const HEEDED =
-  /^(?:serial|max_fail_percentage|any_errors_fatal|order|throttle|strategy|connection|remote_user|port)$/;
+  /^(?:serial|max_fail_percentage|any_errors_fatal|order|throttle|strategy|connection|remote_user|port|become_(?:method|exe|flags))$/;
 
 /** The vars whose encrypted parts are known. */
 function known(vars: Vars, vaulted: readonly VaultedValue[] | undefined): Vars {
@@ -142,6 +142,12 @@ function varsOfFiles({ vars }: PlaybookTree, { keys, file, base }: PlayNode): Va
     return found !== undefined && "content" in found ? found.content : {};
   });
   return Object.assign({}, ...contents) as Vars;
+}
+
+/** A keyword that is a text, and no template. */
+function textUnder<K extends string>(name: K, value: unknown): { readonly [N in K]?: string } {
+  const isText = typeof value === "string" && value !== "" && !value.includes("{{");
+  return (isText ? { [name]: value } : {}) as { readonly [N in K]?: string };
 }
 
 /** Read the keywords that the controller heeds, where they are no templates. */
@@ -170,6 +176,9 @@ function schedule(keys: Keys, settings: TreeSettings): Partial<PlayDefinition> {
     ...(connection === "local" || connection === "ansible.builtin.local" ? { connection: "local" } : {}),
     ...(typeof remoteUser === "string" ? { remoteUser } : {}),
     ...(Number(port) >= 1 ? { port: Number(port) } : {}),
+    ...textUnder("becomeMethod", keys.become_method),
+    ...textUnder("becomeExe", keys.become_exe),
+    ...textUnder("becomeFlags", keys.become_flags),
     ...(sizes.length === 0 ? {} : { serial: sizes }),
     ...(maxFail === undefined || Number.isNaN(Number(maxFail)) ? {} : { maxFailPercentage: Number(maxFail) }),
     ...(readBool(anyFatal) === true ? { anyErrorsFatal: true } : {}),

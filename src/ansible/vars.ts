@@ -80,6 +80,7 @@ function connectionVars(frame: Frame, { inventory, magic }: PlayVars): Vars {
   const given: Record<string, unknown> = {
     ansible_host: host,
     ansible_user: inherited(frame, "remote_user"),
+    ansible_port: inherited(frame, "port"),
   };
   const vars: Record<string, unknown> = {
     ansible_connection: inherited(frame, "connection") ?? (CONTROLLER.has(host) ? "local" : "ssh"),

@@ -35,6 +35,10 @@ export interface PlayDefinition extends Play {
   readonly remoteUser?: string;
   /** The port of hosts whose inventory names none. */
   readonly port?: number;
+  /** The method, the program and the flags to become another user by, where the inventory names none. */
+  readonly becomeMethod?: string;
+  readonly becomeExe?: string;
+  readonly becomeFlags?: string;
   /** Carries the play out in place of roles. */
   readonly program?: PlayProgram;
 }

@@ -89,9 +89,11 @@ export interface ProgramWorld {
   readonly lookups: ControllerLookups;
   /**
    * Return the machine that tasks are delegated to: the controller's own, a host of the inventory, or one that these
-   * vars describe. Its connection is opened once, and stays for the run. Fails as connecting does.
+   * vars describe. Its connection is opened once for each `way`, and stays for the run. Fails as connecting does.
    */
-  machine(name: string, vars: Vars): Promise<Machine>;
+  machine(name: string, vars: Vars, way?: OtherWay): Promise<Machine>;
+  /** Return the port that inventory or plays give a host; undefined where neither does. */
+  portOf(name: string): number | undefined;
   /** Return the content of a file of this machine that is encrypted with Ansible Vault. Fails with `SECRET_FAILED`. */
   openVaultFile(path: string): Promise<Buffer>;
   /** Make a command for programs of this machine in the place of `ssh`: `start` starts what the programs ask for. */
@@ -114,6 +116,21 @@ export interface ProgramWorld {
   readonly facts?: FactCache;
   /** Lets the hosts of a batch go through a play together; absent before the first batch begins. */
   readonly lockstep?: Lockstep;
+}
+
+/** A way to a machine that differs from the inventory's; undefined parts are as there. */
+export interface OtherWay {
+  /** `local`: the task is done on this machine, in the place of that one. */
+  readonly connection?: "ssh" | "local";
+  readonly user?: string;
+  readonly password?: string;
+  readonly privateKeyFile?: string;
+  readonly address?: string;
+  readonly port?: number;
+  readonly becomeMethod?: string;
+  readonly becomeExe?: string;
+  readonly becomeFlags?: string;
+  readonly becomePassword?: string;
 }
 
 /** Opens the secrets of hosts for others that read them. */

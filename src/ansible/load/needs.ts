@@ -59,6 +59,8 @@ export class NeedNotes implements Needs {
   task({ module, args, keys, at }: TaskNode): void {
     this.keys(keys, at, module);
     this.addsHosts ||= module === "add_host";
+    const learned = module === "set_fact" ? wayVar(args) : undefined;
+    if (learned !== undefined) this.controller ??= `${at}: ${learned} opens another way to the host`;
     if (module === "group_by")
       for (const name of textsIn([args.key ?? args._raw_params ?? "*", args.parents]))
         for (const each of name.replace(/\{\{.*?\}\}|\{%.*?%\}/gs, "*").split(","))
@@ -83,7 +85,7 @@ export class NeedNotes implements Needs {
     this.controller ??= needOfFirstFound(args, keys, at);
   }
 
-  /** Note what the keywords of a play, block or task ask for. */
+  /** Note what the keywords of a play, block or task ask for; `module` is that of a task, or `play`. */
   keys(keys: Keys, at: string, module = ""): void {
     const { delegate_to: place, any_errors_fatal: isFatal, throttle, serial } = keys;
     this.#groups?.take(keys.module_defaults, at);
@@ -93,10 +95,21 @@ export class NeedNotes implements Needs {
       this.controller ??= `${at}: it is delegated to ${String(place)}`;
     if (isFatal !== undefined && isFatal !== false)
       this.others ??= `${at}: any error there ends the run for all hosts`;
+    // The play's own settle the connection of the run.
+    const way = module === "play" ? undefined : otherWay(keys);
+    if (way !== undefined) this.controller ??= `${at}: ${way} opens another way to the host`;
     if (keys.debugger !== undefined && keys.debugger !== "never") this.debugger ??= at;
     if (serial !== undefined) this.#batches ??= at;
     if (throttle !== undefined) this.others ??= `${at}: throttle limits the hosts that are at a task`;
     this.value(keys, at);
+  }
+
+  /** Note what the vars of a play or of a file ask for. */
+  vars(vars: unknown, at: string): void {
+    this.value(vars, at);
+    const name = isDict(vars) && !(vars instanceof Map) ? wayVar(vars) : undefined;
+    if (name !== undefined && name !== "ansible_connection")
+      this.controller ??= `${at}: ${name} opens another way to the host`;
   }
 
   /** Note what templates in values ask for. */
@@ -147,6 +160,25 @@ function needOfFirstFound(args: unknown, keys: Keys, at: string): string | undef
     texts.some((text) => isFinder(text) && OUTSIDE_IN_EXPRESSION.test(text))
     ? `${at}: first_found looks for files outside of the playbook`
     : undefined;
+}
+
+const WAY_VARS =
+  /^ansible_(?:(?:ssh_)?(?:user|port|host|pass(?:word)?|private_key_file)|connection|become_(?:method|exe|flags|pass(?:word)?))$/;
+
+/** Return the keyword or var that may let a task reach its host another way than the run does. */
+function otherWay(keys: Keys): string | undefined {
+  const { connection, become_method: method, vars } = keys;
+  if (connection !== undefined && !/^(?:ansible\.builtin\.)?(?:ssh|smart)$/.test(String(connection)))
+    return "connection";
+  if (method !== undefined && !/^(?:ansible\.builtin\.)?sudo$/.test(String(method))) return "become_method";
+  const keyword = ["remote_user", "port", "become_exe", "become_flags"].find(
+    (key) => keys[key] !== undefined && keys[key] !== null,
+  );
+  return keyword ?? (isDict(vars) && !(vars instanceof Map) ? wayVar(vars) : undefined);
+}
+
+function wayVar(vars: object): string | undefined {
+  return Object.keys(vars).find((name) => WAY_VARS.test(name));
 }
 
 /** Return the texts in a value, at any depth. */

@@ -318,7 +318,7 @@ class Loader {
           return;
         }
         const content = readVars(text, path, this.#sealed.seal);
-        this.#collection.needs.value(content, path);
+        this.#collection.needs.vars(content, path);
         this.#vars[path] = { content };
       } catch (thrown) {
         this.#vars[path] = { error: describe(thrown) };

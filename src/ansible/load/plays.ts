@@ -117,8 +117,8 @@ function readParts(
   for (const entry of [keys.vars_files].flat())
     for (const name of [entry].flat()) if (typeof name === "string") takeVarsFile(name, path, name === entry);
   const name = value("name");
-  collection.needs.keys(keys, placeText(location));
-  collection.needs.value(vars, placeText(location));
+  collection.needs.keys(keys, placeText(location), "play");
+  collection.needs.vars(vars, placeText(location));
   return {
     at: placeText(location),
     name: name === null ? pattern : String(name),

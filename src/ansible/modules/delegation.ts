@@ -1,12 +1,15 @@
 import { ActionFailure } from "../../core/action.ts";
 import { type ErrorCode, isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
+import type { OtherWay } from "../../core/program.ts";
 import type { System } from "../../core/system.ts";
 import { LATE, type Vars } from "../../core/values/vars.ts";
+import { maskToo } from "../../engine/results.ts";
 import { settled } from "../frame.ts";
 import type { HostState } from "../host-state.ts";
 import { CONTROLLER, PLACELESS } from "../keywords.ts";
 import type { ModuleCall } from "./call.ts";
+import { otherWay } from "./other-way.ts";
 import { fromWorkingDirectory } from "./relative-paths.ts";
 
 // The machine that a task works on, and whose facts it finds.
@@ -27,9 +30,15 @@ export async function placeOf(call: ModuleCall): Promise<Place> {
   const { job } = interpreter.host;
   const other = delegateOf(call);
   const isHere = other === "" || other === job.host || PLACELESS.has(node.module);
-  const there: Place = isHere ? { system: hostSystem(call) } : await elsewhere(other, call);
+  const become = isHere ? becomeOf(call, call.templar.vars) : undefined;
+  const way = isHere && !PLACELESS.has(node.module) ? otherWay(call, become) : undefined;
+  const there: Place = !isHere
+    ? await elsewhere(other, call)
+    : way === undefined
+      ? { system: interpreter.host.systemOf(become) }
+      : await byOtherWay(call, way, become);
   // On the controller itself modules begin in the playbook's directory.
-  const isOnController = isHere ? job.isLocal === true : CONTROLLER.has(other);
+  const isOnController = isHere ? job.isLocal === true || way?.connection === "local" : CONTROLLER.has(other);
   const directory = isOnController ? interpreter.directory : undefined;
   const place = { ...there, system: fromWorkingDirectory(there.system, directory) };
   const hasOwn = Object.keys(environment).length > 0;
@@ -68,6 +77,36 @@ async function elsewhere(other: string, call: ModuleCall): Promise<Place> {
   return { system: systemOf(becomeOf(call, vars)), facts };
 }
 
+/** Open the host once more, or this machine in its place. */
+async function byOtherWay(
+  { interpreter }: ModuleCall,
+  way: OtherWay,
+  become: boolean | string | undefined,
+): Promise<Place> {
+  const { world, job } = interpreter.host;
+  if (world === undefined) {
+    const parts = Object.keys(way).map((part) =>
+      part.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+    );
+    throw new VolleyError(
+      "DELEGATE_REFUSED",
+      `this task has another way to its host (${parts.join(", ")}), and no controller is there to open it`,
+      { hint: "use --via direct" },
+    );
+  }
+  maskToo(
+    job,
+    [way.password, way.becomePassword].filter((text) => text !== undefined),
+  );
+  const name = way.connection === "local" ? "localhost" : job.host;
+  const { systemOf, facts } = await world
+    .machine(name, interpreter.varsOf(job.host), way)
+    .catch((thrown: unknown) => {
+      throw asUnreachable(thrown);
+    });
+  return { system: systemOf(become), facts };
+}
+
 /** The errors of a machine that no connection comes about with. */
 const NO_CONNECTION: ReadonlySet<ErrorCode> = new Set([
   "CONNECT_FAILED",
@@ -89,10 +128,6 @@ function asUnreachable(thrown: unknown): unknown {
     { unreachable: true },
     { cause: thrown, ...(hint === undefined ? {} : { hint }) },
   );
-}
-
-function hostSystem(call: ModuleCall): System {
-  return call.interpreter.host.systemOf(becomeOf(call, call.templar.vars));
 }
 
 /** Return the user that a task becomes, `true` for root; vars of the connection win over keywords. */

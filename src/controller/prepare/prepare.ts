@@ -162,6 +162,7 @@ export async function prepare(
       (each) =>
         mustBeLed(each, guests) ||
         bringsVars(each, selected.inventory, guests) ||
+        goesOtherWays(each, selected.plays) ||
         (facts !== undefined && isOfProgram(each)),
     );
     const via = options.via ?? DEFAULTS.via;
@@ -172,6 +173,7 @@ export async function prepare(
       ? (await import("./world.ts")).createWorld({
           directory: join(playbook.directory, dirname(playbook.name)),
           inventory: selected.inventory,
+          planned: selected.hosts,
           closed: selected.closed ?? selected.inventory.hosts,
           secrets,
           options,
@@ -284,6 +286,23 @@ function mustBeLed({ play, hosts, mayJoin }: PlayHosts, guests: GuestRoles | und
   const program = play.program ?? guests;
   if (hosts.length === 0 || program === undefined) return false;
   return program.needsController !== undefined || (hosts.length > 1 && program.needsOthers !== undefined);
+}
+
+/** Return whether plays in YAML reach hosts of this one in different ways: each host has one connection, and others are opened from here. */
+function goesOtherWays({ play, hosts }: PlayHosts, plays: readonly PlayHosts[]): boolean {
+  if (play.program === undefined) return false;
+  const others = plays.filter(
+    (each) =>
+      each.play.program !== undefined &&
+      each.play !== play &&
+      each.hosts.some((host) => hosts.includes(host)),
+  );
+  const keys = ["connection", "remoteUser", "port", "becomeMethod", "becomeExe", "becomeFlags"] as const;
+  return keys.some((key) =>
+    others.some(
+      ({ play: other }) => play[key] !== undefined && other[key] !== undefined && other[key] !== play[key],
+    ),
+  );
 }
 
 /** Return whether groups that tasks of a play may make bring vars: only the controller has these. */

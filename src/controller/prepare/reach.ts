@@ -5,6 +5,7 @@ import type { Host } from "../../core/inventory.ts";
 import type { PlayDefinition } from "../../core/playbook.ts";
 import type { JobBecome } from "../../core/protocol.ts";
 import {
+  BECOME_METHODS,
   BECOME_PASSWORD_VARS,
   type Become,
   type BecomeMethod,
@@ -201,27 +202,37 @@ export interface BecomeOptions {
   readonly becomePassword?: string;
 }
 
-const METHODS: Readonly<Record<string, BecomeMethod>> = {
-  sudo: "sudo",
-  "ansible.builtin.sudo": "sudo",
-  su: "su",
-  "ansible.builtin.su": "su",
-  doas: "doas",
-  "community.general.doas": "doas",
-};
-
-/** Return the method and the password to become any other user on a host. Fails with `INVENTORY_INVALID` or `USAGE`. */
-export function becomeWay(host: Host, options: BecomeOptions): Omit<Become, "user"> {
+/**
+ * Return the method and the password to become any other user on a host: as the inventory says, else the first of these
+ * plays that says something, else the options. Fails with `INVENTORY_INVALID`, `PLAYBOOK_INVALID` or `USAGE`.
+ */
+export function becomeWay(
+  host: Host,
+  options: BecomeOptions,
+  plays: readonly PlayDefinition[] = [],
+): Omit<Become, "user"> {
   const named = readText(host, "ansible_become_method");
-  const method = named === undefined ? (options.becomeMethod ?? "sudo") : METHODS[named];
+  const ofPlay = plays.find(({ becomeMethod }) => becomeMethod !== undefined);
+  const said = named ?? ofPlay?.becomeMethod;
+  const method = said === undefined ? (options.becomeMethod ?? "sudo") : BECOME_METHODS[said];
   if (method === undefined) {
+    const isPlays = named === undefined;
+    const where = isPlays
+      ? `become_method of play "${ofPlay!.name}"`
+      : whereOf(host, "ansible_become_method");
     throw new VolleyError(
-      "INVENTORY_INVALID",
-      `${whereOf(host, "ansible_become_method")} must be sudo, doas or su, not "${named}"`,
+      isPlays ? "PLAYBOOK_INVALID" : "INVENTORY_INVALID",
+      `${where} must be sudo, doas or su, not "${said}"`,
     );
   }
-  const exe = readText(host, "ansible_become_exe") ?? options.becomeExe;
-  const flags = readText(host, "ansible_become_flags") ?? options.becomeFlags;
+  const exe =
+    readText(host, "ansible_become_exe") ??
+    plays.find(({ becomeExe }) => becomeExe !== undefined)?.becomeExe ??
+    options.becomeExe;
+  const flags =
+    readText(host, "ansible_become_flags") ??
+    plays.find(({ becomeFlags }) => becomeFlags !== undefined)?.becomeFlags ??
+    options.becomeFlags;
   const inInventory = BECOME_PASSWORD_VARS.map((name) => readText(host, name)).find(
     (text) => text !== undefined,
   );
@@ -269,7 +280,11 @@ export function hostBecome(
   plays: readonly PlayHosts[],
   options: BecomeOptions,
 ): HostBecome {
-  const way = becomeWay(host, options);
+  const way = becomeWay(
+    host,
+    options,
+    plays.map(({ play }) => play),
+  );
   const wanted = plays.map(({ index, play }) => [index, playUser(host, play, options) ?? login] as const);
   const users = new Set(wanted.map(([, user]) => user));
   const isOfAll = users.size === 1 && plays.every(({ play }) => play.program === undefined);

@@ -32,6 +32,16 @@ function parseLine(line: string): readonly PasswdEntry[] {
 /** The program by which one user becomes another. */
 export type BecomeMethod = "sudo" | "doas" | "su";
 
+/** The names that Ansible has for the methods. */
+export const BECOME_METHODS: Readonly<Record<string, BecomeMethod>> = {
+  sudo: "sudo",
+  "ansible.builtin.sudo": "sudo",
+  su: "su",
+  "ansible.builtin.su": "su",
+  doas: "doas",
+  "community.general.doas": "doas",
+};
+
 /** The user to become on a host, and how. */
 export interface Become {
   readonly user: string;
