@@ -399,6 +399,13 @@ export class Interpreter {
     name: string | undefined = use.from[kind],
   ): { readonly path: string; readonly nodes: readonly Node[] } | undefined {
     const base = name ?? "main";
+    const within = posix.normalize(`${node.path}/${kind}`);
+    const named = posix.isAbsolute(base) ? base : posix.normalize(`${within}/${base}`);
+    if (!named.startsWith(`${within}/`) && !named.startsWith(`${this.files.fullPath(within)}/`))
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `Failed loading '${this.files.fullPath(named)}' for role (${node.name}) as it is not inside the expected role path: '${this.files.fullPath(within)}'`,
+      );
     const suffixes = base === "main" ? [".yml", ".yaml", ".json", ""] : ["", ".yml", ".yaml", ".json"];
     const path = suffixes
       .map((suffix) => posix.normalize(`${node.path}/${kind}/${base}${suffix}`))

@@ -51,7 +51,17 @@ test.each([
   ["- tasks: []\n", "site.yml:1:3 the field 'hosts' is required but was not set"],
   ["- hosts: []\n", "site.yml:1:3 Hosts list cannot be empty. Please check your playbook"],
   ["hosts: all\n", "site.yml a playbook must be a list of plays"],
-  ["[]\n", "site.yml the playbook has no plays"],
+  ["[]\n", "site.yml A playbook must contain at least one play"],
+  [
+    "- hosts: all\n  pre_tasks: 123\n",
+    "site.yml:2:3 A malformed block was encountered while loading pre_tasks: 123 should be a list or None",
+  ],
+  ["- hosts: all\n  roles: 123\n", "site.yml:2:3 A malformed role declaration was encountered."],
+  ["- hosts: all\n  roles: ['a,b']\n", "site.yml:2:11 Invalid old style role requirement: a,b"],
+  [
+    "- hosts: all\n  user: a\n  remote_user: b\n",
+    "site.yml:2:3 both 'user' and 'remote_user' are set for this play. Set one of them",
+  ],
   [tasks("- name: a\n  when: true"), "site.yml:3:7 no module/action detected in task."],
   [tasks("- debug:\n  command: x"), "site.yml:4:7 conflicting action statements: debug, command"],
   [tasks("- debug:\n  whenn: x"), "site.yml:4:7 'whenn' is not a valid attribute for a Task"],

@@ -74,13 +74,13 @@ vars_prompt:
 
 test("entries without a name, and unknown keys, are refused with their line", async () => {
   for (const [prompt, problem] of [
-    ["[{prompt: x}]", "an entry has no name"],
-    ["[{name: a, foo: b}]", "'foo' is none of its keys"],
-    ["[a]", "each entry must be a dict"],
+    ["[{prompt: x}]", "Invalid vars_prompt data structure, missing 'name' key"],
+    ["[{name: a, foo: b}]", "vars_prompt: 'foo' is none of its keys"],
+    ["[a]", "vars_prompt: each entry must be a dict"],
   ])
     expect(await run(project(`hosts: all\nvars_prompt: ${prompt}`, "- debug:"))).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining(`vars_prompt: ${problem}\n\nat site.yml:3:3`),
+      stderr: expect.stringContaining(`${problem}\n\nat site.yml:3:3`),
     });
 });
 

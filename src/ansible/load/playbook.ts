@@ -126,7 +126,7 @@ class Loader {
       },
     });
     if (plays.length === 0)
-      throw new VolleyError("PLAYBOOK_INVALID", "the playbook has no plays", {
+      throw new VolleyError("PLAYBOOK_INVALID", "A playbook must contain at least one play", {
         location: { file: basename(this.#file) },
       });
     for (const directory of this.#options.library) this.#collection.takeLibrary(directory);

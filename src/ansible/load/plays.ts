@@ -91,7 +91,15 @@ function readPlay(source: SourceFile, item: YamlNode | null, reading: PlayReadin
     throw new VolleyError("PLAYBOOK_INVALID", "Hosts list cannot be empty. Please check your playbook", {
       location: entries.get("hosts")!.location,
     });
-  if (keys.user !== undefined) keys.remote_user ??= keys.user;
+  if (keys.user !== undefined && keys.remote_user !== undefined)
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      "both 'user' and 'remote_user' are set for this play. Set one of them",
+      {
+        location: entries.get("user")!.location,
+      },
+    );
+  if (keys.user !== undefined) keys.remote_user = keys.user;
   reading.collection.collections = Array.isArray(keys.collections) ? keys.collections.map(String) : [];
   checkPrompts(keys.vars_prompt, entries.get("vars_prompt")?.location ?? location);
   const vars = varsOf(value("vars"), location);
@@ -111,9 +119,21 @@ function readParts(
   const { reader, path } = source;
   const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
   const imports = makeImports();
-  const list = (key: string): readonly Node[] =>
-    readStatements(source, entries.get(key)?.node ?? null, imports);
+  const list = (key: string): readonly Node[] => {
+    const written = value(key);
+    if (written !== null && !Array.isArray(written))
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `A malformed block was encountered while loading ${key}: ${String(written)} should be a list or None`,
+        { location: entries.get(key)!.location },
+      );
+    return readStatements(source, entries.get(key)?.node ?? null, imports);
+  };
   const roles = entries.get("roles")?.node ?? null;
+  if (value("roles") !== null && reader.items(roles) === null)
+    throw new VolleyError("PLAYBOOK_INVALID", "A malformed role declaration was encountered.", {
+      location: entries.get("roles")!.location,
+    });
   for (const entry of [keys.vars_files].flat())
     for (const name of [entry].flat()) if (typeof name === "string") takeVarsFile(name, path, name === entry);
   const name = value("name");
@@ -196,14 +216,13 @@ function checkPrompts(given: unknown, location: SourceLocation): void {
     const unknown = keys?.find((key) => !PROMPT_KEYS.has(key));
     const problem =
       keys === undefined
-        ? "each entry must be a dict"
-        : unknown === undefined
-          ? keys.includes("name")
+        ? "vars_prompt: each entry must be a dict"
+        : !keys.includes("name")
+          ? "Invalid vars_prompt data structure, missing 'name' key"
+          : unknown === undefined
             ? undefined
-            : "an entry has no name"
-          : `'${unknown}' is none of its keys`;
-    if (problem !== undefined)
-      throw new VolleyError("PLAYBOOK_INVALID", `vars_prompt: ${problem}`, { location });
+            : `vars_prompt: '${unknown}' is none of its keys`;
+    if (problem !== undefined) throw new VolleyError("PLAYBOOK_INVALID", problem, { location });
   }
 }
 

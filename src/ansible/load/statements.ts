@@ -387,7 +387,8 @@ export function readRoleUse(source: SourceFile, node: YamlNode | null, imports: 
   if (mapping === undefined) {
     const text = reader.value(node);
     if (typeof text !== "string") return fail("role definitions must contain a role name", location);
-    const [name = "", ...rest] = /[\s,]/.test(text) ? splitWords(text.replaceAll(",", " ")) : [text];
+    if (text.includes(",")) return fail(`Invalid old style role requirement: ${text}`, location);
+    const [name = "", ...rest] = /\s/.test(text) ? splitWords(text) : [text];
     const params = Object.fromEntries(
       rest.map((word) => [
         word.slice(0, Math.max(0, word.indexOf("="))),
