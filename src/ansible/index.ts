@@ -72,6 +72,7 @@ function definePlay(
     program: {
       ...(prompts.length === 0 ? {} : { prompts }),
       templates: {
+        at: play.at,
         keys: { ...Object.fromEntries(templated), ...names },
         vars: (vaulted) => [known(play.vars, vaulted), known(varsOfFiles(tree, play), vaulted)],
         debugger: tree.needs.debugger,
@@ -169,6 +170,7 @@ function schedule(keys: Keys, settings: TreeSettings): Partial<PlayDefinition> {
       return Number.isInteger(number) && number >= 1 ? [number] : [];
     },
   );
+  const share = Number.parseFloat(String(maxFail));
   return {
     ...(become === undefined
       ? {}
@@ -180,7 +182,7 @@ function schedule(keys: Keys, settings: TreeSettings): Partial<PlayDefinition> {
     ...textUnder("becomeExe", keys.become_exe),
     ...textUnder("becomeFlags", keys.become_flags),
     ...(sizes.length === 0 ? {} : { serial: sizes }),
-    ...(maxFail === undefined || Number.isNaN(Number(maxFail)) ? {} : { maxFailPercentage: Number(maxFail) }),
+    ...(Number.isNaN(share) ? {} : { maxFailPercentage: share }),
     ...(readBool(anyFatal) === true ? { anyErrorsFatal: true } : {}),
     ...(typeof order === "string" && !order.includes("{{") ? { order: order as PlayOrder } : {}),
     ...(Number(throttle) >= 1 ? { throttle: Number(throttle) } : {}),

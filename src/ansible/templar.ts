@@ -1,6 +1,6 @@
 import { readBool } from "../actions/coerce.ts";
 import { isVolleyError, messageOf, VolleyError } from "../core/errors.ts";
-import { isDict, numberText, numeric, writeJson } from "../core/values/value.ts";
+import { numberText, numeric, writeJson } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { Templates } from "../template/index.ts";
 import { createScope, extendScope, isTemplate, type RenderVar, type VarLayer } from "../vars/scope.ts";
@@ -14,14 +14,16 @@ export interface Templar {
   value(value: unknown): unknown;
   /** Render a value of any depth, keys included. */
   withKeys(value: unknown): unknown;
-  /** Render, and read as a bool. */
-  bool(value: unknown): boolean;
+  /** Render a keyword's value, and read it as a bool. Fails with `PARAMS_INVALID` where it is none. */
+  bool(value: unknown, key: string): boolean;
+  /** Render a keyword's value, and read it as a number. Fails with `PARAMS_INVALID` where it is none. */
+  number(value: unknown, key: string): number;
   /** Render, and read as a text. */
   text(value: unknown): string;
-  /** Evaluate a condition as `when` has it. Fails with `TEMPLATE_FAILED`. */
-  condition(condition: unknown): boolean;
-  /** Evaluate an expression. */
-  evaluate(expression: string): unknown;
+  /** Evaluate a condition as `when` has it. Fails with `TEMPLATE_FAILED`. `isWritten` is false for what a template gave. */
+  condition(condition: unknown, isWritten?: boolean): boolean;
+  /** Evaluate an expression. `isWritten`: as of `condition`. */
+  evaluate(expression: string, isWritten: boolean): unknown;
   /** Return the items that a lookup finds. */
   lookup(name: string, terms: unknown, options?: Readonly<Record<string, unknown>>): readonly unknown[];
   /** The same templar with more vars on top. */
@@ -49,21 +51,16 @@ function templarOf(
     vars,
     value,
     withKeys: (given) => templates.renderArguments(given, vars, { keys: true }),
-    bool: (given) => {
-      const rendered = value(given);
-      return readBool(rendered) ?? isTrue(rendered);
-    },
-    text: (given) => {
-      const rendered = value(given);
-      return rendered === null || rendered === undefined ? "" : textOf(rendered);
-    },
-    condition: (given) => {
-      if (typeof given === "string" && isTemplate(given))
+    bool: (given, key) => boolOf(value(given), key),
+    number: (given, key) => numberOf(value(given), key),
+    text: (given) => textOr(value(given)),
+    condition: (given, isWritten = true) => {
+      if (isWritten && typeof given === "string" && isTemplate(given))
         warn(
           `conditional statements should not include jinja2 templating delimiters such as {{ }} or {% %}. Found: ${given}`,
         );
       try {
-        return templates.condition(given, vars);
+        return templates.condition(given, vars, isWritten);
       } catch (thrown) {
         if (!isVolleyError(thrown) || thrown.message.startsWith("The conditional check")) throw thrown;
         throw new VolleyError(
@@ -75,16 +72,38 @@ function templarOf(
         );
       }
     },
-    evaluate: (expression) => templates.evaluate(expression, vars),
+    evaluate: (expression, isWritten) => templates.evaluate(expression, vars, isWritten),
     lookup: (name, terms, options) => templates.runLookup(name, terms, vars, options),
     with: (more) => templarOf(templates, extendScope(vars, more), render, warn),
   };
 }
 
-function isTrue(value: unknown): boolean {
-  if (Array.isArray(value)) return value.length > 0;
-  if (isDict(value)) return (value instanceof Map ? value.size : Object.keys(value).length) > 0;
-  return Boolean(value?.valueOf());
+// Values that are rendered must not be rendered again: they may be texts of a host.
+
+/** Read a keyword's rendered value as a bool. Fails with `PARAMS_INVALID` where it is none. */
+export function boolOf(value: unknown, key: string): boolean {
+  const why = `The error was: The value '${textOr(value)}' is not a valid boolean.`;
+  return readBool(value) ?? refuse(key, value, "bool", why);
+}
+
+/** Read a keyword's rendered value as a number. Fails with `PARAMS_INVALID` where it is none. */
+export function numberOf(value: unknown, key: string): number {
+  const number = typeof value === "string" && value.trim() === "" ? Number.NaN : Number(value);
+  return Number.isNaN(number) ? refuse(key, value, "int") : number;
+}
+
+/** The text of a rendered value; of none an empty one. */
+export function textOr(value: unknown): string {
+  return value === null || value === undefined ? "" : textOf(value);
+}
+
+/** Fail in Ansible's words. */
+function refuse(key: string, value: unknown, wanted: string, why = ""): never {
+  const text = typeof value === "string" ? value : writeJson(value);
+  throw new VolleyError(
+    "PARAMS_INVALID",
+    `the field '${key}' has an invalid value (${text}), and could not be converted to an ${wanted}.${why}`,
+  );
 }
 
 /** The text Python makes of a scalar; of a list or a dict, its JSON. */

@@ -54,7 +54,7 @@ export interface Playbook {
 export type BatchSize = number | `${number}%`;
 
 /** The orders in which the hosts of a play can begin. */
-const PLAY_ORDERS = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"] as const;
+export const PLAY_ORDERS = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"] as const;
 
 /** An order in which the hosts of a play begin. */
 export type PlayOrder = (typeof PLAY_ORDERS)[number];

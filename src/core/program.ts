@@ -45,6 +45,8 @@ export interface VarPrompt {
 
 /** Keywords of a play that are templates, of which the controller needs the values. */
 export interface PlayTemplates {
+  /** The place of the play: its file, line and column. */
+  readonly at: string;
   readonly keys: Vars;
   /** The vars of the play, below those that a person was asked for, and those of its files, above them. */
   vars(vaulted: readonly VaultedValue[] | undefined): readonly [play: Vars, files: Vars];

@@ -148,19 +148,25 @@ function unplaced(error: unknown): unknown {
 }
 
 /** Return the truth of a condition. See `condition` of Templates. */
-export function condition(engine: TemplateEngine, given: unknown, scope: VarScope, native: boolean): boolean {
+export function condition(
+  engine: TemplateEngine,
+  given: unknown,
+  scope: VarScope,
+  native: boolean,
+  isWritten: boolean,
+): boolean {
   if (given === null || given === undefined || given === "") return true;
   const text = given instanceof Data ? given.text : given;
   if (typeof text !== "string") return truth(text);
   try {
     let expression = text;
-    if (isTemplate(text)) {
+    if (isWritten && isTemplate(text)) {
       const value = renderArguments(engine, text, scope, native, {});
       if (typeof value !== "string" || value === "") return truth(value);
       expression = value;
     }
     // What comes out of a template may come from a host, which must not look anything up.
-    return engine.evaluate(expression, scope.vars, truth, expression === text);
+    return engine.evaluate(expression, scope.vars, truth, isWritten && expression === text);
   } catch (error) {
     throw reword(error, (message) => {
       const why = isOfUndefined(error) ? `error while evaluating conditional (${text}): ${message}` : message;

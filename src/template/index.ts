@@ -25,9 +25,10 @@ export interface Templates {
   renderValue(source: string, scope: VarScope, origin: VarOrigin): RenderedVar;
   /**
    * Return the truth of a condition of Ansible's YAML, as its `when` has it: a bool, an expression, or a text with
-   * delimiters, whose value is an expression again. An empty condition is true.
+   * delimiters, whose value is an expression again. An empty condition is true. A text that a template gave (`isWritten`
+   * is false) looks nothing up.
    */
-  condition(condition: unknown, vars: TemplateVars): boolean;
+  condition(condition: unknown, vars: TemplateVars, isWritten?: boolean): boolean;
   /**
    * Render the arguments of a task, at any depth, as {@link renderValue} renders a var. An item of a dict whose value is
    * OMIT is left out; an OMIT at the very top is returned.
@@ -42,8 +43,8 @@ export interface Templates {
     vars: TemplateVars,
     options?: Readonly<Record<string, unknown>>,
   ): unknown[];
-  /** Return the native value of an expression such as `a.b | length > 2`; an undefined result is an error. */
-  evaluate(expression: string, vars: TemplateVars): unknown;
+  /** Return the native value of an expression such as `a.b | length > 2`; an undefined result is an error. `isWritten`: as of `condition`. */
+  evaluate(expression: string, vars: TemplateVars, isWritten?: boolean): unknown;
 }
 
 /** Make templates that behave as Jinja2 does in Ansible. */
@@ -73,10 +74,10 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
         throw nameVar(error, VAR_TEXT, origin);
       }
     },
-    condition: (text, vars) => condition(engine, text, varScope(vars), isNative),
+    condition: (text, vars, isWritten = true) => condition(engine, text, varScope(vars), isNative, isWritten),
     renderArguments: (value, vars, given = {}) =>
       renderArguments(engine, value, varScope(vars), isNative, given),
     runLookup: (name, terms, vars, given = {}) => runLookup(name, terms, given, engine.stateOf(vars)),
-    evaluate: (expression, vars) => engine.evaluate(expression, vars, toValue),
+    evaluate: (expression, vars, isWritten = true) => engine.evaluate(expression, vars, toValue, isWritten),
   };
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { beforeAll, expect, test } from "vitest";
 import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
 import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
@@ -63,6 +63,96 @@ test("a keyword that cannot be filled in, such as one of a host's vars, stops th
   const end = await run(at);
   expect(end).toMatchObject({ code: 1, stdout: "" });
   expect(end.stderr).toMatch(/serial: \{\{ of_hosts \}\} cannot be filled in: .*of_hosts/);
+});
+
+test.each([
+  ["order: sideways", /order is one of inventory, .*, not "sideways"[\s\S]*site\.yml:1:/],
+  ["order: '{{ 0 }}ways'", /play "a" \(site\.yml:1:3\): order is one of .*, not "0ways"/],
+  ["serial: [1, many]", /serial is a number of hosts, .*, not "many"/],
+  ["serial: ['{{ 1 }}', '{{ [] }}']", /serial is a number of hosts, .*, not \[\]/],
+  ["strategy: '{{ 1 }}'", /strategy is one of linear, free, host_pinned, not/],
+  ["max_fail_percentage: few", /max_fail_percentage is a number from 0 to 100, not "few"/],
+  ["any_errors_fatal: '{{ 7 }}'", /any_errors_fatal is yes or no, not/],
+  ["throttle: '{{ {} }}'", /throttle is a number of hosts, not/],
+  ["become: perhaps", /become is yes or no, not "perhaps"/],
+  ["hosts: {b: }", /hosts is a pattern or a list of patterns, not/],
+  ["hosts: '{{ {} }}'", /hosts is a pattern or a list of patterns, not \{\}/],
+] as const)(
+  "a play whose keyword has a value that cannot be is refused before the run: %s",
+  async (line, text) => {
+    const [key] = line.split(":");
+    const hosts = key === "hosts" ? "" : "  hosts: a\n";
+    const at = project({
+      "site.yml": `- ${line}\n${hosts}  gather_facts: false\n  tasks: [{command: "touch {{ playbook_dir }}/done"}]\n`,
+    });
+    const end = await run(at);
+    expect(end).toMatchObject({ code: 1, stdout: "" });
+    expect(end.stderr).toMatch(text);
+    expect(end.stderr).not.toMatch(/\n {4}at /);
+  },
+);
+
+test("sizes, shares and switches may be texts; sizes below 1 are all hosts", async () => {
+  const at = project({
+    "site.yml": `- {hosts: web, gather_facts: no, serial: ["1", "50%", 0], max_fail_percentage: "30%", become: "no", throttle: "2",
+   strategy: ansible.builtin.linear, tasks: [{debug: {msg: "{{ ansible_play_batch }}"}}]}
+`,
+  });
+  expect(await run(at)).toMatchObject({ code: 0 });
+});
+
+test.each([
+  ["ignore_unreachable: true, check_mode: maybe", "the field 'check_mode' has an invalid value (maybe)"],
+  ["run_once: '{{ [] }}'", "the field 'run_once' has an invalid value ([])"],
+  ["timeout: abc", "the field 'timeout' has an invalid value (abc)"],
+  ["retries: '', until: true", "the field 'retries' has an invalid value ()"],
+  ["become: '{{ 1 }}1'", "the field 'become' has an invalid value (11)"],
+])("a task whose keyword has a value that cannot be fails: %s", async (keys, text) => {
+  const at = project({
+    "site.yml": `- hosts: a
+  gather_facts: false
+  tasks: [{command: "touch {{ playbook_dir }}/done", ${keys}}]
+`,
+  });
+  const end = await run(at);
+  expect(end.stdout).toContain(text);
+  expect(end.code).toBe(2);
+  expect(existsSync(at.path("done"))).toBe(false);
+});
+
+test.each(["'{{ nothing }}'", "maybe", "'{{ [] }}'"])(
+  "output stays hidden where no_log cannot be told, and the task fails: %s",
+  async (value) => {
+    const at = project({
+      "site.yml": `- {hosts: a, gather_facts: false, tasks: [{command: "echo top-secret", no_log: ${value}, register: all}]}\n`,
+    });
+    const end = await run(at, "-vv");
+    expect(end.code).toBe(2);
+    expect(end.stdout).toContain("censored");
+    expect(end.stdout + end.stderr).not.toContain("top-secret");
+  },
+);
+
+test("omit leaves a keyword out, and what is no keyword of a loop or no tag is refused", async () => {
+  const tasks = (text: string): Project =>
+    project({ "site.yml": `- {hosts: a, gather_facts: false, tasks: [{debug: , ${text}}]}\n` });
+  const omits = [
+    "retries",
+    "delay",
+    "timeout",
+    "throttle",
+    "no_log",
+    "check_mode",
+    "become",
+    "async",
+    "poll",
+  ];
+  const left = await run(tasks(`until: true, ${omits.map((key) => `${key}: '{{ omit }}'`).join(", ")}`));
+  expect(left.code).toBe(0);
+  const loop = await run(tasks("loop: [1], loop_control: {lable: x}"));
+  expect(loop).toMatchObject({ code: 1, stdout: "" });
+  expect(loop.stderr).toContain("'lable' is not a valid attribute for a LoopControl");
+  expect((await run(tasks("tags: {a: 1}"))).stderr).toContain("tags must be specified as a list");
 });
 
 test("vars with the names of keywords are warned of, once each; ansible_forks is the number of --forks", async () => {

@@ -11,7 +11,7 @@ import type {
   TasksContext,
 } from "../../core/role.ts";
 import type { System } from "../../core/system.ts";
-import { Data, isDict, mapLeaves, numberText, numeric, writeJson } from "../../core/values/value.ts";
+import { asData, isDict, numberText, numeric, writeJson } from "../../core/values/value.ts";
 import { OMIT, plain, plainVars, type Vars } from "../../core/values/vars.ts";
 import { coerceArguments, readBool } from "../coerce.ts";
 import type { Action } from "../define.ts";
@@ -174,13 +174,6 @@ function ownVars(vars: Vars, { given, ofPlay }: Jinja): Vars {
     ([name]) => !Object.hasOwn(given, name) && !Object.hasOwn(ofPlay, name),
   );
   return asData(Object.fromEntries(own));
-}
-
-/** Return vars whose texts are no templates. */
-function asData(vars: Vars): Vars {
-  return mapLeaves(vars, (leaf) =>
-    typeof leaf === "string" && /\{[{%#]/.test(leaf) ? new Data(leaf) : leaf,
-  ) as Vars;
 }
 
 /** The vars of a role, which its tasks add to. */

@@ -1,11 +1,12 @@
 import { dirname, join, resolve } from "node:path";
 import { type SourceLocation, VolleyError } from "../../core/errors.ts";
-import { isRecord } from "../../core/values/value.ts";
+import { isRecord, writeJson } from "../../core/values/value.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import type { YamlNode } from "../../yaml/document.ts";
 import type { Keys, Node, PlayNode, RoleUseNode } from "../ir.ts";
 import { PLAY_KEYWORDS } from "../keywords.ts";
 import { PROMPT_KEYS, unasked } from "../prompts.ts";
+import { keywordFault, patternOf } from "../schedule-faults.ts";
 import type { Collection } from "./collection.ts";
 import type { KnownVars } from "./known-vars.ts";
 import { type Entry, isFile, type Mapping, mappingOf, placeText, type SourceFile } from "./read.ts";
@@ -80,17 +81,23 @@ function readPlay(source: SourceFile, item: YamlNode | null, reading: PlayReadin
       });
     if (!/^(?:hosts|name|vars|roles|tasks|pre_tasks|post_tasks|handlers)$/.test(key))
       keys[key] = reader.value(node);
+    const fault = keywordFault(key, keys[key]);
+    if (fault !== undefined) throw new VolleyError("PLAYBOOK_INVALID", fault, { location: at });
   }
   if (!entries.has("hosts"))
     throw new VolleyError("PLAYBOOK_INVALID", "the field 'hosts' is required but was not set", {
       location,
     });
   const hosts = value("hosts");
-  const pattern = Array.isArray(hosts) ? hosts.map(String).join(",") : hosts === null ? "" : String(hosts);
-  if (pattern === "")
-    throw new VolleyError("PLAYBOOK_INVALID", "Hosts list cannot be empty. Please check your playbook", {
-      location: entries.get("hosts")!.location,
-    });
+  const pattern = hosts === null ? "" : patternOf(hosts);
+  if (pattern === undefined || pattern === "")
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      pattern === ""
+        ? "Hosts list cannot be empty. Please check your playbook"
+        : `hosts is a pattern or a list of patterns, not ${writeJson(hosts)}`,
+      { location: entries.get("hosts")!.location },
+    );
   if (keys.user !== undefined && keys.remote_user !== undefined)
     throw new VolleyError(
       "PLAYBOOK_INVALID",

@@ -1,5 +1,5 @@
 import { didYouMean, type SourceLocation, VolleyError } from "../../core/errors.ts";
-import { Data, isDict } from "../../core/values/value.ts";
+import { Data, isDict, isRecord } from "../../core/values/value.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import { typeName } from "../../template/values.ts";
 import type { YamlNode } from "../../yaml/document.ts";
@@ -8,6 +8,7 @@ import {
   BLOCK_KEYWORDS,
   FREE_FORM,
   INCLUDES,
+  LOOP_CONTROL_KEYWORDS,
   ROLE_KEYWORDS,
   shortModuleName,
   TASK_KEYWORDS,
@@ -111,7 +112,16 @@ export function normalKeys(keys: Readonly<Record<string, unknown>>, location: So
       case "listen":
         if (value !== null) made[key] = Array.isArray(value) ? value : [value];
         break;
+      case "loop_control": {
+        const unknown = isRecord(value)
+          ? Object.keys(value).find((each) => !LOOP_CONTROL_KEYWORDS.has(each))
+          : undefined;
+        if (unknown !== undefined) fail(`'${unknown}' is not a valid attribute for a LoopControl`, location);
+        made[key] = value;
+        break;
+      }
       case "tags":
+        if (isDict(value)) fail("tags must be specified as a list", location);
         made[key] = (Array.isArray(value) ? value : [value]).flatMap((tag: unknown) =>
           typeof tag === "string"
             ? tag.split(",").map((each) => each.trim())

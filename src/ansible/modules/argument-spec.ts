@@ -57,7 +57,7 @@ export function validateArgumentSpec({ args, templar }: RenderedCall): ModuleEnd
   const given: Record<string, unknown> = {};
   for (const name of Object.keys(options)) {
     if (Object.hasOwn(provided, name)) given[name] = provided[name];
-    else if (name in templar.vars) given[name] = templar.value(templar.vars[name]);
+    else if (name in templar.vars) given[name] = templar.vars[name];
   }
   const { vars } = templar;
   const errors = faultsOf(options, given, "", (name) => {

@@ -8,6 +8,7 @@ import { maskToo } from "../../engine/results.ts";
 import { settled } from "../frame.ts";
 import type { HostState } from "../host-state.ts";
 import { CONTROLLER, PLACELESS } from "../keywords.ts";
+import { boolOf, textOr } from "../templar.ts";
 import type { ModuleCall } from "./call.ts";
 import { otherWay } from "./other-way.ts";
 import { fromWorkingDirectory } from "./relative-paths.ts";
@@ -60,7 +61,7 @@ export function delegatedVars(call: Delegated): Vars {
 /** The name of the machine that a task is delegated to; empty for none. */
 function delegateOf({ frame, templar }: Delegated): string {
   const given = settled(frame, "delegate_to", templar.value);
-  return given === undefined ? "" : templar.text(given);
+  return textOr(given);
 }
 
 async function elsewhere(other: string, call: ModuleCall): Promise<Place> {
@@ -136,11 +137,11 @@ export function becomeOf(
   vars: Vars,
 ): boolean | string | undefined {
   const { ansible_become: byVar, ansible_become_user: userByVar } = vars;
-  const wanted = byVar ?? settled(frame, "become", templar.value);
-  const become = wanted === undefined ? undefined : templar.bool(wanted);
+  const wanted = (byVar === "" ? false : byVar) ?? settled(frame, "become", templar.value);
+  const become = wanted === undefined ? undefined : boolOf(wanted, "become");
   const user = userByVar ?? settled(frame, "become_user", templar.value);
   if (become !== true) return become;
-  return user === undefined || templar.text(user) === "" ? true : templar.text(user);
+  return textOr(user) || true;
 }
 
 function withEnvironment(system: System, environment: Readonly<Record<string, string>>): System {
@@ -157,6 +158,6 @@ export function factsOwner(call: Delegated): HostState {
   const { interpreter, frame, templar } = call;
   const other = delegateOf(call);
   const given = settled(frame, "delegate_facts", templar.value);
-  const isOthers = other !== "" && given !== undefined && templar.bool(given);
+  const isOthers = other !== "" && given !== undefined && boolOf(given, "delegate_facts");
   return isOthers ? interpreter.stateOf(other) : interpreter.state;
 }

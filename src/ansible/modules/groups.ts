@@ -1,5 +1,6 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { Addition } from "../../core/inventory.ts";
+import { asData } from "../../core/values/value.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 
 // Modules that change the inventory of the run: add_host and group_by.
@@ -33,7 +34,8 @@ export async function addHost({ args, interpreter }: RenderedCall): Promise<Modu
   const [, bare = full, port] = /^([^:]+):(\d+)$/.exec(full) ?? [];
   const wanted = listOf(groups ?? group ?? groupname);
   const own = port === undefined ? vars : { ansible_ssh_port: Number(port), ...vars };
-  const changed = await add(interpreter, { host: bare, groups: wanted, vars: own });
+  // They are rendered, and may be texts of a host: a later play must not render them again.
+  const changed = await add(interpreter, { host: bare, groups: wanted, vars: asData(own) });
   return {
     register: {
       changed,

@@ -63,7 +63,7 @@ async function debug(call: RenderedCall): Promise<ModuleEnd> {
   if (marked !== undefined) return unchangedWith({ [marked]: `{{${marked}}}` });
   let value: unknown;
   try {
-    value = await whenAnswered(() => templar.evaluate(name));
+    value = await whenAnswered(() => templar.evaluate(name, call.node.args.var === name));
   } catch (thrown) {
     if (!isOfUndefined(thrown)) throw thrown;
     value = `VARIABLE IS NOT DEFINED!${interpreter.verbosity > 0 ? `: ${plainMessage(thrown)}` : ""}`;
@@ -122,7 +122,7 @@ async function assert({ args, templar }: RenderedCall): Promise<ModuleEnd> {
   const isWhole = typeof that === "string" && /^\s*\{\{.*\}\}\s*$/s.test(that);
   const rendered = isWhole ? await whenAnswered(() => templar.value(that)) : that;
   for (const condition of Array.isArray(rendered) ? rendered : [rendered]) {
-    const holds = await whenAnswered(() => templar.condition(condition));
+    const holds = await whenAnswered(() => templar.condition(condition, !isWhole));
     if (holds) continue;
     const text = failText ?? msg ?? "Assertion failed";
     return {

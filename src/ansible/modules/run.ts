@@ -11,7 +11,7 @@ import { allOf, settled } from "../frame.ts";
 import { COMMANDS, FREE_FORM, PLACELESS, shortModuleName } from "../keywords.ts";
 import { unknownOptions } from "../own-parameters.ts";
 import { registerOf } from "../play/register.ts";
-import { textOf } from "../templar.ts";
+import { boolOf, numberOf, textOf } from "../templar.ts";
 import { filesOf } from "./assets.ts";
 import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
 import { factsOwner, type Place, placeOf } from "./delegation.ts";
@@ -76,7 +76,7 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
 }
 
 /** How long a task may take, and how often one in the background is asked. */
-function limitsOf({ interpreter, node, frame, templar }: ModuleCall): {
+function limitsOf({ interpreter, frame, templar }: ModuleCall): {
   readonly seconds: number;
   readonly pollSeconds: number;
   readonly limit: number | undefined;
@@ -84,9 +84,9 @@ function limitsOf({ interpreter, node, frame, templar }: ModuleCall): {
   const { settings } = interpreter.tree;
   const timeout = settled(frame, "timeout", templar.value) ?? settings.taskTimeout;
   return {
-    seconds: Number(templar.value(node.keys.async ?? 0)),
-    pollSeconds: Number(templar.value(node.keys.poll ?? settings.pollInterval ?? 15)),
-    limit: timeout === undefined ? undefined : Number(templar.value(timeout)),
+    seconds: numberOf(settled(frame, "async", templar.value) ?? 0, "async"),
+    pollSeconds: numberOf(settled(frame, "poll", templar.value) ?? settings.pollInterval ?? 15, "poll"),
+    limit: timeout === undefined ? undefined : numberOf(timeout, "timeout"),
   };
 }
 
@@ -158,19 +158,22 @@ const NO_ASYNC: ReadonlySet<string> = new Set([
 function defaultsOf({ interpreter, frame, templar }: ModuleCall, module: string): Record<string, unknown> {
   const { actionGroups } = interpreter.tree;
   const ofGroups = new Map<string, unknown>();
+  const settle = (values: unknown, isRendered: boolean): unknown =>
+    isRendered ? values : templar.value(values);
   let own: unknown;
   for (const given of allOf(frame, "module_defaults").flat()) {
-    const rendered = typeof given === "string" ? templar.value(given) : given;
+    const isText = typeof given === "string";
+    const rendered = isText ? templar.value(given) : given;
     if (!isDict(rendered)) continue;
     for (const [key, values] of rendered instanceof Map ? rendered : Object.entries(rendered)) {
       const name = String(key);
       const isOfGroup = Object.hasOwn(actionGroups, name) && actionGroups[name]!.includes(module);
-      if (isOfGroup) ofGroups.set(name, values);
-      else if (shortModuleName(name) === module) own = values;
+      if (isOfGroup) ofGroups.set(name, settle(values, isText));
+      else if (shortModuleName(name) === module) own = settle(values, isText);
     }
   }
   const defaults: Record<string, unknown> = {};
-  for (const values of [...ofGroups.values(), own]) Object.assign(defaults, templar.value(values));
+  for (const values of [...ofGroups.values(), own]) Object.assign(defaults, values);
   return defaults;
 }
 
@@ -215,7 +218,7 @@ async function perform(
   const { options } = call.interpreter.host.job;
   const withDiff = await whenAnswered(() => {
     const diff = settled(call.frame, "diff", call.templar.value);
-    return diff === undefined ? options.diff : call.templar.bool(diff);
+    return diff === undefined ? options.diff : boolOf(diff, "diff");
   });
   const isReal = !options.check;
   const performed = await performAction(

@@ -8,6 +8,7 @@ import { whenAnswered } from "../../engine/render.ts";
 import { candidates } from "../files.ts";
 import { settled } from "../frame.ts";
 import { CONTROLLER } from "../keywords.ts";
+import { boolOf, textOr } from "../templar.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 import { becomeOf } from "./delegation.ts";
 
@@ -38,7 +39,7 @@ export async function synchronize(call: RenderedCall): Promise<ModuleEnd> {
   if (mode !== "push" && mode !== "pull")
     throw new VolleyError("PARAMS_INVALID", `value of mode must be one of: pull, push, got: ${String(mode)}`);
   const { host, inventory } = interpreter;
-  const other = await whenAnswered(() => templar.text(settled(frame, "delegate_to", templar.value) ?? ""));
+  const other = await whenAnswered(() => textOr(settled(frame, "delegate_to", templar.value)));
   const isOnHost =
     host.job.isLocal === true ? other === "" || CONTROLLER.has(other) : other === host.job.host;
   if (isOnHost) {
@@ -135,7 +136,7 @@ function overSsh(call: RenderedCall, ends: Ends): Ends {
   const { job } = interpreter.host;
   const given = (...names: readonly string[]): string | undefined => {
     const found = names.map((name) => vars[name]).find((value) => value !== undefined && value !== null);
-    return found === undefined ? undefined : templar.text(found);
+    return found === undefined ? undefined : textOr(found);
   };
   const is = (name: string): boolean => readBool(args[name]) === true;
   const port = args.dest_port ?? given("ansible_ssh_port", "ansible_port");
@@ -207,7 +208,7 @@ async function run(call: RenderedCall, near: System, ends: Ends): Promise<Module
   const { args, check, signal, turn, templar, noLog, interpreter } = call;
   const { shell, rsyncPath, src, dest } = ends;
   const own = templar.vars.ansible_rsync_path;
-  const program = await near.which(own === undefined || own === null ? "rsync" : templar.text(own));
+  const program = await near.which(own === undefined || own === null ? "rsync" : textOr(own));
   if (program === null)
     return failure(
       `Failed to find required executable "rsync" where the task begins; install the package rsync there`,
@@ -244,7 +245,7 @@ async function run(call: RenderedCall, near: System, ends: Ends): Promise<Module
   const msg = stdout.replaceAll(MARK, "");
   const showsDiff = await whenAnswered(() => {
     const diff = settled(call.frame, "diff", templar.value);
-    return diff === undefined ? interpreter.host.job.options.diff : templar.bool(diff);
+    return diff === undefined ? interpreter.host.job.options.diff : boolOf(diff, "diff");
   });
   return {
     register: {

@@ -99,9 +99,9 @@ function controlOf(given: Record<string, unknown>, templar: Templar): LoopContro
     loopVar: loopVar === undefined ? "item" : templar.text(loopVar),
     indexVar: indexVar === undefined ? undefined : templar.text(indexVar),
     label,
-    pauseMs: pause === undefined ? 0 : Number(templar.value(pause)) * 1000,
-    extended: extended !== undefined && templar.bool(extended),
-    withAllItems: allItems === undefined || templar.bool(allItems),
+    pauseMs: pause === undefined ? 0 : templar.number(pause, "pause") * 1000,
+    extended: extended !== undefined && templar.bool(extended, "extended"),
+    withAllItems: allItems === undefined || templar.bool(allItems, "extended_allitems"),
   };
 }
 

@@ -4,12 +4,12 @@ import { isRecord } from "../../core/values/value.ts";
 import { isWanted } from "../../engine/check-task.ts";
 import type { ProgramHost } from "../../engine/program.ts";
 import { whenAnswered } from "../../engine/render.ts";
-import { type Frame, inherited, tagsOf } from "../frame.ts";
+import { type Frame, inherited, settled, tagsOf } from "../frame.ts";
 import type { Interpreter } from "../interpreter.ts";
 import type { TaskNode } from "../ir.ts";
 import { isVarName } from "../keywords.ts";
 import { factsOwner } from "../modules/delegation.ts";
-import { renderTags } from "../templar.ts";
+import { boolOf, numberOf, renderTags } from "../templar.ts";
 import { PlayEnded, RunCancelled, TaskFailure } from "./endings.ts";
 import type { Handlers } from "./handlers.ts";
 import { isBroken, isUnreachable, type Register } from "./register.ts";
@@ -132,17 +132,23 @@ export class PlayTasks {
     if (this.#steps.isOver) throw new PlayEnded();
   }
 
+  /** The value of a keyword of the task or of a statement around it, without the vars of a loop. */
+  #valueOf(frame: Frame, key: string): unknown {
+    // Few tasks have such keywords, and a templar is made for each of them.
+    return inherited(frame, key) === undefined
+      ? undefined
+      : settled(frame, key, this.#interpreter.templar(frame).value);
+  }
+
   /** The number of hosts that may be at a task at a time; undefined: as many as the run allows. */
   #throttleOf(frame: Frame): number | undefined {
-    const given = inherited(frame, "throttle");
-    const most = given === undefined ? 0 : Number(this.#interpreter.templar(frame).value(given));
+    const most = numberOf(this.#valueOf(frame, "throttle") ?? 0, "throttle");
     return most >= 1 ? most : undefined;
   }
 
   #isFatal(frame: Frame): boolean {
-    const given = inherited(frame, "any_errors_fatal");
-    if (given === undefined) return this.#interpreter.tree.settings.anyErrorsFatal === true;
-    return this.#interpreter.templar(frame).bool(given);
+    const given = this.#valueOf(frame, "any_errors_fatal") ?? this.#interpreter.tree.settings.anyErrorsFatal;
+    return boolOf(given ?? false, "any_errors_fatal");
   }
 
   /** True for a task that one host of the batch does for all. */
@@ -153,10 +159,8 @@ export class PlayTasks {
 
   /** Return what `run_once` says. */
   async saysOnce(frame: Frame): Promise<boolean> {
-    const given = inherited(frame, "run_once");
-    if (given === undefined) return false;
     try {
-      return await whenAnswered(() => this.#interpreter.templar(frame).bool(given));
+      return await whenAnswered(() => boolOf(this.#valueOf(frame, "run_once") ?? false, "run_once"));
     } catch {
       return true;
     }

@@ -120,7 +120,7 @@ export class PlayRun {
     const given = this.#interpreter.play.keys.force_handlers;
     return given === undefined
       ? (this.#host.job.options.forceHandlers ?? this.#interpreter.tree.settings.forceHandlers ?? false)
-      : this.#interpreter.templar(this.#root).bool(given);
+      : this.#interpreter.templar(this.#root).bool(given, "force_handlers");
   }
 
   async #sections(): Promise<void> {
@@ -179,7 +179,9 @@ export class PlayRun {
     const wanted =
       given === undefined
         ? gathering === "implicit" || (gathering === "smart" && !state.isGathered)
-        : await this.#tasks.attempt("gather_facts", () => this.#interpreter.templar(this.#root).bool(given));
+        : await this.#tasks.attempt("gather_facts", () =>
+            this.#interpreter.templar(this.#root).bool(given, "gather_facts"),
+          );
     if (!wanted) return;
     this.#tasks.waiting++;
     const node = gatheringTask(play, tree.settings);
@@ -213,7 +215,7 @@ export class PlayRun {
     this.#tasks.waiting += this.#countRole(role);
     const { allowDuplicates } = use;
     const templar = this.#interpreter.templar(parent);
-    const isSingle = allowDuplicates !== undefined && !templar.bool(allowDuplicates);
+    const isSingle = allowDuplicates !== undefined && !templar.bool(allowDuplicates, "allow_duplicates");
     await this.#role(role, parent, isSingle ? "single" : "always");
   }
 
@@ -274,7 +276,8 @@ export class PlayRun {
   /** Check a role's vars by its argument_specs, as a task of its own. */
   async #validate(role: RoleInstance, frame: Frame): Promise<void> {
     const { validates } = role.use;
-    if (validates !== undefined && !this.#interpreter.templar(frame).bool(validates)) return;
+    if (validates !== undefined && !this.#interpreter.templar(frame).bool(validates, "rolespec_validate"))
+      return;
     const task = validationTask(role, frame.file, this.#interpreter.files);
     if (task === undefined) return;
     this.#tasks.waiting++;

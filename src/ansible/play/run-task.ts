@@ -1,5 +1,4 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { readBool } from "../../actions/coerce.ts";
 import { isVolleyError, messageOf, VolleyError } from "../../core/errors.ts";
 import { copyKept } from "../../core/values/kept-text.ts";
 import type { Vars } from "../../core/values/vars.ts";
@@ -11,7 +10,7 @@ import type { TaskNode } from "../ir.ts";
 import type { ModuleCall, TaskRun } from "../modules/call.ts";
 import { delegatedVars } from "../modules/delegation.ts";
 import { runModule } from "../modules/run.ts";
-import { plainMessage, type Templar, textOf } from "../templar.ts";
+import { boolOf, numberOf, plainMessage, type Templar } from "../templar.ts";
 import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
 import {
   brokenMark,
@@ -64,7 +63,7 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
 /** Return whether a failure is to be ignored; that of an unreachable machine has a keyword of its own. */
 function ignores(register: Register, templar: Templar, frame: Frame): boolean {
   const key = isUnreachable({ register }) ? "ignore_unreachable" : "ignore_errors";
-  return templar.bool(settled(frame, key, templar.value) ?? false);
+  return boolOf(settled(frame, key, templar.value) ?? false, key);
 }
 
 async function safely(ask: () => boolean): Promise<boolean> {
@@ -171,13 +170,16 @@ async function runPass(run: TaskRun, ofLoop: Vars): Promise<PassEnd> {
   let templar = interpreter.templar(frame, own);
   const flag = (key: string): boolean | undefined => {
     const value = settled(frame, key, templar.value);
-    return value === undefined ? undefined : templar.bool(value);
+    return value === undefined ? undefined : boolOf(value, key);
   };
   const ignored = async (register: Register): Promise<{ readonly ignored?: boolean }> =>
     (await safely(() => ignores(register, templar, frame))) ? { ignored: true } : {};
-  const noLog = (await safely(() => flag("no_log") ?? interpreter.tree.settings.noLog ?? false))
-    ? { noLog: true }
-    : {};
+  // Output stays hidden where nobody can tell whether it may be seen.
+  const [hides, unclear] = await whenAnswered(() => flag("no_log") ?? interpreter.tree.settings.noLog).then(
+    (said) => [said === true],
+    (thrown: unknown) => [true, thrown],
+  );
+  const noLog = hides ? { noLog: true } : {};
   try {
     const holds = await whenAnswered(() => {
       templar = interpreter.templar(frame, own);
@@ -188,11 +190,12 @@ async function runPass(run: TaskRun, ofLoop: Vars): Promise<PassEnd> {
         register: { changed: false, skipped: true, skip_reason: "Conditional result was False" },
         ...noLog,
       };
+    if (unclear !== undefined) throw unclear;
     const until = node.keys.until as readonly unknown[] | undefined;
     await whenAnswered(() => checkFlags(frame, templar));
     const { retries, delayMs, check } = await whenAnswered(() => ({
-      retries: numberOf(node.keys.retries, templar) ?? (until === undefined ? 0 : 3),
-      delayMs: (numberOf(node.keys.delay, templar) ?? 5) * 1000,
+      retries: numberOf(settled(frame, "retries", templar.value) ?? (until === undefined ? 0 : 3), "retries"),
+      delayMs: numberOf(settled(frame, "delay", templar.value) ?? 5, "delay") * 1000,
       check: flag("check_mode") ?? interpreter.host.job.options.check,
     }));
     const tries = Math.max(1, 1 + retries);
@@ -263,28 +266,15 @@ const FLAGS = [
   "diff",
   "ignore_errors",
   "ignore_unreachable",
-  "no_log",
   "run_once",
 ];
 
-/** Fail in Ansible's words for a keyword that is neither yes nor no. */
+/** Fail for a keyword that is neither yes nor no, whether the task asks for it or not. */
 function checkFlags(frame: Frame, templar: Templar): void {
   for (const key of FLAGS) {
     const value = settled(frame, key, templar.value);
-    if (value === undefined || value === null || readBool(value) !== undefined) continue;
-    const text = textOf(value);
-    throw new VolleyError(
-      "PARAMS_INVALID",
-      `the field '${key}' has an invalid value (${text}), and could not be converted to an bool.The error was: The value '${text}' is not a valid boolean.`,
-    );
+    if (value !== undefined && value !== null) boolOf(value, key);
   }
-}
-
-function numberOf(value: unknown, templar: Templar): number | undefined {
-  if (value === undefined || value === null) return undefined;
-  const number = Number(templar.value(value));
-  if (Number.isNaN(number)) throw new VolleyError("PLAYBOOK_INVALID", `"${String(value)}" is no number`);
-  return number;
 }
 
 /** The vars that rules about a result see: the register under its name, and the facts it brings. */

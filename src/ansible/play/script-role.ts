@@ -5,10 +5,10 @@ import type { GuestEnd, GuestPlay, HostHandlers, TypeScriptGuest } from "../../e
 import { whenAnswered } from "../../engine/render.ts";
 import { openTypeScriptGuests } from "../../engine/typescript-guests.ts";
 import { extendScope } from "../../vars/scope.ts";
-import { conditionsOf, type Frame, inherited, type RoleInstance, tagsOf } from "../frame.ts";
+import { conditionsOf, type Frame, inherited, type RoleInstance, settled, tagsOf } from "../frame.ts";
 import type { Interpreter } from "../interpreter.ts";
 import { becomeOf } from "../modules/delegation.ts";
-import { renderTags } from "../templar.ts";
+import { boolOf, renderTags } from "../templar.ts";
 import { RunCancelled, TaskFailure } from "./endings.ts";
 import type { Handlers } from "./handlers.ts";
 import { registerOf } from "./register.ts";
@@ -103,11 +103,11 @@ function useScript(interpreter: Interpreter, role: RoleInstance, frame: Frame): 
   // Roles in TypeScript have facts, whatever the play in YAML gathers.
   const { state, host } = interpreter;
   const vars = state.isGathered ? templar.vars : extendScope(templar.vars, factVariables(host.facts));
-  return { use, vars, defaults: defaultsOf(frame, (key) => templar.bool(key)) };
+  return { use, vars, defaults: defaultsOf(frame, templar.value) };
 }
 
 /** Return the options that keywords around a role give its tasks. */
-function defaultsOf(frame: Frame, bool: (value: unknown) => boolean): TypeScriptGuest["defaults"] {
+function defaultsOf(frame: Frame, render: (value: unknown) => unknown): TypeScriptGuest["defaults"] {
   const options: readonly [key: string, option: keyof TaskOptions][] = [
     ["check_mode", "check"],
     ["ignore_errors", "ignoreErrors"],
@@ -116,8 +116,8 @@ function defaultsOf(frame: Frame, bool: (value: unknown) => boolean): TypeScript
   ];
   return Object.fromEntries(
     options.flatMap(([key, option]) => {
-      const given = inherited(frame, key);
-      return given === undefined ? [] : [[option, bool(given)]];
+      const given = settled(frame, key, render);
+      return given === undefined ? [] : [[option, boolOf(given, key)]];
     }),
   );
 }

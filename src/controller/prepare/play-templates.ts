@@ -1,6 +1,8 @@
 import { join } from "node:path";
-import { messageOf, VolleyError } from "../../core/errors.ts";
+import { keywordFault, patternOf } from "../../ansible/schedule-faults.ts";
+import { type ErrorDetails, messageOf, VolleyError } from "../../core/errors.ts";
 import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
+import { writeJson } from "../../core/values/value.ts";
 import { OMIT, type Vars } from "../../core/values/vars.ts";
 import type { VaultedValue } from "../../core/values/vaulted.ts";
 import { createLookupAnswers, whenAnswered } from "../../engine/render.ts";
@@ -73,20 +75,25 @@ export async function fillPlays(
     const { program } = play;
     if (program === undefined) return play;
     const known = { ...knowledge, prompted: asked[index]?.vars };
+    const place = program.templates === undefined ? "" : ` (${program.templates.at})`;
+    const refuse = (name: string, text: string, more: ErrorDetails = {}): never => {
+      const code = name === "hosts" ? "PATTERN_UNKNOWN" : "PLAYBOOK_INVALID";
+      throw new VolleyError(code, `play "${play.name}"${place}: ${text}`, more);
+    };
     const fill = (name: string, value: unknown): Promise<unknown> =>
-      fillIn(play, value, known).catch((cause: unknown) => {
-        throw new VolleyError(
-          name === "hosts" ? "PATTERN_UNKNOWN" : "PLAYBOOK_INVALID",
-          `play "${play.name}": ${name}: ${String(value)} cannot be filled in: ${messageOf(cause)}`,
-          {
-            cause,
-            hint: "only extra vars, the play's vars and groups are known here: -e name=value",
-          },
-        );
-      });
+      fillIn(play, value, known).catch((cause: unknown) =>
+        refuse(name, `${name}: ${String(value)} cannot be filled in: ${messageOf(cause)}`, {
+          cause,
+          hint: "only extra vars, the play's vars and groups are known here: -e name=value",
+        }),
+      );
     let { hosts } = play;
     if (isTemplate(hosts)) {
-      const found = fill("hosts", hosts).then((value) => [value].flat().map(String).join(","));
+      const found = fill("hosts", hosts).then(
+        (value) =>
+          patternOf(value) ??
+          refuse("hosts", `hosts is a pattern or a list of patterns, not ${writeJson(value)}`),
+      );
       hosts = await (isEarly ? found.catch(() => "all") : found);
       // As in Ansible an empty list is nobody.
       if (hosts === "") hosts = "all,!all";
@@ -95,6 +102,8 @@ export async function fillPlays(
     for (const [name, value] of isEarly ? [] : Object.entries(program.templates?.keys ?? {})) {
       const found = fill(name, value);
       const kept = await (LATER.includes(name) ? found.catch(() => value) : found);
+      const fault = keywordFault(name, kept);
+      if (fault !== undefined) refuse(name, fault);
       values[name] = kept;
     }
     const isSettled = Object.keys(values).length > 0;

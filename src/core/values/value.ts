@@ -183,6 +183,13 @@ export function mapLeaves(value: unknown, replace: (leaf: unknown) => unknown): 
   return value instanceof Map ? new Map(entries) : Object.fromEntries(entries);
 }
 
+/** Return the value with its texts as {@link Data}, where they look like templates. */
+export function asData<T>(value: T): T {
+  return mapLeaves(value, (leaf) =>
+    typeof leaf === "string" && /\{[{%#]/.test(leaf) ? new Data(leaf) : leaf,
+  ) as T;
+}
+
 /** The style of {@link writeJson}; the names are those of Python's `json.dumps`. */
 export interface JsonStyle {
   /** The margin of each level; null writes one line. Default: null. */
