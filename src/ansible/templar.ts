@@ -22,8 +22,8 @@ export interface Templar {
   text(value: unknown): string;
   /** Evaluate a condition as `when` has it. Fails with `TEMPLATE_FAILED`. `isWritten` is false for what a template gave. */
   condition(condition: unknown, isWritten?: boolean): boolean;
-  /** Evaluate an expression. `isWritten`: as of `condition`. */
-  evaluate(expression: string, isWritten: boolean): unknown;
+  /** Evaluate an expression that a template gave: it looks nothing up. */
+  evaluate(expression: string): unknown;
   /** Return the items that a lookup finds. */
   lookup(name: string, terms: unknown, options?: Readonly<Record<string, unknown>>): readonly unknown[];
   /** The same templar with more vars on top. */
@@ -72,7 +72,7 @@ function templarOf(
         );
       }
     },
-    evaluate: (expression, isWritten) => templates.evaluate(expression, vars, isWritten),
+    evaluate: (expression) => templates.evaluate(expression, vars, false),
     lookup: (name, terms, options) => templates.runLookup(name, terms, vars, options),
     with: (more) => templarOf(templates, extendScope(vars, more), render, warn),
   };

@@ -214,3 +214,28 @@ test("a debugger is warned of, and passed over", async () => {
   expect(end.code).toBe(2);
   expect(end.stderr.match(/site\.yml:5:\d+: debugger is passed over/g)).toHaveLength(1);
 });
+
+test("debug shows what a template would give for an expression, and a var as it is", async () => {
+  const at = project({
+    "site.yml": `- hosts: a
+  gather_facts: false
+  vars: {number: 5, inner: {number: 1, list: [2], text: "07"}}
+  tasks:
+    - {debug: {var: number}}
+    - {debug: {var: inner.number}}
+    - {debug: {var: number + 1}}
+    - {debug: {var: inner.list}}
+    - {debug: {var: inner.text}}
+`,
+  });
+  const { stdout } = await run(at);
+  expect(
+    [...stdout.matchAll(/^ {4}("[\s\S]*?)\n\}/gm)].map(([, text]) => text?.replaceAll(/\s+/g, " ")),
+  ).toEqual([
+    '"number": 5',
+    '"inner.number": "1"',
+    '"number + 1": "6"',
+    '"inner.list": [ 2 ]',
+    '"inner.text": "07"',
+  ]);
+});

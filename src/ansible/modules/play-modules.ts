@@ -63,7 +63,9 @@ async function debug(call: RenderedCall): Promise<ModuleEnd> {
   if (marked !== undefined) return unchangedWith({ [marked]: `{{${marked}}}` });
   let value: unknown;
   try {
-    value = await whenAnswered(() => templar.evaluate(name, call.node.args.var === name));
+    value = await whenAnswered(() =>
+      call.node.args.var === name ? templar.value(`{{${name}}}`) : templar.evaluate(name),
+    );
   } catch (thrown) {
     if (!isOfUndefined(thrown)) throw thrown;
     value = `VARIABLE IS NOT DEFINED!${interpreter.verbosity > 0 ? `: ${plainMessage(thrown)}` : ""}`;
