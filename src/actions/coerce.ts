@@ -30,13 +30,20 @@ export function readBool(value: unknown): boolean | undefined {
   return TRUE.has(word) ? true : FALSE.has(word) ? false : undefined;
 }
 
+type Described = Pick<Action<never, unknown>, "description">;
+
+/** Return the schemas of an action's parameters, by name. */
+export function parametersOf({ description: { params } }: Described): NonNullable<Shape["entries"]> {
+  return (params as unknown as Shape).entries ?? (params as unknown as Shape).pipe?.[0]?.entries ?? {};
+}
+
 /** Give arguments the types of an action's parameters, and to aliases their parameter's name. */
 export function coerceArguments(
-  { description: { params, aliases } }: Pick<Action<never, unknown>, "description">,
+  action: Described,
   given: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
-  const entries =
-    (params as unknown as Shape).entries ?? (params as unknown as Shape).pipe?.[0]?.entries ?? {};
+  const { aliases } = action.description;
+  const entries = parametersOf(action);
   const args: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(given)) {
     const alias = Object.hasOwn(aliases, key) ? aliases[key]! : key;

@@ -78,7 +78,9 @@ function readNames(file: string, cwd: string): string {
       .filter((line) => line !== "")
       .join(",");
   } catch (cause) {
-    throw new VolleyError("USAGE", `the limit @${file} cannot be read: there is no such file`, { cause });
+    const isDirectory = (cause as NodeJS.ErrnoException).code === "EISDIR";
+    const problem = isDirectory ? "must be a file" : "cannot be read: there is no such file";
+    throw new VolleyError("USAGE", `the limit @${file} ${problem}`, { cause });
   }
 }
 

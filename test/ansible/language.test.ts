@@ -322,3 +322,13 @@ test("keywords that are neither yes nor no, tags that a var names, and dependenc
   const listed = await carryOut("flags.yml", "--list-tasks");
   expect(listed.stdout).toContain("named\tTAGS: [one, two]");
 }, 120_000);
+
+test.skipIf(process.getuid?.() !== 0)(
+  "the environment that lets tasks write files in place",
+  async () => {
+    const end = await carryOut("in-place.yml");
+    expect(end.stdout + end.stderr).toMatch(/failed=0 +skipped=0 +rescued=0 +ignored=2 /);
+    expect(end.code).toBe(0);
+  },
+  60_000,
+);

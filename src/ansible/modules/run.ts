@@ -1,3 +1,4 @@
+import { parametersOf, readBool } from "../../actions/coerce.ts";
 import type { ActionCall, ActionContext } from "../../core/action.ts";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
@@ -273,7 +274,7 @@ function endOf(performed: Performed, name: string, withDiff: boolean): ModuleEnd
 
 /** Make the call of an action from Ansible's arguments. Fails with `PLAYBOOK_INVALID` for a module nobody has. */
 function makeAction(
-  { interpreter, node }: ModuleCall,
+  { interpreter, node, environment }: ModuleCall,
   name: string,
   args: Readonly<Record<string, unknown>>,
 ): ActionCall {
@@ -285,7 +286,15 @@ function makeAction(
     );
   if (args._raw_params !== undefined && !FREE_FORM.has(node.module))
     throw new VolleyError("PARAMS_INVALID", `invalid or malformed argument: '${textOf(args._raw_params)}'`);
-  const { _diff_peek: _peek, ...given } = args;
+  const { _diff_peek: _peek, ...own } = args;
+  const given: Record<string, unknown> = own;
+  // As in Ansible, a task's environment may say it for all that takes the parameter.
+  if (
+    given.unsafe_writes === undefined &&
+    readBool(environment.ANSIBLE_UNSAFE_WRITES) === true &&
+    Object.hasOwn(parametersOf(action), "unsafe_writes")
+  )
+    given.unsafe_writes = true;
   const coerced = interpreter.actions.coerce(action, given);
   try {
     return action(coerced);
