@@ -122,6 +122,8 @@ export interface TaskNode {
   readonly name?: string;
   /** The module's name without a collection that Volley knows: `command`. */
   readonly module: string;
+  /** The module's name as it was written, where that is another: a task without a name is called so. */
+  readonly written?: string;
   /** Arguments by name, `_raw_params` for free text; a text for `args: "{{ … }}"`. */
   readonly args: Readonly<Record<string, unknown>>;
   /** The variable whose dict the arguments are added to: `args: "{{ x }}"`. */

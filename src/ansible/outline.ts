@@ -2,6 +2,7 @@ import type { TaskOutline } from "../core/program.ts";
 import type { Vars } from "../core/values/vars.ts";
 import { holdsTemplate, loneName } from "../vars/scope.ts";
 import type { Keys, Node, PlaybookTree, PlayNode, RoleNode, RoleUseNode, ScriptRoles } from "./ir.ts";
+import { validationOf } from "./modules/argument-spec.ts";
 
 /** The statements around a listed task. */
 interface Around {
@@ -44,10 +45,10 @@ function listNodes(tree: PlaybookTree, nodes: readonly Node[], around: Around): 
 function listNode(tree: PlaybookTree, node: Node, around: Around): readonly TaskOutline[] {
   switch (node.kind) {
     case "task": {
-      const { name, keys } = node;
+      const { name, module, written = module, keys } = node;
       const tags = [...around.tags, ...tagsOf(keys, around.vars)];
       // As in Ansible, the name of a module stands without its role.
-      return [name === undefined ? { name: node.module, role: "", tags } : { name, role: around.role, tags }];
+      return [name === undefined ? { name: written, role: "", tags } : { name, role: around.role, tags }];
     }
     case "block": {
       const inner = { ...around, tags: [...around.tags, ...tagsOf(node.keys, around.vars)] };
@@ -75,8 +76,12 @@ function listRole(tree: PlaybookTree, use: RoleUseNode, around: Around): readonl
     const vars = Object.fromEntries(known.filter(([, value]) => !holdsTemplate(value)));
     return [{ name: "tasks in TypeScript", role: role.name, tags, guest: { ...script({}, { tags }), vars } }];
   }
+  const check = use.validates === undefined ? validationOf(use, role) : undefined;
+  const validated =
+    check === undefined ? [] : [{ name: check.name, role: use.name, tags: ["always", ...inner.tags] }];
   return [
     ...role.dependencies.flatMap((dependency) => listRole(tree, dependency, inner)),
+    ...validated,
     ...listNodes(tree, tasksOf(tree, role, use), inner),
   ];
 }

@@ -6,6 +6,7 @@ import type { Node } from "../../src/ansible/ir.ts";
 import { Collection } from "../../src/ansible/load/collection.ts";
 import { type LoadedTree, loadTree } from "../../src/ansible/load/playbook.ts";
 import { isModuleName } from "../../src/ansible/module-names.ts";
+import { outlinePlay } from "../../src/ansible/outline.ts";
 import { VolleyError } from "../../src/core/errors.ts";
 
 let scratch = "";
@@ -299,4 +300,62 @@ test("a directory is listed once in a load, however many names with templates ma
   put("vars/b-two.yml");
   expect(fitting("b-{{ x }}", collection)).toEqual(["vars/b-one.yml"]);
   expect(fitting("b-{{ x }}", new Collection(directory))).toEqual(["vars/b-one.yml", "vars/b-two.yml"]);
+});
+
+test("a name with templates may fit a file that imports the one which is read", () => {
+  const { tree } = load("- hosts: all\n  roles: [r]\n", {
+    "roles/r/tasks/main.yml": "- debug:\n- import_tasks: install/all.yml\n",
+    "roles/r/tasks/install/all.yml": '- include_tasks: "{{ ansible_os_family }}.yml"\n',
+    "roles/r/tasks/install/Debian.yml": "- debug:\n",
+  });
+  expect(
+    Object.entries(tree.tasks)
+      .filter(([path]) => path !== "site.yml")
+      .map(([path, file]) => [path, "error" in file ? file.error : file.content.length]),
+  ).toEqual([
+    ["roles/r/tasks/install/Debian.yml", 1],
+    ["roles/r/tasks/install/all.yml", 1],
+    ["roles/r/tasks/main.yml", 2],
+  ]);
+});
+
+test("a file that is imported may include itself", () => {
+  const { tree } = load(tasks("- import_tasks: a.yml"), {
+    "a.yml": "- include_tasks: a.yml\n  when: again | bool\n",
+  });
+  expect(Object.keys(tree.tasks)).toEqual(["a.yml"]);
+});
+
+test("imports may be named by the place of the role or of the playbook", () => {
+  const { tree } = load(
+    "- hosts: all\n  roles: [r]\n  tasks:\n    - import_tasks: '{{ playbook_dir }}/b.yml'\n",
+    {
+      "roles/r/tasks/main.yml": "- import_tasks: '{{ role_path }}/tasks/a.yml'\n",
+      "roles/r/tasks/a.yml": "- debug:\n",
+      "b.yml": "- debug:\n- debug:\n",
+    },
+  );
+  const main = tree.tasks["roles/r/tasks/main.yml"];
+  expect(main).toMatchObject({ content: [{ kind: "block", block: [{ module: "debug" }] }] });
+  expect(tree.plays[0]!.tasks).toMatchObject([{ kind: "block", block: [{}, {}] }]);
+});
+
+test("tasks are listed with the module's name as it was written, and with the check of a role's arguments", () => {
+  const { tree } = load("- hosts: all\n  roles:\n    - {role: r, tags: t}\n", {
+    "roles/r/meta/argument_specs.yml": "argument_specs: {main: {short_description: About it, options: {}}}\n",
+    "roles/r/tasks/main.yml":
+      "- ansible.builtin.debug:\n- debug:\n- action: ansible.builtin.ping\n- name: named\n  ansible.builtin.ping:\n",
+  });
+  const listed = outlinePlay(tree, tree.plays[0]!, {}).map(({ role, name, tags }) => [
+    role,
+    name,
+    tags.join(),
+  ]);
+  expect(listed).toEqual([
+    ["r", "Validating arguments against arg spec 'main' - About it", "always,t"],
+    ["", "ansible.builtin.debug", "t"],
+    ["", "debug", "t"],
+    ["", "ansible.builtin.ping", "t"],
+    ["r", "named", "t"],
+  ]);
 });

@@ -94,7 +94,7 @@ class Loader {
   readonly #vars: Record<string, FileNode<Record<string, unknown>>> = {};
   readonly #collection: Collection;
   readonly #scripts = new Map<string, string>();
-  readonly #loading = new Set<string>();
+  #loading = new Set<string>();
   readonly #known: KnownVars;
   readonly #modules = new Set<string>();
   readonly #sealed = new SealedTexts();
@@ -235,7 +235,12 @@ class Loader {
         if (this.#isAlone && found.directory !== this.#collection.base) return { name };
         return { name: found.name, role: this.#loadRole(found, name) };
       },
-      fill: (name, own) => this.#known.fill(name, own),
+      fill: (name, own) =>
+        this.#known.fill(name, {
+          ...own,
+          playbook_dir: this.#collection.playbook,
+          ...(role === undefined ? {} : { role_path: role.directory }),
+        }),
       fitRoles: (name) => this.#takeFittingRoles(name, role),
       mention: (module, args, from) => this.#mention(module, args, from, role),
       needs: this.#collection.needs,
@@ -288,21 +293,22 @@ class Loader {
   }
 
   /** Put a file of tasks into the tree; faults of it are told when it is reached. */
-  #takeTasks(
-    file: string,
-    role: FoundRole | undefined,
-    includesAre: Imports["includesAre"] = "dynamic",
-  ): void {
+  #takeTasks(file: string, role: FoundRole | undefined): void {
     const path = this.#collection.pathOf(file);
-    if (Object.hasOwn(this.#tasks, path) || this.#loading.has(path)) return;
+    if (Object.hasOwn(this.#tasks, path)) return;
     this.#tasks[path] = { content: [] };
+    const isMain = role !== undefined && /^main(?:\.\w+)?$/.test(basename(path));
+    // A file that may be included is no part of the imports that are being read: it may import those.
+    const around = this.#loading;
+    this.#loading = new Set();
     this.#reading(file, () => {
       try {
-        this.#tasks[path] = { content: this.#readTasks(file, role, includesAre) };
+        this.#tasks[path] = { content: this.#readTasks(file, role, isMain ? "maybe" : "dynamic") };
       } catch (thrown) {
         this.#tasks[path] = { error: describe(thrown) };
       }
     });
+    this.#loading = around;
   }
 
   #takeVars(file: string): void {
@@ -421,8 +427,7 @@ class Loader {
       for (const path of this.#collection.listYaml(join(directory, kind))) this.#takeVars(path);
     for (const kind of ["tasks", "handlers"])
       for (const path of this.#collection.listYaml(join(directory, kind)))
-        if (YAML.test(path) || basename(path) === "main")
-          this.#takeTasks(path, found, /^main(?:\.\w+)?$/.test(basename(path)) ? "maybe" : "dynamic");
+        if (YAML.test(path) || basename(path) === "main") this.#takeTasks(path, found);
     const isInTree = (path: string): boolean =>
       TREE_DIRECTORIES.test(path) && (YAML.test(path) || /\/main$/.test(path));
     this.#collection.takeDirectory(directory, (path) => !UNUSED.test(path) && !isInTree(path));

@@ -220,7 +220,8 @@ export function readTask(source: SourceFile, { entries, location }: Mapping, imp
   const name = textOf(source, entries.get("name")?.node);
   const at = placeText(location);
   const normal = normalKeys(keys, location);
-  const common = { at, ...(name === undefined ? {} : { name }), keys: normal };
+  const named = name !== undefined ? { name } : call.module !== module ? { written: call.module } : {};
+  const common = { at, ...named, keys: normal };
   const own = (normal.vars ?? {}) as Vars;
   if (INCLUDES.has(module) && (module === "import_tasks" || module === "import_role")) {
     if (loops(keys))

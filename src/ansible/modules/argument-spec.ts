@@ -4,7 +4,7 @@ import type { Vars } from "../../core/values/vars.ts";
 import { varScope } from "../../vars/scope.ts";
 import type { PlaybookFiles } from "../files.ts";
 import { type RoleInstance, shortName } from "../frame.ts";
-import type { TaskNode } from "../ir.ts";
+import type { RoleNode, RoleUseNode, TaskNode } from "../ir.ts";
 import { textOf } from "../templar.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 
@@ -24,17 +24,30 @@ function listOf(value: unknown): readonly unknown[] {
   return value === undefined || value === null ? [] : Array.isArray(value) ? value : [value];
 }
 
-/** Return the task that checks a role's vars by its argument_specs; undefined where the role has none for its entry point. */
-export function validationTask(role: RoleInstance, at: string, files: PlaybookFiles): TaskNode | undefined {
-  const entry = role.use.from.tasks?.replace(/\.ya?ml$/, "") ?? "main";
-  const { path, argumentSpecs } = role.node;
+/** Return the name of the task that checks a role's vars by its argument_specs, with the entry point and what is said of it there; undefined where nothing is. */
+export function validationOf(
+  use: RoleUseNode,
+  { argumentSpecs }: RoleNode,
+): { readonly name: string; readonly entry: string; readonly spec: Vars } | undefined {
+  const entry = use.from.tasks?.replace(/\.ya?ml$/, "") ?? "main";
   const spec = argumentSpecs[entry];
   if (!isRecord(spec)) return undefined;
-  const { short_description: about, options = {} } = spec;
+  const { short_description: about } = spec;
+  const name = `Validating arguments against arg spec '${entry}'${typeof about === "string" ? ` - ${about}` : ""}`;
+  return { name, entry, spec };
+}
+
+/** Return the task that checks a role's vars by its argument_specs; undefined where the role has none for its entry point. */
+export function validationTask(role: RoleInstance, at: string, files: PlaybookFiles): TaskNode | undefined {
+  const found = validationOf(role.use, role.node);
+  if (found === undefined) return undefined;
+  const { path } = role.node;
+  const { name, entry, spec } = found;
+  const { options = {} } = spec;
   return {
     kind: "task",
     at,
-    name: `Validating arguments against arg spec '${entry}'${typeof about === "string" ? ` - ${about}` : ""}`,
+    name,
     module: "validate_argument_spec",
     args: {
       argument_spec: options,

@@ -187,8 +187,8 @@ export class PlayTasks {
   }
 
   /** The name of a task, rendered as far as that is possible. */
-  async nameOf({ name, module }: TaskNode, frame: Frame): Promise<string> {
-    if (name === undefined) return module;
+  async nameOf({ name, module, written }: TaskNode, frame: Frame): Promise<string> {
+    if (name === undefined) return written ?? module;
     try {
       return await whenAnswered(() => this.#interpreter.templar(frame).text(name));
     } catch {
