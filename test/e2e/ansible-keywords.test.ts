@@ -170,7 +170,9 @@ test("vars with the names of keywords are warned of, once each; ansible_forks is
   });
   const end = await run(at, "--forks", "7", "-e", "throttle=1");
   expect(end.code).toBe(0);
-  const warned = [...end.stderr.matchAll(/a var is called (\w+)/g)].map(([, name]) => name);
+  const warned = [...end.stderr.matchAll(/Found variable using reserved name: (\w+)/g)].map(
+    ([, name]) => name,
+  );
   expect(warned.sort()).toEqual(["environment", "port", "register", "throttle"]);
 });
 

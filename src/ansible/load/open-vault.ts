@@ -3,9 +3,10 @@ import { Data } from "../../core/values/value.ts";
 import { Vaulted, type VaultedText, type VaultedValue } from "../../core/values/vaulted.ts";
 import { isTemplate } from "../../vars/scope.ts";
 import type { Needs } from "../ir.ts";
+import { placeText } from "../place.ts";
 import { fillVaulted } from "../vaulted.ts";
 import { NeedNotes } from "./needs.ts";
-import { placeText, readVars } from "./read.ts";
+import { readVars } from "./read.ts";
 
 /** Decrypts texts of Ansible Vault. */
 export interface VaultOpener {

@@ -7,6 +7,7 @@ import { isVault } from "../../vars/vault-format.ts";
 import type { YamlNode } from "../../yaml/document.ts";
 import type { FileNode, Node, PlaybookTree, PlayNode, RoleNode, RoleUseNode, TreeSettings } from "../ir.ts";
 import { shortModuleName } from "../keywords.ts";
+import { locationOf, placeText } from "../place.ts";
 import { Collection, templatePattern, YAML } from "./collection.ts";
 import { KnownVars } from "./known-vars.ts";
 import { textsIn } from "./needs.ts";
@@ -16,7 +17,6 @@ import {
   isFile,
   mappingOf,
   parseSource,
-  placeText,
   readText,
   readVars,
   recordOf,
@@ -200,10 +200,7 @@ class Loader {
     this.#collection.needs.keys(use.keys, use.at);
     this.#collection.needs.value(use.params, use.at);
     if (use.missing === undefined || this.#isAlone) return use;
-    const [file = "", line, column] = use.at.split(":");
-    throw new VolleyError("PLAYBOOK_INVALID", use.missing, {
-      location: { file, line: Number(line), column: Number(column) },
-    });
+    throw new VolleyError("PLAYBOOK_INVALID", use.missing, { location: locationOf(use.at) });
   }
 
   #imports(role: FoundRole | undefined, includesAre: Imports["includesAre"]): Imports {

@@ -5,11 +5,12 @@ import type { Vars } from "../../core/values/vars.ts";
 import type { YamlNode } from "../../yaml/document.ts";
 import type { Keys, Node, PlayNode, RoleUseNode } from "../ir.ts";
 import { PLAY_KEYWORDS } from "../keywords.ts";
+import { locationOf, placeText } from "../place.ts";
 import { PROMPT_KEYS, unasked } from "../prompts.ts";
 import { keywordFault, patternOf } from "../schedule-faults.ts";
 import type { Collection } from "./collection.ts";
 import type { KnownVars } from "./known-vars.ts";
-import { type Entry, isFile, type Mapping, mappingOf, placeText, type SourceFile } from "./read.ts";
+import { type Entry, isFile, type Mapping, mappingOf, type SourceFile } from "./read.ts";
 import { type Imports, normalKeys, readRoleUse, readStatements, varsOf } from "./statements.ts";
 
 // Playbooks and their plays, as YAML writes them.
@@ -236,11 +237,8 @@ function checkPrompts(given: unknown, location: SourceLocation): void {
 /** Fail for handlers that can be none: roles, blocks within blocks, and `meta: flush_handlers`. */
 function checkedHandlers(nodes: readonly Node[], isWithin = false): readonly Node[] {
   for (const node of nodes) {
-    const [file = "", line, column] = node.at.split(":");
     const refuse = (text: string): never => {
-      throw new VolleyError("PLAYBOOK_INVALID", text, {
-        location: { file, line: Number(line), column: Number(column) },
-      });
+      throw new VolleyError("PLAYBOOK_INVALID", text, { location: locationOf(node.at) });
     };
     if (node.kind === "role") return refuse("Using 'import_role' as a handler is not supported.");
     if (node.kind === "block") {

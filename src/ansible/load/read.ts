@@ -114,11 +114,6 @@ export function mappingOf({ reader }: SourceFile, node: YamlNode | null): Mappin
   };
 }
 
-/** Write a place as `file:line:column`. */
-export function placeText({ file, line, column }: SourceLocation): string {
-  return [file, line, column].filter((part) => part !== undefined).join(":");
-}
-
 /** Return whether a path is a file. */
 export function isFile(path: string): boolean {
   return statPath(path)?.isFile() === true;

@@ -14,8 +14,9 @@ import {
   TASK_KEYWORDS,
 } from "../keywords.ts";
 import { unknownOptions } from "../own-parameters.ts";
+import { placeText } from "../place.ts";
 import type { NeedNotes } from "./needs.ts";
-import { type Mapping, mappingOf, placeText, type SourceFile } from "./read.ts";
+import { type Mapping, mappingOf, type SourceFile } from "./read.ts";
 import { readArguments, splitWords, unquote } from "./words.ts";
 
 // Tasks, blocks and uses of roles, as YAML writes them.

@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isVolleyError, messageOf, VolleyError } from "../../core/errors.ts";
 import { copyKept } from "../../core/values/kept-text.ts";
@@ -10,6 +11,7 @@ import type { TaskNode } from "../ir.ts";
 import type { ModuleCall, TaskRun } from "../modules/call.ts";
 import { delegatedVars } from "../modules/delegation.ts";
 import { runModule } from "../modules/run.ts";
+import { locationOf } from "../place.ts";
 import { boolOf, numberOf, plainMessage, type Templar } from "../templar.ts";
 import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
 import {
@@ -57,7 +59,15 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
   const name = keys.register;
   if (typeof name === "string") interpreter.state.learn({ [name]: register });
   const noLog = passes.some((pass) => pass.noLog === true);
-  return { result: resultOf(register, passes, isLoop), register, passes, ...(noLog ? { noLog } : {}) };
+  const result = resultOf(register, passes, isLoop);
+  const location = locationOf(posix.join(interpreter.tree.below ?? "", node.at));
+  return {
+    // A person looks for the task that failed.
+    result: result.error === undefined ? result : { ...result, error: { ...result.error, location } },
+    register,
+    passes,
+    ...(noLog ? { noLog } : {}),
+  };
 }
 
 /** Return whether a failure is to be ignored; that of an unreachable machine has a keyword of its own. */
