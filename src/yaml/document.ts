@@ -96,8 +96,10 @@ export function parseYamlStream(text: string, file: string, dialect: YamlDialect
 /** Calls the parser. */
 type Work = (text: string, options: Parameters<typeof parseDocument>[1]) => readonly Document.Parsed[];
 
-function parse(text: string, file: string, dialect: YamlDialect, work: Work): readonly YamlReader[] {
+function parse(given: string, file: string, dialect: YamlDialect, work: Work): readonly YamlReader[] {
   const { code } = dialect;
+  // Some editors put a byte order mark in front of a text.
+  const text = given.replace(/^\ufeff/, "");
   if (isTooDeep(text)) throw new VolleyError(code, "it is nested too deeply", { location: { file } });
   const { documents, locate } = parseLoosely(text, file, code, work);
   return documents.map((document) => new DocumentReader(document, file, locate, dialect));
@@ -154,7 +156,7 @@ function parseLoosely(
       next !== undefined &&
       (next.problem === undefined || next.lines.linePos(next.problem.pos[0]).line > moved!.lastLine);
     if (!isHelp) {
-      throw new VolleyError(code, `not valid YAML: ${printable(describeProblem(problem))}`, {
+      throw new VolleyError(code, `not valid YAML: ${printable(describeProblem(problem, current))}`, {
         location: locate(problem.pos[0]),
         cause: problem,
       });
@@ -436,7 +438,9 @@ const WORDS: readonly (readonly [code: string, said: RegExp, words: string])[] =
 ];
 
 /** Say what is wrong, for the author of the text: the parser's messages speak of its functions and tokens. */
-function describeProblem({ code, message }: YAMLError): string {
+function describeProblem({ code, message, pos: [offset] }: YAMLError, text: string): string {
+  const line = text.slice(text.lastIndexOf("\n", offset - 1) + 1);
+  if (/^ *\t/.test(line)) return "a tab indents this line; YAML wants spaces";
   const found = WORDS.find(([known, said]) => known === code && said.test(message));
   return found?.[2] ?? message.replace(/^[A-Z]/, (letter) => letter.toLowerCase());
 }

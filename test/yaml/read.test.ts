@@ -78,3 +78,21 @@ describe("the quick reader", () => {
     expect(readSimpleYaml("f", text)).toBeNull();
   });
 });
+
+it("a byte order mark is no text, in lists as well", async () => {
+  expect(places(await parseYaml("f", "\ufeffa: 1\n"))).toEqual(places(await parseYaml("f", "a: 1\n")));
+  const list = await parseYaml("f", "\ufeff- a\n- b\n");
+  expect(list.value(list.root)).toEqual(["a", "b"]);
+});
+
+it.each(["- a: 1\n\tb: 2\n", "a:\n \tb: [\n", "x: [a,\n\t}\n"])(
+  "a tab is blamed where it indents the line that cannot be read: %j",
+  async (text) => {
+    await expect(parseYaml("f", text)).rejects.toThrow("a tab indents this line; YAML wants spaces");
+  },
+);
+
+it("a tab in front of a text that can be read is no fault", async () => {
+  const reader = await parseYaml("f", "a:\t1\nb: [1,\n  \t2]\n");
+  expect(reader.value(reader.root)).toBeDefined();
+});
