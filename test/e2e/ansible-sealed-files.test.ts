@@ -74,6 +74,7 @@ test("modules send encrypted files in clear, unless they are not to", async () =
   const project = makeProject(scratch(), FILES);
   const { events, summary } = await provision(project, fleet, {
     playbook: "site.yml",
+    diff: true,
     secrets: { vaultPasswordFiles: [project.path("password")] },
   });
   const failed = ofType(events, "task:end").filter(({ result }) => result.state === "failed");
@@ -86,7 +87,9 @@ test("modules send encrypted files in clear, unless they are not to", async () =
   expect(read("assembled")).toEqual(CLEAR);
   expect(read("sealed").toString()).toBe(BYTES);
   expect(read("rendered").toString()).toBe("clear web01 part of it\n");
-  // Nothing of it stays in clear on the controller.
+  // Nothing of it stays in clear on the controller, or in what is told of the run.
+  const told = JSON.stringify(events);
+  for (const text of ["part of it", "bin\u00ff"]) expect(told).not.toContain(text);
   const cache = process.env.XDG_CACHE_HOME!;
   const kept = existsSync(cache) ? readdirSync(cache, { recursive: true, withFileTypes: true }) : [];
   for (const each of kept)

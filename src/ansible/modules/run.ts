@@ -30,6 +30,8 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
   const { seconds, pollSeconds, limit } = await whenAnswered(() => limitsOf(call));
   if (seconds > 0 && NO_ASYNC.has(module))
     throw new VolleyError("PARAMS_INVALID", "async is not supported for this task.");
+  // The diff of an encrypted file would have it in clear, in the records of the run, too.
+  let isSealed = false;
   const isDetached = seconds > 0 && pollSeconds === 0 && !call.check;
   const ended = await withTimeLimit(
     limit === 0 ? undefined : limit,
@@ -42,11 +44,11 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
         system,
         facts: place.facts ?? interpreter.host.facts,
         signal,
-        perform: (name, given) => perform(call, name, given, { ...place, system }, signal),
+        perform: (name, given) => perform(call, name, given, { ...place, system }, signal, !isSealed),
       };
       const own = PLAY_MODULES[module];
       const work = async (): Promise<ModuleEnd> => {
-        await openSealedFiles(call, module, args);
+        isSealed = await openSealedFiles(call, module, args);
         if (own !== undefined) {
           const unknown = unknownOptions(module, args);
           if (unknown !== undefined) throw new VolleyError("PARAMS_INVALID", unknown);
@@ -214,6 +216,7 @@ async function perform(
   args: Readonly<Record<string, unknown>>,
   place: Place,
   signal: AbortSignal,
+  mayShow: boolean,
 ): Promise<ModuleEnd> {
   const made = makeAction(call, name, args);
   const { options } = call.interpreter.host.job;
@@ -228,7 +231,7 @@ async function perform(
     contextOf(call, place, signal, sendsAsItIs(args)),
     isReal,
   );
-  return endOf(performed, name, withDiff);
+  return endOf(performed, name, withDiff, mayShow);
 }
 
 /** Modules whose diff is a list of differences, also where there is one. */
@@ -255,19 +258,20 @@ function diffOf({ path, before, after, attributes }: Diff): Record<string, unkno
   return { before_header: path, after_header: path, before: before ?? "", after: after ?? "" };
 }
 
-function endOf(performed: Performed, name: string, withDiff: boolean): ModuleEnd {
+function endOf(performed: Performed, name: string, withDiff: boolean, mayShow: boolean): ModuleEnd {
   const { result } = performed;
+  const diff = mayShow ? result.diff : undefined;
   const register = registerOf(performed);
   // A command that ran counts as a change, whatever came of it.
   if (performed.applied && result.state === "failed" && (name === "command" || name === "shell"))
     register.changed = true;
-  if (withDiff && result.diff !== undefined && register.diff === undefined) {
-    const diffs = result.diff.map(diffOf);
+  if (withDiff && diff !== undefined && register.diff === undefined) {
+    const diffs = diff.map(diffOf);
     register.diff = diffs.length === 1 && !LISTS_DIFFS.has(name) ? diffs[0] : diffs;
   }
   return {
     register,
-    ...(result.diff === undefined ? {} : { diff: result.diff }),
+    ...(diff === undefined ? {} : { diff }),
     ...(result.unknown === true ? { unknown: true } : {}),
   };
 }

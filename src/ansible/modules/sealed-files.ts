@@ -34,20 +34,21 @@ function refuse(thrown: unknown, path: string): never {
   );
 }
 
-/** Open the encrypted files that a module is about to send. Fails with `SECRET_FAILED` where no password opens one. */
+/** Open the encrypted files that a module is about to send; true where it has some. Fails with `SECRET_FAILED` where no password opens one. */
 export async function openSealedFiles(
   { interpreter, frame }: Pick<ModuleCall, "interpreter" | "frame">,
   module: string,
   args: Readonly<Record<string, unknown>>,
-): Promise<void> {
+): Promise<boolean> {
   const { files, host, tree } = interpreter;
   const { world } = host;
   const kind = Object.hasOwn(OPENS, module) ? OPENS[module]! : undefined;
   if (world === undefined || kind === undefined || readBool(args.remote_src) === true || sendsAsItIs(args))
-    return;
+    return false;
   const written =
     module === "script" ? commandWords(String(args._raw_params ?? args.cmd ?? ""))[0] : args.src;
-  if (typeof written !== "string" || written === "") return;
+  if (typeof written !== "string" || written === "") return false;
+  let hasSome = false;
   const open = async (path: string): Promise<void> => {
     const full = files.fullPath(path);
     if (!files.opened.has(full) && isSealedFile(full))
@@ -60,11 +61,15 @@ export async function openSealedFiles(
     // As Ansible meets them: files of a directory before those below it.
     const depth = (each: string): number => each.split("/").length;
     const inOrder = [...(below ?? [""])].sort((a, b) => depth(a) - depth(b));
-    for (const each of inOrder) await open(posix.join(found, each));
+    for (const each of inOrder) {
+      await open(posix.join(found, each));
+      hasSome ||= files.opened.has(files.fullPath(posix.join(found, each)));
+    }
     break;
   }
   // A template may include others; those that no password opens matter only where it does.
   if (kind === "templates")
     for (const path of tree.sealedFiles ?? [])
       if (/(?:^|\/)templates\//.test(path)) await open(path).catch(() => {});
+  return hasSome;
 }
