@@ -67,7 +67,7 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
   return layers.filter(({ vars }) => Object.keys(vars).length > 0);
 }
 
-/** The words of each name that a var of connections has. */
+/** Vars of connections with the older name that an inventory may give them by; without it only the first is there. */
 const CONNECTION_NAMES = [
   ["ansible_host", "ansible_ssh_host"],
   ["ansible_user", "ansible_ssh_user"],
@@ -90,7 +90,7 @@ function connectionVars(frame: Frame, { inventory, magic }: PlayVars): Vars {
   };
   for (const [name, other] of CONNECTION_NAMES) {
     const value = inventory[name] ?? inventory[other] ?? given[name];
-    if (value !== undefined) Object.assign(vars, { [name]: value, [other]: value });
+    if (value !== undefined) vars[name] = value;
   }
   return vars;
 }
