@@ -10,6 +10,7 @@ export * from "./actions/flow/index.ts";
 export * from "./actions/mysql/index.ts";
 export * from "./actions/network/index.ts";
 export * from "./actions/packages/index.ts";
+export * from "./actions/pki/index.ts";
 export * from "./actions/postgresql/index.ts";
 export * from "./actions/rpm/index.ts";
 export * from "./actions/services/index.ts";
