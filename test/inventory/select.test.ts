@@ -199,7 +199,7 @@ describe("limitHosts", () => {
       'PATTERN_UNKNOWN no host or group is called "webb"; did you mean "web"?',
     );
     expect(await failure(limit("@x"))).toBe("USAGE the limit @x cannot be read: there is no such file");
-    expect(await failure(limit("@."))).toBe("USAGE the limit @. must be a file");
+    expect(await failure(limit("@/"))).toBe("USAGE the limit @/ must be a file");
   });
 });
 
