@@ -41,7 +41,12 @@ export interface PlayDefinition extends Play {
   readonly becomeFlags?: string;
   /** Carries the play out in place of roles. */
   readonly program?: PlayProgram;
+  /** The schedule as it is written, where the controller has filled in templates: hosts know no other. */
+  readonly written?: WrittenSchedule;
 }
+
+/** What hosts know of a play's schedule. */
+type WrittenSchedule = Pick<PlaySchedule, "serial" | "throttle"> & Pick<Play, "strategy">;
 
 /** Plays, in order. */
 export interface Playbook {
@@ -195,13 +200,16 @@ function isBatchSize(value: unknown): boolean {
 }
 
 /** True for a play that its hosts begin only on the controller's word, whatever came before. */
-function isHeld({ serial, throttle }: PlaySchedule): boolean {
+function isHeld({ serial, throttle }: WrittenSchedule): boolean {
   return serial !== undefined || throttle !== undefined;
 }
 
 /** True when a host that has ended a play waits for the controller's word before the next play. */
-export function waitsBetween(play: { readonly strategy?: "linear" | "free" }, next: PlaySchedule): boolean {
-  return play.strategy !== "free" || isHeld(next);
+export function waitsBetween(
+  play: WrittenSchedule & { readonly written?: WrittenSchedule },
+  next: WrittenSchedule & { readonly written?: WrittenSchedule },
+): boolean {
+  return (play.written ?? play).strategy !== "free" || isHeld(next.written ?? next);
 }
 
 /** Return a batch size's share in percent, undefined for a number of hosts. */

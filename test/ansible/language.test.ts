@@ -332,3 +332,11 @@ test.skipIf(process.getuid?.() !== 0)(
   },
   60_000,
 );
+
+test("a strategy that a var names", async () => {
+  for (const given of [[], ["-e", "pace=free"]]) {
+    const end = await carryOut("pace.yml", ...given);
+    expect(end.stdout).toMatch(/first[^]*second[^]*ok=2 .*failed=0 /);
+    expect(end.code).toBe(0);
+  }
+}, 60_000);

@@ -140,4 +140,7 @@ test("a free play runs into the next, unless that one is taken in parts", () => 
   expect(waitsBetween({ strategy: "free" }, {})).toBe(false);
   expect(waitsBetween({ strategy: "free" }, { serial: 1 })).toBe(true);
   expect(waitsBetween({ strategy: "free" }, { throttle: 1 })).toBe(true);
+  // Hosts know a schedule as it is written, and not what the controller has made of it.
+  expect(waitsBetween({ strategy: "free", written: {} }, {})).toBe(true);
+  expect(waitsBetween({ strategy: "free" }, { serial: 1, written: {} })).toBe(false);
 });

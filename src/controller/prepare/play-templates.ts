@@ -107,7 +107,7 @@ export async function fillPlays(
       values[name] = kept;
     }
     const isSettled = Object.keys(values).length > 0;
-    return { ...play, ...(isSettled ? program.templates?.settle(values) : {}), hosts };
+    return { ...play, ...(isSettled ? { ...program.templates?.settle(values), written: play } : {}), hosts };
   };
   return { ...rest, plays: await Promise.all(plays.map(filled)) };
 }
