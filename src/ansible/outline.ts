@@ -47,8 +47,9 @@ function listNode(tree: PlaybookTree, node: Node, around: Around): readonly Task
     case "task": {
       const { name, module, written = module, keys } = node;
       const tags = [...around.tags, ...tagsOf(keys, around.vars)];
-      // As in Ansible, the name of a module stands without its role.
-      return [name === undefined ? { name: written, role: "", tags } : { name, role: around.role, tags }];
+      // As in Ansible, the name of a module stands without its role, and so does that of an include of a role.
+      const role = name === undefined || module === "include_role" ? "" : around.role;
+      return [{ name: name ?? written, role, tags }];
     }
     case "block": {
       const inner = { ...around, tags: [...around.tags, ...tagsOf(node.keys, around.vars)] };

@@ -344,7 +344,7 @@ test("tasks are listed with the module's name as it was written, and with the ch
   const { tree } = load("- hosts: all\n  roles:\n    - {role: r, tags: t}\n", {
     "roles/r/meta/argument_specs.yml": "argument_specs: {main: {short_description: About it, options: {}}}\n",
     "roles/r/tasks/main.yml":
-      "- ansible.builtin.debug:\n- debug:\n- action: ansible.builtin.ping\n- name: named\n  ansible.builtin.ping:\n",
+      "- ansible.builtin.debug:\n- debug:\n- action: ansible.builtin.ping\n- name: named\n  ansible.builtin.ping:\n- name: other\n  include_role: {name: r}\n",
   });
   const listed = outlinePlay(tree, tree.plays[0]!, {}).map(({ role, name, tags }) => [
     role,
@@ -357,5 +357,6 @@ test("tasks are listed with the module's name as it was written, and with the ch
     ["", "debug", "t"],
     ["", "ansible.builtin.ping", "t"],
     ["r", "named", "t"],
+    ["", "other", "t"],
   ]);
 });

@@ -69,6 +69,11 @@ function extreme(sign: number) {
   };
 }
 
+/** Return what the items of `a` are looked for in: a text as a whole for those of a list, of which Python makes no set. */
+function searched(a: unknown, b: unknown): unknown {
+  return typeof b === "string" && typeof a !== "string" ? b : [...iterate(b)];
+}
+
 /** Return the items without repeated ones. */
 function distinct(items: readonly unknown[], key: (item: unknown) => unknown = (item) => item): unknown[] {
   const seen: unknown[] = [];
@@ -242,10 +247,10 @@ export const sequenceFilters: Readonly<Record<string, Callable>> = {
   ),
   union: callable(["a", "b"], (a: unknown, b: unknown) => distinct([...iterate(a), ...iterate(b)])),
   intersect: callable(["a", "b"], (a: unknown, b: unknown) =>
-    distinct(iterate(a)).filter((item) => contains([...iterate(b)], item)),
+    distinct(iterate(a)).filter((item) => contains(searched(a, b), item)),
   ),
   difference: callable(["a", "b"], (a: unknown, b: unknown) =>
-    distinct(iterate(a)).filter((item) => !contains([...iterate(b)], item)),
+    distinct(iterate(a)).filter((item) => !contains(searched(a, b), item)),
   ),
   symmetric_difference: callable(["a", "b"], (a: unknown, b: unknown) => {
     const [left, right] = [[...iterate(a)], [...iterate(b)]];
