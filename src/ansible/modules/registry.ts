@@ -20,6 +20,8 @@ export interface Modules {
 /** Modules whose action has another name. */
 const RENAMED: Readonly<Record<string, string>> = {
   systemd_service: "systemd",
+  // Its name before community.crypto 2.0.
+  openssl_certificate: "x509_certificate",
 };
 
 /** Make the registry of what `volley` exports, by name; each is loaded when it is first asked for. */
