@@ -1,28 +1,12 @@
 import { CORRUPT } from "../../core/bundle.ts";
-import { type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
-import type { Outcome } from "../../core/events.ts";
+import { serializeError, VolleyError } from "../../core/errors.ts";
 import type { Command, WireEvent } from "../../core/protocol.ts";
+import { awayOf, goesOn, mayReturn, newAway, nextOf, startLimit } from "./away.ts";
 import {
-  afterWait,
-  awayOf,
-  goesOn,
-  mayCome,
-  mayHelp,
-  mayReturn,
-  newAway,
-  nextOf,
-  pauseAfter,
-  startLimit,
-  waitFor,
-} from "./away.ts";
-import {
-  ENDS,
   explainDamage,
   explainDirectEnd,
   explainFailedStart,
-  explainLoss,
   explainSilence,
-  outcomeOf,
   type ProcessEnd,
   RESTARTS,
   reasonOf,
@@ -30,14 +14,13 @@ import {
   WITHOUT_NODE,
 } from "./explain.ts";
 import { LAUNCH_EXITS, type LaunchAnswer, NO_NODE } from "./launch.ts";
+import { conclude, end, failed, lose, tryAgain } from "./loss.ts";
 import {
-  type Away,
   addPhase,
   after,
   asReceived,
   type Effect,
   type EndReason,
-  endOf,
   forgetUpload,
   type Input,
   isListening,
@@ -455,57 +438,4 @@ function broken(session: Session, thrown: unknown): Next {
       ? conclude(session, thrown)
       : end(session, "lost", serializeError(thrown)),
   );
-}
-
-/* Loss, return and end. */
-
-/** Try again after an error where that may help, else end. */
-function failed(session: Session, thrown: unknown): Next {
-  const { state } = session;
-  if (state.is === "waiting" || state.is === "running" || state.is === "closing") return [session, []];
-  if (mayCome(session, thrown)) return waitFor(session, thrown);
-  if (mayHelp(session, thrown) && mayReturn(session)) return lose(session, thrown.message);
-  return conclude(session, afterWait(state, session.now, thrown));
-}
-
-/** Close this connection, and try to reach the host again. */
-function lose(session: Session, reason: string): Next {
-  const { state, setup, told } = session;
-  const known = awayOf(state);
-  const away = { ...(known ?? newAway(session, reason)), next: nextOf(session) };
-  const text = told.restart === undefined && told.endsWithLogin ? `${away.why}; ${ENDS.text}` : away.why;
-  const lost: Effect = {
-    type: "emit",
-    event: { type: "host:lost", host: setup.endpoint.host, reason: text },
-  };
-  return after(
-    [{ type: "leave" }, ...(known === undefined ? [lost] : [])],
-    tryAgain({ ...session, uploads: { ...session.uploads, damaged: 0 } }, away),
-  );
-}
-
-function tryAgain(session: Session, away: Away): Next {
-  const { tries, until } = away;
-  return [
-    { ...session, state: { is: "away", away: { ...away, tries: tries + 1 } } },
-    [{ type: "connect", pauseMs: pauseAfter(tries), until }],
-  ];
-}
-
-/** End the session with an error. */
-function conclude(session: Session, thrown: unknown): Next {
-  const { state, setup, told, known, ending } = session;
-  if (ending !== undefined) return end(session, "cancelled", undefined);
-  const outcome = outcomeOf(thrown);
-  const away = awayOf(state);
-  if (away === undefined || outcome === "failed")
-    return end(session, known && outcome === "unreachable" ? "lost" : outcome, serializeError(thrown));
-  const { why, limitMs } = away;
-  const loss = { why, limitMs, thrown, endsWithLogin: told.endsWithLogin };
-  return end(session, "lost", serializeError(explainLoss(setup.endpoint.host, loss)));
-}
-
-function end(session: Session, outcome: Outcome, error: SerializedError | undefined): Next {
-  const end = endOf(session, outcome, error);
-  return [{ ...session, state: { is: "ended", end } }, [{ type: "end", end }]];
 }
