@@ -2,7 +2,7 @@ import { readBool } from "../actions/coerce.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
 import type { Node, PlaybookTree, PlayNode, RoleUseNode, TaskNode } from "./ir.ts";
 import { INCLUDES, PLACELESS } from "./keywords.ts";
-import { roleOf, tasksOf } from "./outline.ts";
+import { roleOf, tasksOf } from "./known-roles.ts";
 
 /** The default of `timeout`, in seconds. */
 const TIMEOUT_SECONDS = 600;
