@@ -124,7 +124,7 @@ export async function findRemoteSource(
 
 function remoteFile(system: ReadSystem, full: string, path: string, stat: Stat): SourceFile {
   if (stat.type !== "file")
-    throw new VolleyError("ACTION_FAILED", `${full} is a ${stat.type} and cannot be copied`);
+    throw new VolleyError("ACTION_FAILED", `${full} is not a file but a ${stat.type}, and cannot be copied`);
   return { path, mode: stat.mode, owner: stat, content: () => systemContent(system, full, stat) };
 }
 
