@@ -16,13 +16,13 @@ import { guestRoles } from "./guests.ts";
 import { Interpreter } from "./interpreter.ts";
 import type { Keys, PlaybookTree, PlayNode, ScriptRoles, TreeSettings } from "./ir.ts";
 import { reservedNames } from "./keywords.ts";
+import { asksNoHost, waitOf } from "./known-tasks.ts";
 import { moduleFaults } from "./module-names.ts";
 import { createModules } from "./modules/registry.ts";
 import { countTasks, outlinePlay } from "./outline.ts";
 import { PlayRun } from "./play/play.ts";
 import { promptsOf } from "./prompts.ts";
 import { fillTree, fillVaulted } from "./vaulted.ts";
-import { waitOf } from "./wait.ts";
 
 /**
  * Make the playbook of a tree, which the loader wrote with {@link encodeWhole}, with what it found out later in `more`. `volley` is the module whose actions the
@@ -103,6 +103,9 @@ function definePlay(
       roles: play.roles.map(({ name }) => name),
       ...(tree.needs.controller === undefined ? {} : { needsController: tree.needs.controller }),
       ...(others === undefined ? {} : { needsOthers: others }),
+      get asksNoHost() {
+        return asksNoHost(tree, play);
+      },
       ...(tree.needs.addsHosts === true ? { addsHosts: true } : {}),
       ...(tree.needs.makesGroups === undefined ? {} : { makesGroups: tree.needs.makesGroups }),
       ...(tree.needs.readsHosts === true ? { readsHosts: true } : {}),

@@ -37,10 +37,15 @@ export function roleOf(tree: PlaybookTree, use: RoleUseNode): RoleNode | undefin
   return path === undefined ? undefined : tree.roles[path];
 }
 
-/** Return the tasks that a use of a role begins with. */
-export function tasksOf(tree: PlaybookTree, role: RoleNode, use: RoleUseNode): readonly Node[] {
+/** Return the tasks that a use of a role begins with, or its handlers. */
+export function tasksOf(
+  tree: PlaybookTree,
+  role: RoleNode,
+  use: RoleUseNode,
+  kind: "tasks" | "handlers" = "tasks",
+): readonly Node[] {
   const file = [".yml", ".yaml", ".json", ""]
-    .map((suffix) => tree.tasks[`${role.path}/tasks/${use.from.tasks ?? "main"}${suffix}`])
+    .map((suffix) => tree.tasks[`${role.path}/${kind}/${use.from[kind] ?? "main"}${suffix}`])
     .find((found) => found !== undefined);
   return file === undefined || "error" in file ? [] : file.content;
 }

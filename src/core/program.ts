@@ -70,6 +70,8 @@ export interface PlayProgram {
   readonly needsController?: string;
   /** The reason why only a controller can carry it out on several hosts: they go through it together, or ask for each other. */
   readonly needsOthers?: string;
+  /** True when nothing of it asks anything of its hosts: these need not be there. */
+  readonly asksNoHost?: boolean;
   /** True when tasks of its playbook add hosts to the run: later plays may be for these. */
   readonly addsHosts?: boolean;
   /** The names of the groups that tasks of its playbook make, with `*` for what only a run knows: later plays may be for these. */

@@ -32,7 +32,7 @@ import {
 import { preflight } from "./preflight.ts";
 import { hostBecome } from "./reach.ts";
 import { type PreparedPlaybook, plainExtraVars, preparePlaybook } from "./read.ts";
-import { openTransports, type Reached, type Transports } from "./transports.ts";
+import { openTransports, type Reached, reachedHere, type Transports } from "./transports.ts";
 import { type OpenedVault, openVaulted } from "./vaulted.ts";
 import type { OpenWorld } from "./world.ts";
 
@@ -158,14 +158,16 @@ export async function prepare(
     const facts = openFactCache(options.ansible);
     if (options.flushFactCache === true)
       for (const name of [...selected.inventory.hosts.keys(), ...MACHINE_NAMES]) facts?.drop(name);
+    const via = options.via ?? DEFAULTS.via;
+    const asksNoHost = via === "auto" && needsNobody(selected);
     const needsLead = selected.plays.some(
       (each) =>
+        asksNoHost ||
         mustBeLed(each, guests) ||
         bringsVars(each, selected.inventory, guests) ||
         goesOtherWays(each, selected.plays) ||
         (facts !== undefined && isOfProgram(each)),
     );
-    const via = options.via ?? DEFAULTS.via;
     const method = needsLead && via === "auto" ? "direct" : via;
     const isLed = needsLead && method === "direct";
     const plays = isLed ? selected.plays.map(withAllThatMayJoin) : selected.plays;
@@ -186,7 +188,7 @@ export async function prepare(
     const { startAtTask } = options;
     const startAtPlay =
       startAtTask === undefined ? undefined : await playOfStart(startAtTask, selected, playbook);
-    transports = await openTransports(selected.hosts, options, now);
+    transports = await openTransports(asksNoHost ? [] : selected.hosts, options, now);
     const { run, record, attached } = planRecord({ ...options, cwd }, bundle);
     const session: JobSession = {
       run,
@@ -195,12 +197,13 @@ export async function prepare(
       project: realpathSync(playbook.directory),
       ...(options.resume === undefined ? {} : { resume: options.resume }),
     };
-    const reached = transports;
+    const reached: Pick<Transports, "of"> = asksNoHost ? { of: reachedHere } : transports;
     const make = hostMaker(selected, options, {
       bundle,
       session,
       startAtPlay,
       isLed,
+      asksNoHost,
       vaulted,
     });
     const plan: Plan = {
@@ -219,7 +222,7 @@ export async function prepare(
                   ...entry,
                   hosts: entry.hosts.map((each) => (each === host ? opened : each)),
                 }));
-                return make(opened, await world.reach(opened), mine);
+                return make(opened, asksNoHost ? reachedHere(opened) : await world.reach(opened), mine);
               },
             },
       bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
@@ -325,6 +328,16 @@ function bringsVars(
   });
 }
 
+/** Return whether the plays ask nothing of their hosts, some of which are other machines. */
+function needsNobody({ plays, hosts }: OpenHostPlan): boolean {
+  const isAway = hosts.some(({ connection }) => connection.connection !== "local");
+  if (!isAway && plays.every(({ mayJoin }) => mayJoin === undefined)) return false;
+  return plays.every(
+    ({ play, hosts, mayJoin }) =>
+      (hosts.length === 0 && mayJoin === undefined) || play.program?.asksNoHost === true,
+  );
+}
+
 /** Return whether a play in YAML has hosts. The facts that it finds are kept here, for later runs. */
 function isOfProgram({ play, hosts }: PlayHosts): boolean {
   return play.program !== undefined && hosts.length > 0;
@@ -384,10 +397,12 @@ function hostMaker(
     session,
     startAtPlay,
     isLed,
+    asksNoHost,
     vaulted,
   }: {
     readonly bundle: Bundle;
     readonly isLed: boolean;
+    readonly asksNoHost: boolean;
     readonly session: JobSession;
     readonly startAtPlay: number | undefined;
     readonly vaulted: OpenedVault | undefined;
@@ -420,7 +435,8 @@ function hostMaker(
     const become = hostBecome(
       host,
       endpoint.user,
-      plays.filter(({ hosts }) => hosts.includes(host)),
+      // Where nothing is asked of a host, nobody need become another user there.
+      asksNoHost ? [] : plays.filter(({ hosts }) => hosts.includes(host)),
       options,
     );
     const job = makeJob(

@@ -119,6 +119,11 @@ function noteOf(reason: string, names: readonly string[]): { readonly host: stri
   return { host: host!, text: `${reason}${more}` };
 }
 
+/** Return how to do a host's part on this machine: of a run that asks nothing of its hosts. */
+export function reachedHere(host: Host): Reached {
+  return { endpoint: localEndpoint(host), transport: createLocalTransport() };
+}
+
 function localEndpoint(host: Host): Endpoint {
   const { address, port, user, privateKeyFile } = host.connection;
   return { host: host.name, address, port: port ?? 22, user: user ?? userInfo().username, privateKeyFile };

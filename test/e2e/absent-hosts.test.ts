@@ -5,7 +5,7 @@ import type { EmbeddedHost } from "../../src/embedded/options.ts";
 import { fleetStarter, follow, hostOf, ofType, start } from "./lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory } from "./lib/project.ts";
 
-// Machines that are just being made: nobody can log in to them when the run begins.
+// Machines that nobody can log in to when the run begins: they are just being made, or nothing is asked of them.
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
@@ -53,7 +53,7 @@ const playbooks: readonly (readonly [string, string, string, boolean])[] = [
     false,
   ],
   ["wait_for_connection behind the facts", "site.yml", YAML("", WAIT).replace("false", "true"), false],
-  ["no wait_for_connection", "site.yml", YAML("", ""), false],
+  ["no wait_for_connection", "site.yml", YAML("", "    - command: id\n"), false],
   [
     "`waitForConnection` of a play in TypeScript",
     "site.ts",
@@ -95,4 +95,51 @@ test("a host that does not come in time is unreachable, with the time it had", a
   const { outcome, error } = hostOf(ran, host!.name);
   expect([outcome, error?.code]).toEqual(["unreachable", "CONNECT_FAILED"]);
   expect(error?.message).toMatch(/ closed the connection before login was complete \(tried for \d+ s\)$/);
+});
+
+const PLACELESS = `    - set_fact: {known: "{{ ansible_play_hosts | length }}"}
+    - block:
+        - fail: {msg: "no {{ known }}"}
+      rescue:
+        - assert: {that: "ansible_failed_result.msg == 'no 1'"}
+    - command: "echo {{ inventory_hostname }}"
+      delegate_to: localhost
+      register: said
+    - assert: {that: said.stdout == inventory_hostname}
+    - include_tasks: "{{ 'more' }}.yml"
+    - add_host: {name: made, groups: late}
+`;
+const LATE =
+  "- hosts: late\n  gather_facts: false\n  tasks:\n    - assert: {that: inventory_hostname == 'made'}\n";
+const HANDLER = "  handlers:\n    - name: h\n      command: id\n";
+
+test.each([
+  [
+    "tasks of the play alone, and of this machine",
+    YAML("  become: true\n", PLACELESS) + LATE,
+    "debug: {msg: x}",
+    0,
+  ],
+  ["a task of the host in an included file", YAML("", PLACELESS), "command: id", 4],
+  ["a handler of the host", YAML(HANDLER, PLACELESS), "debug: {msg: x}", 4],
+  ["a later play for the host", YAML("", PLACELESS) + YAML("", "    - command: id\n"), "debug: {msg: x}", 4],
+  ["facts", YAML("", PLACELESS).replace("false", "true"), "debug: {msg: x}", 4],
+  [
+    "a task that is delegated to a name that only a run knows",
+    YAML("", "    - {command: id, delegate_to: '{{ x }}'}\n"),
+    "debug: {msg: x}",
+    4,
+  ],
+] as const)("a host need not be there for %s", async (_what, text, more, code) => {
+  const project = makeProject(scratch(), { "site.yml": text, "more.yml": `- ${more}\n` });
+  const fleet = await startFleet({ count: 1 });
+  const [host] = fleet.hosts;
+  const { port } = await door(host!);
+  const inventory = project.write("hosts.yaml", fleet.inventoryYaml().replace(`${host!.port}`, `${port}`));
+  const playbook = project.path("site.yml");
+  const ran = await follow(start(project, fleet, { inventory, playbook, connectRetries: 0 }));
+  expect(ran.summary.exitCode).toBe(code);
+  expect(ran.summary.hosts.map(({ outcome }) => outcome)).toEqual(
+    code === 0 ? ["ok", "ok"] : ["unreachable"],
+  );
 });
