@@ -143,7 +143,7 @@ test("ignoreErrors lets the role go on, and the result still says that it failed
   expect(run.ended).toEqual(["failed r Try", "unchanged r Go on"]);
   expect(run.task("Try")).toMatchObject({ ignored: true, error: { code: "ACTION_FAILED" } });
   expect(run.of("log")[0]?.text).toBe("true 3 no");
-  expect(run.tally).toMatchObject({ failed: 1, notExecuted: 0 });
+  expect(run.tally).toMatchObject({ failed: 0, ignored: 1, notExecuted: 0 });
   expect(run.of("play:end")).toMatchObject([{ failed: false }]);
 });
 
