@@ -60,6 +60,7 @@ test("a role's tree has its statements with their places, and its vars with thei
               kind: "task",
               at: "tasks/main.yml:3:7",
               module: "template",
+              written: "ansible.builtin.template",
               args: { src: "site.j2", dest: "/etc/site" },
               keys: { notify: ["reload"], loop: [1, 2] },
             },

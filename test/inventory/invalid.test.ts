@@ -64,7 +64,7 @@ describe("malformed inventories are refused with the place", () => {
       "all:\n  vars: {a: 1\n",
       "h.yml:3:1 not valid YAML: flow map in block collection must be sufficiently indented and end with a }",
     ],
-    ["all:\n\thosts:\n", "h.yml:2:1 not valid YAML: tabs are not allowed as indentation"],
+    ["all:\n\thosts:\n", "h.yml:2:1 not valid YAML: a tab indents this line; YAML wants spaces"],
     ["all:\n---\nweb:\n", "h.yml:2:1 not valid YAML: a second document begins here (---); a file holds one"],
     [
       "all:\n...\n---\nweb:\n",
