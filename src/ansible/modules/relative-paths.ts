@@ -26,13 +26,15 @@ export function fromWorkingDirectory(system: System, directory?: string): System
 }
 
 function place(system: System, directory: string | undefined): System {
-  let found: Promise<string> | undefined;
-  const mayGo = async (): Promise<boolean> =>
-    directory !== undefined && (await system.stat(`${directory}/.`).catch(() => null)) !== null;
-  const workingDirectory = (): Promise<string> => {
-    found ??= mayGo().then((may) => (may ? directory! : system.workingDirectory()));
+  let found: Promise<string | undefined> | undefined;
+  const look = async (path: string): Promise<string | undefined> =>
+    (await system.stat(`${path}/.`).catch(() => null)) === null ? undefined : path;
+  /** The directory, where the user may go there. */
+  const open = (): Promise<string | undefined> => {
+    found ??= directory === undefined ? Promise.resolve(undefined) : look(directory);
     return found;
   };
+  const workingDirectory = async (): Promise<string> => (await open()) ?? (await system.workingDirectory());
   const at = async (path: string): Promise<string> => {
     if (path.startsWith("/") || path.startsWith("~/")) return path;
     const expanded = path.startsWith("~") ? await expandPath(system, path) : path;
@@ -42,7 +44,9 @@ function place(system: System, directory: string | undefined): System {
   };
   const placeOf = async (cwd: string | undefined): Promise<{ readonly cwd?: string }> => {
     if (cwd !== undefined) return { cwd: await at(cwd) };
-    return directory === undefined ? {} : { cwd: await workingDirectory() };
+    const place = await open();
+    // The System itself knows where a user works who may not go there.
+    return place === undefined ? {} : { cwd: place };
   };
   const calls: Record<string, Call> = {};
   for (const [name, count] of Object.entries(PATHS)) {
