@@ -106,14 +106,23 @@ function readResult(whole: string | undefined): Result | undefined {
 /** Make what gives each play's view of the host, by its index: facts about the user are those of the play's user. */
 function createViews({ system, systems, facts, gather }: EffectsOptions): Effects["view"] {
   const views = new Map<string | undefined, Promise<HostView>>();
-  const make = async (user: string | undefined): Promise<HostView> => {
+  const make = async (user: string | undefined, mayLack: boolean): Promise<HostView> => {
     const systemOf: HostView["systemOf"] = (become) =>
       systems === undefined ? system : systems.of(systems.userOf(become, user));
     const again = gather === undefined ? {} : { gather };
     if (systems === undefined || user === undefined) return { facts, systemOf, ...again };
-    await systems.prepare?.(user);
-    const env = systems.envOf(user);
-    const own = await gatherUser(createFactReader(system), systems.of(user), env);
+    let own: Awaited<ReturnType<typeof gatherUser>>;
+    let env: NodeJS.ProcessEnv;
+    try {
+      await systems.prepare?.(user);
+      env = systems.envOf(user);
+      own = await gatherUser(createFactReader(system), systems.of(user), env);
+    } catch (thrown) {
+      if (!mayLack) throw thrown;
+      // A task of the play may make the user; those that need the user before fail by themselves.
+      views.delete(user);
+      return { facts, systemOf, ...again };
+    }
     const asUser = (found: Facts): Facts => ({ ...found, ...own, env: textsOf(env) });
     return {
       facts: asUser(facts),
@@ -121,9 +130,9 @@ function createViews({ system, systems, facts, gather }: EffectsOptions): Effect
       ...(gather === undefined ? {} : { gather: async () => asUser(await gather()) }),
     };
   };
-  return (index) => {
+  return (index, mayLack = false) => {
     const user = systems?.userOfPlay(index);
-    const view = views.get(user) ?? make(user);
+    const view = views.get(user) ?? make(user, mayLack);
     views.set(user, view);
     // A user that an earlier play makes is there when its own play begins.
     view.catch(() => views.delete(user));

@@ -15,8 +15,11 @@ import type { RenderVar } from "../vars/scope.ts";
  * itself reads no file, runs no process and speaks to no controller. Time is Node's own, for all that carry it out.
  */
 export interface Effects {
-  /** The host as the user of the play with this index sees it. */
-  view(play: number): Promise<HostView>;
+  /**
+   * The host as the user of the play with this index sees it; as the login user sees it where that user is not there yet
+   * and `mayLack` is true: default false, and the view fails.
+   */
+  view(play: number, mayLack?: boolean): Promise<HostView>;
   readonly assets: AssetStore;
   /** Render a template of a role. */
   readonly render: Render;

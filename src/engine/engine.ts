@@ -52,7 +52,7 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
   /** Plays of one user share their view and the vars rendered for it. */
   const scopes = new Map<HostView, Vars>();
   const onHost = async (play: PlayDefinition, index: number): Promise<PlayOnHost> => {
-    const view = await effects.view(index);
+    const view = await effects.view(index, play.program !== undefined);
     const hostVars = scopes.get(view) ?? hostVariables(job, view.facts, effects.renderVar);
     scopes.set(view, hostVars);
     return { play, index, view, hostVars };

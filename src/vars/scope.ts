@@ -142,7 +142,8 @@ function isEmpty(vars: Vars): boolean {
 /** A text that is one name and nothing else. */
 const LONE_NAME = /^\{\{\s*(\w+)\s*\}\}\n?$/;
 
-const YAML_TEXT = "AnsibleUnicode";
+/** The type of texts of YAML. */
+export const YAML_TEXT = "AnsibleUnicode";
 /** The type of texts that came from hosts and lookups. */
 export const UNSAFE_TEXT = "AnsibleUnsafeText";
 /** The type of texts that are encrypted with Ansible Vault. */

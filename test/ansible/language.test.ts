@@ -333,6 +333,12 @@ test.skipIf(process.getuid?.() !== 0)(
   60_000,
 );
 
+test("a play whose user is not there yet", async () => {
+  const end = await carryOut("late-user.yml");
+  expect(end.stdout + end.stderr).toMatch(/failed=0 +skipped=0 +rescued=0 +ignored=1 /);
+  expect(end.code).toBe(0);
+}, 60_000);
+
 test("a strategy that a var names", async () => {
   for (const given of [[], ["-e", "pace=free"]]) {
     const end = await carryOut("pace.yml", ...given);

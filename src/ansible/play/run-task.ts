@@ -1,11 +1,12 @@
 import { posix } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isVolleyError, messageOf, VolleyError } from "../../core/errors.ts";
-import { copyKept } from "../../core/values/kept-text.ts";
+import { copyKept, keepText } from "../../core/values/kept-text.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import type { ProgramResult } from "../../engine/program.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { isOfUndefined } from "../../template/index.ts";
+import { YAML_TEXT } from "../../vars/scope.ts";
 import { allOf, conditionsOf, type Frame, settled } from "../frame.ts";
 import type { TaskNode } from "../ir.ts";
 import type { ModuleCall, TaskRun } from "../modules/call.ts";
@@ -57,7 +58,12 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
     ];
   }
   const name = keys.register;
-  if (typeof name === "string") interpreter.state.learn({ [name]: register });
+  if (typeof name === "string") {
+    const learned = { [name]: register };
+    // Vars of files and facts that are set are the author's own texts, and nothing that a host has said.
+    if (node.module === "include_vars" || node.module === "set_fact") keepText(learned, name, YAML_TEXT);
+    interpreter.state.learn(learned);
+  }
   const noLog = passes.some((pass) => pass.noLog === true);
   const result = resultOf(register, passes, isLoop);
   const location = locationOf(posix.join(interpreter.tree.below ?? "", node.at));

@@ -101,7 +101,8 @@ export async function fillPlays(
     const values: Record<string, unknown> = play.name === play.hosts && !isEarly ? { name: hosts } : {};
     for (const [name, value] of isEarly ? [] : Object.entries(program.templates?.keys ?? {})) {
       const found = fill(name, value);
-      const kept = await (LATER.includes(name) ? found.catch(() => value) : found);
+      const given = await (LATER.includes(name) ? found.catch(() => value) : found);
+      const kept = given === OMIT ? undefined : given;
       const fault = keywordFault(name, kept);
       if (fault !== undefined) refuse(name, fault);
       values[name] = kept;
