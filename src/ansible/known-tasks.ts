@@ -5,8 +5,8 @@ import type { Node, PlaybookTree, PlayNode, RoleUseNode, TaskNode } from "./ir.t
 import { CONTROLLER, INCLUDES, PLACELESS } from "./keywords.ts";
 import { roleOf, tasksOf } from "./known-roles.ts";
 
-// What the tasks of a play ask of its hosts, as far as they are known before a run: the play itself runs where hosts have
-// been connected, which is too late to wait for a host, or to do without one.
+// The demands of a play's tasks on its hosts, as far as the tasks are known before a run. The play itself runs where hosts
+// have been connected, which is too late to wait for a host, or to do without one.
 
 /** The default of `timeout`, in seconds. */
 const TIMEOUT_SECONDS = 600;

@@ -10,7 +10,7 @@ const isNumber = (value: unknown): boolean =>
 const isSwitch = (value: unknown): boolean => readBool(value) !== undefined;
 const SWITCH = [isSwitch, "yes or no"] as const;
 
-/** What the values of keywords must be; lists of sizes are checked size by size. */
+/** The values that keywords can have; lists of sizes are checked size by size. */
 const WANTED: Readonly<Record<string, readonly [holds: (value: unknown) => boolean, wanted: string]>> = {
   any_errors_fatal: SWITCH,
   become: SWITCH,

@@ -45,7 +45,7 @@ export interface PlayDefinition extends Play {
   readonly written?: WrittenSchedule;
 }
 
-/** What hosts know of a play's schedule. */
+/** The parts of a play's schedule that hosts know. */
 type WrittenSchedule = Pick<PlaySchedule, "serial" | "throttle"> & Pick<Play, "strategy">;
 
 /** Plays, in order. */

@@ -23,7 +23,7 @@ interface Tried extends Ran {
   readonly fleet: EmbeddedFleet;
   /** The calls of the programs that change the user. */
   readonly asked: readonly string[];
-  /** What tasks have said by `debug`. */
+  /** The messages of `debug` tasks. */
   readonly said: readonly unknown[];
 }
 

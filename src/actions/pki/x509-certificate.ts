@@ -174,7 +174,7 @@ function fullPaths(params: Given, system: ReadSystem, env: Readonly<Record<strin
   return withFullPaths(params, PATHS, system, env) as Promise<Given>;
 }
 
-/** What a certificate is made of. */
+/** The parts of a certificate, and its signer. */
 interface Sources {
   /** The key of the certificate, as SubjectPublicKeyInfo. */
   readonly spki: Buffer;

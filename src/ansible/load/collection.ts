@@ -37,7 +37,7 @@ export class Collection {
   readonly needs: NeedNotes;
   /** The groups of modules that `module_defaults` names. */
   readonly groups: ActionGroups;
-  /** What was found below each directory that a name with templates was looked for in. */
+  /** The files below each directory in which names with templates were looked for. */
   readonly #yaml = new Map<string, readonly string[]>();
 
   /** `paths`: the directories that hold `ansible_collections`, in order. Default: groups of modules are not looked for. */
