@@ -68,7 +68,10 @@ function definePlay(
     roles: [],
     ...schedule(keys, tree.settings),
     ...(Array.isArray(keys.tags) ? { tags: keys.tags.map(String) } : {}),
-    ...waitOf(tree, play),
+    // Asked for by the controller alone.
+    get waitForConnection() {
+      return waitOf(tree, play);
+    },
     program: {
       ...(prompts.length === 0 ? {} : { prompts }),
       templates: {

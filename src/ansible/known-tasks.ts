@@ -1,5 +1,4 @@
 import { readBool } from "../actions/coerce.ts";
-import type { PlayDefinition } from "../core/playbook.ts";
 import { holdsTemplate } from "../vars/scope.ts";
 import type { Node, PlaybookTree, PlayNode, RoleUseNode, TaskNode } from "./ir.ts";
 import { CONTROLLER, INCLUDES, PLACELESS } from "./keywords.ts";
@@ -11,17 +10,17 @@ import { roleOf, tasksOf } from "./known-roles.ts";
 /** The default of `timeout`, in seconds. */
 const TIMEOUT_SECONDS = 600;
 
-/** Return how long hosts are tried again that the play waits for, before it asks anything else of them. */
-export function waitOf(tree: PlaybookTree, play: PlayNode): Pick<PlayDefinition, "waitForConnection"> {
-  if (gathersFacts(tree, play)) return {};
+/** Return the seconds for which hosts are tried again that the play waits for before it asks anything else of them. */
+export function waitOf(tree: PlaybookTree, play: PlayNode): number {
+  if (gathersFacts(tree, play)) return 0;
   for (const task of new Walk(tree, false).play(play)) {
     if (task?.module === "wait_for_connection" && task.keys.delegate_to === undefined) {
       const seconds = Number(task.args.timeout ?? TIMEOUT_SECONDS);
-      return { waitForConnection: Number.isFinite(seconds) ? Math.max(0, seconds) : TIMEOUT_SECONDS };
+      return Number.isFinite(seconds) ? Math.max(0, seconds) : TIMEOUT_SECONDS;
     }
-    if (task === undefined || INCLUDES.has(task.module) || !PLACELESS.has(task.module)) return {};
+    if (task === undefined || INCLUDES.has(task.module) || !PLACELESS.has(task.module)) return 0;
   }
-  return {};
+  return 0;
 }
 
 /** Return whether nothing of the play asks anything of its hosts: as in Ansible, they need not be there then. */
