@@ -10,8 +10,8 @@ import { Interpreter } from "./interpreter.ts";
 import type { Keys, PlaybookTree, PlayNode, RoleFrom, RoleUseNode } from "./ir.ts";
 import { moduleFaults } from "./module-names.ts";
 import { createModules } from "./modules/registry.ts";
-import { outlineRole } from "./outline.ts";
 import { PlayRun } from "./play/play.ts";
+import { outlineRole } from "./static/outline.ts";
 import { fillTree } from "./vaulted.ts";
 
 // Roles in Ansible's YAML that a play in TypeScript uses: the interpreter carries them out, as in a play of its own.

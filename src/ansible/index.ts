@@ -16,12 +16,12 @@ import { guestRoles } from "./guests.ts";
 import { Interpreter } from "./interpreter.ts";
 import type { Keys, PlaybookTree, PlayNode, ScriptRoles, TreeSettings } from "./ir.ts";
 import { reservedNames } from "./keywords.ts";
-import { asksNoHost, waitOf } from "./known-tasks.ts";
 import { moduleFaults } from "./module-names.ts";
 import { createModules } from "./modules/registry.ts";
-import { countTasks, outlinePlay } from "./outline.ts";
 import { PlayRun } from "./play/play.ts";
-import { promptsOf } from "./prompts.ts";
+import { countTasks, outlinePlay } from "./static/outline.ts";
+import { promptsOf } from "./static/prompts.ts";
+import { asksNoHost, waitOf } from "./static/tasks.ts";
 import { fillTree, fillVaulted } from "./vaulted.ts";
 
 /**

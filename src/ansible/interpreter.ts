@@ -14,12 +14,12 @@ import { HostVars } from "./host-vars.ts";
 import { inventoryOf, type RunInventory } from "./inventory.ts";
 import type { Node, PlaybookTree, PlayNode, RoleUseNode, ScriptRoles } from "./ir.ts";
 import { CONTROLLER } from "./keywords.ts";
-import { staticRoles } from "./known-roles.ts";
 import { findHere, lookUpHere } from "./lookups.ts";
 import type { Modules } from "./modules/registry.ts";
 import { BrokenFile } from "./play/register.ts";
 import { Steps } from "./play/steps.ts";
-import { unasked } from "./prompts.ts";
+import { unasked } from "./static/prompts.ts";
+import { staticRoles } from "./static/roles.ts";
 import { createTemplar, type Templar } from "./templar.ts";
 import { layersOf, magicVars, type PlayVars } from "./vars.ts";
 

@@ -6,7 +6,7 @@ import type { Node } from "../../src/ansible/ir.ts";
 import { Collection } from "../../src/ansible/load/collection.ts";
 import { type LoadedTree, loadTree } from "../../src/ansible/load/playbook.ts";
 import { isModuleName } from "../../src/ansible/module-names.ts";
-import { outlinePlay } from "../../src/ansible/outline.ts";
+import { outlinePlay } from "../../src/ansible/static/outline.ts";
 import { VolleyError } from "../../src/core/errors.ts";
 
 let scratch = "";

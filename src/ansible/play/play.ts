@@ -9,7 +9,7 @@ import type { Interpreter } from "../interpreter.ts";
 import type { BlockNode, Node, RoleStatementNode, RoleUseNode, TaskNode } from "../ir.ts";
 import { validationTask } from "../modules/argument-spec.ts";
 import { includedBy } from "../modules/includes.ts";
-import { countTasks } from "../outline.ts";
+import { countTasks } from "../static/outline.ts";
 import { allDependencies } from "../vars.ts";
 import { PlayEnded, RoleEnded, RunCancelled, TaskFailure } from "./endings.ts";
 import { gatheringTask } from "./gathering-task.ts";

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { keywordFault, patternOf } from "../../ansible/schedule-faults.ts";
+import { keywordFault, patternOf } from "../../ansible/static/schedule-faults.ts";
 import { type ErrorDetails, messageOf, VolleyError } from "../../core/errors.ts";
 import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
 import { writeJson } from "../../core/values/value.ts";

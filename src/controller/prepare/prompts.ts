@@ -1,4 +1,4 @@
-import { readSwitch } from "../../ansible/prompts.ts";
+import { readSwitch } from "../../ansible/static/prompts.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
 import type { VarPrompt } from "../../core/program.ts";

@@ -1,7 +1,7 @@
-import { readBool } from "../actions/coerce.ts";
-import { PLAY_ORDERS } from "../core/playbook.ts";
-import { numeric, writeJson } from "../core/values/value.ts";
-import { holdsTemplate } from "../vars/scope.ts";
+import { readBool } from "../../actions/coerce.ts";
+import { PLAY_ORDERS } from "../../core/playbook.ts";
+import { numeric, writeJson } from "../../core/values/value.ts";
+import { holdsTemplate } from "../../vars/scope.ts";
 
 // Values of a play's keywords, and of its pattern, that nobody can carry out. Ansible refuses them as well.
 

@@ -1,8 +1,8 @@
-import { readBool } from "../actions/coerce.ts";
-import type { VarPrompt } from "../core/program.ts";
-import { isRecord } from "../core/values/value.ts";
-import type { Vars } from "../core/values/vars.ts";
-import type { Keys } from "./ir.ts";
+import { readBool } from "../../actions/coerce.ts";
+import type { VarPrompt } from "../../core/program.ts";
+import { isRecord } from "../../core/values/value.ts";
+import type { Vars } from "../../core/values/vars.ts";
+import type { Keys } from "../ir.ts";
 
 /** The keys of an entry of `vars_prompt`. */
 export const PROMPT_KEYS: ReadonlySet<string> = new Set([

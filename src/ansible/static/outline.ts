@@ -1,9 +1,9 @@
-import type { TaskOutline } from "../core/program.ts";
-import type { Vars } from "../core/values/vars.ts";
-import { holdsTemplate, loneName } from "../vars/scope.ts";
-import type { Keys, Node, PlaybookTree, PlayNode, RoleUseNode, ScriptRoles } from "./ir.ts";
-import { roleOf, tasksOf } from "./known-roles.ts";
-import { validationOf } from "./modules/argument-spec.ts";
+import type { TaskOutline } from "../../core/program.ts";
+import type { Vars } from "../../core/values/vars.ts";
+import { holdsTemplate, loneName } from "../../vars/scope.ts";
+import type { Keys, Node, PlaybookTree, PlayNode, RoleUseNode, ScriptRoles } from "../ir.ts";
+import { validationOf } from "../modules/argument-spec.ts";
+import { roleOf, tasksOf } from "./roles.ts";
 
 /** The statements around a listed task. */
 interface Around {

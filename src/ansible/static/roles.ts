@@ -1,4 +1,4 @@
-import type { Node, PlaybookTree, PlayNode, RoleNode, RoleUseNode } from "./ir.ts";
+import type { Node, PlaybookTree, PlayNode, RoleNode, RoleUseNode } from "../ir.ts";
 
 /** The roles of a play as they are known before it runs, by name: those of `roles` and of imports, and all dependencies. */
 export function staticRoles(

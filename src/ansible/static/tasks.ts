@@ -1,8 +1,8 @@
-import { readBool } from "../actions/coerce.ts";
-import { holdsTemplate } from "../vars/scope.ts";
-import type { Node, PlaybookTree, PlayNode, RoleUseNode, TaskNode } from "./ir.ts";
-import { CONTROLLER, INCLUDES, PLACELESS } from "./keywords.ts";
-import { roleOf, tasksOf } from "./known-roles.ts";
+import { readBool } from "../../actions/coerce.ts";
+import { holdsTemplate } from "../../vars/scope.ts";
+import type { Node, PlaybookTree, PlayNode, RoleUseNode, TaskNode } from "../ir.ts";
+import { CONTROLLER, INCLUDES, PLACELESS } from "../keywords.ts";
+import { roleOf, tasksOf } from "./roles.ts";
 
 // The demands of a play's tasks on its hosts, as far as the tasks are known before a run. The play itself runs where hosts
 // have been connected, which is too late to wait for a host, or to do without one.
