@@ -13,6 +13,7 @@ import {
   sameExtensions,
   subjectKey,
 } from "./extensions.ts";
+import { hasOneKey, keyParams, ONE_KEY, sourceOf } from "./key-params.ts";
 import { isSignedBy, keyIdentifier, keyOf, publicDer, signed } from "./keys.ts";
 import { keyUsageBits, purposeOf, readSubject, type Subject, writeName, writeSubject } from "./names.ts";
 import { applyPem, inspectPem, type PemChange, pemParams } from "./pem-file.ts";
@@ -27,9 +28,7 @@ const UNSUPPORTED = [
 const params = v.pipe(
   v.strictObject({
     ...pemParams,
-    privatekey_path: optionalText("The file of the private key that signs."),
-    privatekey_content: optionalText("The private key itself."),
-    privatekey_passphrase: optionalText("Passphrase of the private key."),
+    ...keyParams,
     digest: v.optional(describe(v.string(), "Digest of the signature."), "sha256"),
     version: v.optional(describe(v.literal(1), "Version of requests: 1."), 1),
     subject: v.optional(
@@ -72,11 +71,7 @@ const params = v.pipe(
     authority_cert_serial_number: v.optional(describe(v.number(), "Not supported: refused.")),
     crl_distribution_points: v.optional(describe(v.array(v.unknown()), "Not supported: refused.")),
   }),
-  v.check(
-    ({ state, privatekey_path: path, privatekey_content: content }) =>
-      state === "absent" || (path === undefined) !== (content === undefined),
-    "either privatekey_path or privatekey_content is needed",
-  ),
+  v.check((given) => hasOneKey(given), ONE_KEY),
   v.check(
     ({ create_subject_key_identifier: creates, subject_key_identifier: id }) => !creates || id === undefined,
     "create_subject_key_identifier and subject_key_identifier exclude each other",
@@ -180,14 +175,6 @@ export const openssl_csr = defineAction<typeof params, PemChange, CsrData>({
     });
   },
 });
-
-function sourceOf({
-  privatekey_path: path,
-  privatekey_content: content,
-  privatekey_passphrase: passphrase,
-}: Given) {
-  return { path, content, passphrase };
-}
 
 function subjectOf(given: Given): Subject {
   const own = (

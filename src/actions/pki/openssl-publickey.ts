@@ -1,8 +1,9 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import * as v from "valibot";
 import { defineAction } from "../define.ts";
-import { attributeAliases, oneOf, optionalText } from "../shared/params.ts";
+import { attributeAliases, oneOf } from "../shared/params.ts";
 import { withFullPaths } from "../shared/paths.ts";
+import { hasOneKey, keyParams, ONE_KEY, sourceOf } from "./key-params.ts";
 import { fingerprints, keyOf, publicDer } from "./keys.ts";
 import { applyPem, inspectPem, type PemChange, pemParams } from "./pem-file.ts";
 import { sshText } from "./ssh-text.ts";
@@ -11,15 +12,9 @@ const params = v.pipe(
   v.strictObject({
     ...pemParams,
     format: oneOf(["PEM", "OpenSSH"], "PEM", "Form of the public key."),
-    privatekey_path: optionalText("The file of the private key."),
-    privatekey_content: optionalText("The private key itself."),
-    privatekey_passphrase: optionalText("Passphrase of the private key."),
+    ...keyParams,
   }),
-  v.check(
-    ({ state, privatekey_path: path, privatekey_content: content }) =>
-      state === "absent" || (path === undefined) !== (content === undefined),
-    "either privatekey_path or privatekey_content is needed",
-  ),
+  v.check((given) => hasOneKey(given), ONE_KEY),
 );
 
 type Given = v.InferOutput<typeof params>;
@@ -65,14 +60,6 @@ export const openssl_publickey = defineAction<typeof params, PemChange, PublicKe
     });
   },
 });
-
-function sourceOf({
-  privatekey_path: path,
-  privatekey_content: content,
-  privatekey_passphrase: passphrase,
-}: Given) {
-  return { path, content, passphrase };
-}
 
 function write({ format }: Given, key: KeyObject): string {
   if (format === "OpenSSH") return sshText(key);

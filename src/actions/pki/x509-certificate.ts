@@ -31,6 +31,7 @@ import {
   subjectKey,
   writeExtensions,
 } from "./extensions.ts";
+import { hasOneKey, keyParams, sourceOf } from "./key-params.ts";
 import { algorithmOf, isSignedBy, keyIdentifier, keyOf, publicDer, signed } from "./keys.ts";
 import { applyPem, inspectPem, type PemChange, pemParams } from "./pem-file.ts";
 
@@ -46,9 +47,7 @@ const params = v.pipe(
     ),
     csr_path: optionalText("The file of the request."),
     csr_content: optionalText("The request itself."),
-    privatekey_path: optionalText("The file of the private key."),
-    privatekey_content: optionalText("The private key itself."),
-    privatekey_passphrase: optionalText("Passphrase of the private key."),
+    ...keyParams,
     ignore_timestamps: flag("A certificate of other times stays.", true),
     selfsigned_digest: v.optional(describe(v.string(), "Digest of the signature."), "sha256"),
     selfsigned_not_before: v.optional(
@@ -88,8 +87,7 @@ const params = v.pipe(
     "csr_path and csr_content exclude each other",
   ),
   v.check(
-    ({ state, provider, privatekey_path: path, privatekey_content: content }) =>
-      state === "absent" || provider !== "selfsigned" || (path === undefined) !== (content === undefined),
+    (given) => given.provider !== "selfsigned" || hasOneKey(given),
     "selfsigned needs privatekey_path or privatekey_content",
   ),
   v.check(
@@ -229,14 +227,7 @@ async function readSources(
       authority,
     };
   }
-  const key = await keyOf(
-    {
-      path: given.privatekey_path,
-      content: given.privatekey_content,
-      passphrase: given.privatekey_passphrase,
-    },
-    system,
-  );
+  const key = await keyOf(sourceOf(given), system);
   if (key === null) return gone(given.privatekey_path, "private key");
   const spki = publicDer(key);
   if (csr !== undefined && !csr.key.whole.equals(spki))
