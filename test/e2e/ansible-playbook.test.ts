@@ -187,7 +187,6 @@ no_log = true
 ansible_managed = Made by hand
 inject_facts_as_vars = false
 gather_subset = !all
-task_timeout = 1
 `,
     "hosts.yml": "all: {vars: {ansible_connection: local}, hosts: {a: {n: 1}, b: {n: 2}}}\n",
     "site.yml": `- hosts: all
@@ -201,9 +200,6 @@ task_timeout = 1
     - debug: {msg: seen, verbosity: 2}
       no_log: false
     - debug: {msg: unseen, verbosity: 3}
-      no_log: false
-    - command: sleep 30
-      ignore_errors: true
       no_log: false
     - command: echo hidden
     - fail: {msg: stop}
@@ -220,5 +216,18 @@ task_timeout = 1
   expect(code).not.toBe(0);
   expect(stdout).toContain("seen");
   for (const text of ["unseen", "hidden", "never"]) expect(stdout).not.toContain(`"${text}"`);
+});
+
+test("ansible.cfg limits the time of every task", async () => {
+  const at = makeProject(scratch(), {
+    "ansible.cfg": "[defaults]\ntask_timeout = 1\n",
+    // No other task than the one that never ends: the limit holds for each, and a slow machine would exceed it.
+    "site.yml": "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - command: sleep infinity\n",
+  });
+  const { code, stdout } = await volley(["run", "-i", "localhost,", "-c", "local", "site.yml"], {
+    cwd: at.directory,
+    env: { ANSIBLE_CONFIG: at.path("ansible.cfg") },
+  });
+  expect(code).not.toBe(0);
   expect(stdout).toContain("in the expected time frame (1)");
 });
