@@ -17,7 +17,7 @@ import {
 } from "yaml";
 import { type ErrorCode, printable, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { keyOf, makeDict } from "../core/values/value.ts";
-import { indentQuoted } from "./loose-quotes.ts";
+import { type IndentedText, indentBrackets, indentQuoted } from "./loose-lines.ts";
 import { parseTimestamp, resolveScalar, resolveTagged } from "./scalar.ts";
 
 /** A node of a YAML document. Only the reader that made it can look inside. */
@@ -130,10 +130,18 @@ function parseOnce(text: string, file: string, code: ErrorCode, work: Work): Par
   }
 }
 
-/** The parser's words for a quoted text that ends too early. */
+/** The parser's words for a quoted text, and for a list or mapping in brackets, that ends too early. */
 const LOST_QUOTE = /^Missing closing (["'])quote/;
+const LOST_BRACKETS = /^Flow (?:map|sequence) in block collection must be sufficiently indented/;
 
-/** Parse a text, and move lines of quoted texts in where the parser needs that. */
+/** Move the lines in that made the parser lose a quoted text or brackets; undefined where that is not the problem. */
+function moveIn(text: string, { message, pos: [offset] }: YAMLError): IndentedText | undefined {
+  const [, quote] = LOST_QUOTE.exec(message) ?? [];
+  if (quote !== undefined) return indentQuoted(text, offset, quote);
+  return LOST_BRACKETS.test(message) ? indentBrackets(text, offset) : undefined;
+}
+
+/** Parse a text, and move lines of quoted texts and brackets in where the parser needs that. */
 function parseLoosely(
   text: string,
   file: string,
@@ -149,8 +157,7 @@ function parseLoosely(
   };
   while (parsed.problem !== undefined) {
     const { problem } = parsed;
-    const [, quote] = LOST_QUOTE.exec(problem.message) ?? [];
-    const moved = quote === undefined ? undefined : indentQuoted(current, problem.pos[0], quote);
+    const moved = moveIn(current, problem);
     const next = moved && parseOnce(moved.text, file, code, work);
     const isHelp =
       next !== undefined &&

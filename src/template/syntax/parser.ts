@@ -79,6 +79,8 @@ class JinjaParser extends ExpressionParser {
 
   /** Parse up to one of these tags and consume its name; return the nodes before it, and the name. */
   private body(opened: Token, ...closers: readonly string[]): [NodeList, string] {
+    // Jinja lets a tag that opens a body end as in Python: {% if a: %}.
+    this.accept("colon");
     this.require("block-end", "'%}'");
     const nodes = this.parseUntilBlocks(...closers);
     const closer =

@@ -49,3 +49,40 @@ describe("quoted texts whose lines are not far enough in", () => {
     );
   });
 });
+
+describe("brackets whose lines are not far enough in", () => {
+  it.each([
+    ["at the margin", 'a: [\n# c\n"x",\n"y" ]\n\nb: 1\n', { a: ["x", "y"], b: 1 }],
+    ["less than the key", "k:\n  a: [\n  x,\n y,\n  ]\n  b: 2\n", { k: { a: ["x", "y"], b: 2 } }],
+    ["of a mapping in a list", "k:\n  - {a: 1,\n b: 2}\n  - 3\n", { k: [{ a: 1, b: 2 }, 3] }],
+    ["in a list at the margin", "- [\n1,\n2\n]\n- 3\n", [[1, 2], 3]],
+    [
+      "with brackets in texts and comments",
+      "k:\n  a: [x,\n# c: ]\n\"q: ]\", 'it''s\n no',\nk: v\n]\n  c: 1\n",
+      { k: { a: ["x", "q: ]", "it's no", { k: "v" }], c: 1 } },
+    ],
+    ["one within another", "a: [[\n1], {\nb: [\n2]}]\nc: 1\n", { a: [[1], { b: [2] }], c: 1 }],
+    ["with a quote in a word", "a: [\nit's, don't]\nc: 1\n", { a: ["it's", "don't"], c: 1 }],
+    ["more than once", "a: [\n1]\nb:\n  c: {\nd: 1}\n  e: 2\n", { a: [1], b: { c: { d: 1 }, e: 2 } }],
+    ["in a text over several lines", "a: [x\ny\n\nz]\nb: 1\n", { a: ["x y\nz"], b: 1 }],
+  ])("are read as PyYAML reads them: %s", (_where, text, value) => {
+    expect(read(text)).toEqual(value);
+  });
+
+  it("leave the places of what is in them, and of what follows, as they are", () => {
+    const reader = parseYamlDocument("a: [\n1, 2\n]\nc: 1\n", "f.yml", dialect);
+    const [a, c] = reader.entries(reader.root)!;
+    expect(reader.locate(reader.items(a!.value)![1]!)).toEqual({ file: "f.yml", line: 2, column: 4 });
+    expect(c!.location).toEqual({ file: "f.yml", line: 4, column: 1 });
+  });
+
+  it.each([
+    ["a bracket that is never closed", "a: [\n1, 2\nc: 1\n", 2],
+    ["a marker of documents within", "a: [\n1,\n--- \n2]\n", 2],
+    ["a fault behind them", "a: [\n1]\nb: c: d\n", 3],
+  ])("are still an error: %s", (_what, text, line) => {
+    expect(() => read(text)).toThrow(
+      expect.objectContaining({ location: expect.objectContaining({ line }) }),
+    );
+  });
+});
