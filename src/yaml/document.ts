@@ -124,10 +124,19 @@ function parseOnce(text: string, file: string, code: ErrorCode, work: Work): Par
       logLevel: "error",
       lineCounter: lines,
     });
+    if (!/[\n\r]$/.test(text)) endBlockText(documents.at(-1)?.contents, text.length);
     return { documents, problem: documents.flatMap(({ errors }) => errors)[0], lines };
   } catch (cause) {
     throw new VolleyError(code, `not valid YAML: ${printable(String(cause))}`, { location: { file }, cause });
   }
+}
+
+/** Take the line end off a block text whose last line ends with the file, at `end`: PyYAML gives it none, `|+` or not. */
+function endBlockText(node: unknown, end: number): void {
+  if (isMap(node)) endBlockText(node.items.at(-1)?.value, end);
+  else if (isSeq(node)) endBlockText(node.items.at(-1), end);
+  else if (isScalar<string>(node) && node.type?.startsWith("BLOCK") === true && node.range?.[1] === end)
+    node.value = node.value.replace(/\n$/, "");
 }
 
 /** The parser's words for a quoted text, and for a list or mapping in brackets, that ends too early. */

@@ -96,3 +96,22 @@ it("a tab in front of a text that can be read is no fault", async () => {
   const reader = await parseYaml("f", "a:\t1\nb: [1,\n  \t2]\n");
   expect(reader.value(reader.root)).toBeDefined();
 });
+
+it.each([
+  ["a: |\n  x", { a: "x" }],
+  ["a: >\n  x\n  y", { a: "x y" }],
+  ["a: |+\n  x", { a: "x" }],
+  ["a: |-\n  x", { a: "x" }],
+  ["- |\n x\n\n y", ["x\n\ny"]],
+  ["a:\n- b: |\n   x", { a: [{ b: "x" }] }],
+  ["a: |\n  x\nb: |\n  y", { a: "x\n", b: "y" }],
+  ["a: |\n  x\n  ", { a: "x\n" }],
+  ["a: |\n  x\n   ", { a: "x\n " }],
+  ["a: |\n  x\n# c", { a: "x\n" }],
+  ["a: |\n  x\n...", { a: "x\n" }],
+  ["a: |\n  x\n", { a: "x\n" }],
+  ["a: |", { a: "" }],
+])("a block text at the end of a file has a line end where the file has one: %j", async (text, value) => {
+  const reader = await parseYaml("f", text);
+  expect(reader.value(reader.root)).toEqual(value);
+});
