@@ -94,6 +94,12 @@ test("what modules return and say", async () => {
   expect(end.code).toBe(0);
 });
 
+test("keys and values of registers", async () => {
+  const end = await carryOut("returned.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+}, 60_000);
+
 test("vars by their precedence, files of vars, kinds of values, groups and what is learned", async () => {
   const end = await carryOut("vars.yml", "-e", '{"extra": "given", "extra_list": [1, 2]}');
   expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);

@@ -116,7 +116,7 @@ Unlike Ansible, lines that end with CR LF still do.`,
     const values = given.values ?? (given.value === undefined ? [] : [given.value]);
     const change = await inspectEdit(given, system, context, (text) => editIni(text, { ...given, values }));
     if (change === null || "unchanged" in change) return unchanged(await data(), "OK");
-    return { ...change, data: await data() };
+    return { ...change, data: { msg: change.message ?? "OK", ...(await data()) } };
   },
 
   async apply(change, given, system, context): Promise<Applied<IniFileData>> {

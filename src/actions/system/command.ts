@@ -227,12 +227,12 @@ async function applyCommand(
   system: System,
   context: ActionContext,
 ): Promise<Applied<CommandData>> {
-  const { cmd, line, name, chdir, stdin, environment, timeout } = request;
+  const { cmd, name, chdir, stdin, environment, timeout } = request;
   const input = stdin === undefined ? undefined : request.stdin_add_newline ? `${stdin}\n` : stdin;
   const argv = await expandWords(request, system, context);
   const wanted = chdir === undefined ? undefined : await directoryOf(chdir, system, context);
   if (wanted !== undefined && (await system.stat(wanted)) === null) {
-    const msg = `Unable to change directory before execution: [Errno 2] No such file or directory: '${chdir}'`;
+    const msg = `Unable to change directory before execution: [Errno 2] No such file or directory: b'${chdir}'`;
     const data = { cmd, ...NOT_RUN, msg, rc: null, ...outputs("", "", true) };
     throw new ActionFailure("PROCESS_FAILED", `cannot run ${name}: there is no directory ${chdir}`, data);
   }
@@ -273,9 +273,14 @@ async function applyCommand(
     // As in Ansible, a command that cannot be started fails with the system's number of the error.
     const denied = /permission denied/i.test(thrown.message);
     const msg = denied
-      ? `[Errno ${DENIED}] Permission denied: '${argv[0]}'`
-      : `[Errno ${MISSING}] No such file or directory: '${argv[0]}'`;
-    const data: CommandData = { cmd: line, msg, rc: denied ? DENIED : MISSING, ...outputs("", "", true) };
+      ? `[Errno ${DENIED}] Permission denied: b'${argv[0]}'`
+      : `[Errno ${MISSING}] No such file or directory: b'${argv[0]}'`;
+    const data: CommandData = {
+      cmd: commandLine(argv),
+      msg,
+      rc: denied ? DENIED : MISSING,
+      ...outputs("", "", true),
+    };
     throw new ActionFailure(thrown.code, thrown.message, data, { cause: thrown });
   }
 }

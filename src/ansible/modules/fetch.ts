@@ -27,8 +27,9 @@ export async function fetch({ args, interpreter, system, check }: RenderedCall):
   const problem = await problemOf(system, source);
   if (problem !== undefined) {
     const fails = readBool(failOnMissing) !== false;
-    const msg = fails ? problem : `${problem}, not transferring, ignored`;
-    return { register: { changed: false, failed: fails, file: src, msg } };
+    // As in Ansible, a file that is missing is said to be ignored, also where the task fails for it.
+    const msg = fails && problem !== MISSING ? problem : `${problem}, not transferring, ignored`;
+    return { register: { changed: false, failed: fails, ...(fails ? {} : { file: src }), msg } };
   }
   const whole = dest.startsWith("/") ? dest : interpreter.files.fullPath(dest);
   const isFlat = readBool(flat) === true;
@@ -48,13 +49,16 @@ export async function fetch({ args, interpreter, system, check }: RenderedCall):
   const there = await controller.stat(target);
   const before = there?.type === "file" ? await controller.checksum(target, "sha1") : null;
   const md5sum = await system.checksum(source, "md5");
-  const result = { checksum, remote_checksum: checksum, md5sum, remote_md5sum: null, dest: target };
+  const result = { checksum, md5sum, dest: target };
   if (before === checksum) return { register: { changed: false, failed: false, ...result, file: src } };
   for (const directory of parentsOf(target))
     if ((await controller.stat(directory)) === null) await controller.makeDirectory(directory);
   await controller.writeFile(target, await system.readFile(source));
-  return { register: { changed: true, failed: false, ...result } };
+  const remote = { remote_checksum: checksum, remote_md5sum: null };
+  return { register: { changed: true, failed: false, ...result, ...remote } };
 }
+
+const MISSING = "the remote file does not exist";
 
 /** Say why a file cannot be fetched; undefined when it can. */
 async function problemOf(system: System, source: string): Promise<string | undefined> {
@@ -65,7 +69,7 @@ async function problemOf(system: System, source: string): Promise<string | undef
       const above = await system.stat(posix.dirname(source));
       if (above?.type === "directory" && !(await mayEnter(system, posix.dirname(source))))
         return `file is not readable: ${source}: Permission denied`;
-      return "the remote file does not exist";
+      return MISSING;
     }
     return stat.type === "directory"
       ? "remote file is a directory, fetch cannot work on directories"

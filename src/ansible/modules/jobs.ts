@@ -26,6 +26,10 @@ export function asPolled(home: string, end: ModuleEnd): ModuleEnd {
   return { ...end, register: { ...end.register, ...job } };
 }
 
+/** The message of a job that took longer than its seconds. */
+export const overdue = (seconds: number): string =>
+  `async task did not complete within the requested time - ${seconds}s`;
+
 /** Begin work in the background; returns what `async` with `poll: 0` returns at once. */
 export function startJob(home: string, seconds: number, work: () => Promise<ModuleEnd>): ModuleEnd {
   const id = nextId();
@@ -35,7 +39,7 @@ export function startJob(home: string, seconds: number, work: () => Promise<Modu
     job.end ??= {
       changed: false,
       failed: true,
-      msg: `async task did not complete within the requested time - ${seconds}s`,
+      msg: overdue(seconds),
     };
   }, seconds * 1000);
   late.unref();
@@ -64,8 +68,11 @@ export function startJob(home: string, seconds: number, work: () => Promise<Modu
   };
 }
 
+/** What is said of a job without output: Ansible adds the lines. */
+const NO_OUTPUT = { stdout: "", stderr: "", stdout_lines: [], stderr_lines: [] } as const;
+
 /** `async_status`: whether a task in the background has ended, and its result. */
-export function asyncStatus({ args }: RenderedCall): ModuleEnd {
+export function asyncStatus({ args, interpreter }: RenderedCall): ModuleEnd {
   const { jid, mode = "status" } = args;
   if (jid === undefined) throw new VolleyError("PARAMS_INVALID", "missing required arguments: jid");
   const id = String(jid);
@@ -78,6 +85,8 @@ export function asyncStatus({ args }: RenderedCall): ModuleEnd {
         started: 1,
         finished: 1,
         ansible_job_id: id,
+        results_file: fileOf(interpreter.home, id),
+        ...NO_OUTPUT,
         msg: "could not find job",
       },
     };
@@ -91,11 +100,12 @@ export function asyncStatus({ args }: RenderedCall): ModuleEnd {
         finished: 0,
         erased: job.file,
         ansible_job_id: id,
-        results_file: job.file,
+        ...NO_OUTPUT,
       },
     };
   }
   const common = { ansible_job_id: id, results_file: job.file, started: 1 };
-  if (job.end === undefined) return { register: { changed: false, failed: false, ...common, finished: 0 } };
+  if (job.end === undefined)
+    return { register: { changed: false, failed: false, ...common, ...NO_OUTPUT, finished: 0 } };
   return { register: { ...job.end, ...common, finished: 1 } };
 }

@@ -34,10 +34,24 @@ export async function script(call: RenderedCall): Promise<ModuleEnd> {
     executable === undefined ? [path, ...given] : [...commandWords(String(executable)), path, ...given];
   const end = await call.perform("command", {
     argv,
+    strip_empty_ends: false,
     ...(chdir === undefined ? {} : { chdir }),
   });
-  const { cmd: _cmd, start: _start, end: _end, delta: _delta, ...register } = end.register;
-  return { ...end, register };
+  // As in Ansible, check mode knows of a program with a condition that the program would run.
+  if (call.check && (creates !== undefined || removes !== undefined))
+    return { register: { changed: true, failed: false } };
+  return asRaw(end, call.check ? "Check mode is not supported for this task." : undefined);
+}
+
+/** What Ansible returns of a program that runs without its Python: the output as it is, and a message of failures alone. */
+function asRaw(end: ModuleEnd, skipped?: string): ModuleEnd {
+  const { cmd: _cmd, start: _start, end: _end, delta: _delta, msg, ...register } = end.register;
+  if (register.skipped === true) {
+    const { changed, failed } = register;
+    const said = skipped === undefined ? {} : { msg: skipped };
+    return { ...end, register: { changed, failed, skipped: true, ...said } };
+  }
+  return { ...end, register: { ...register, ...(msg === "" ? {} : { msg }) } };
 }
 
 /** Return a path of a program's, which begins at its working directory. */
@@ -51,8 +65,8 @@ export async function raw(call: RenderedCall): Promise<ModuleEnd> {
   const { _raw_params: text, executable } = call.args;
   const end = await call.perform("shell", {
     cmd: String(text ?? ""),
+    strip_empty_ends: false,
     ...(executable === undefined ? {} : { executable }),
   });
-  const { cmd: _cmd, start: _start, end: _end, delta: _delta, ...register } = end.register;
-  return { ...end, register };
+  return asRaw(end);
 }

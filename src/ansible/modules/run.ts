@@ -1,7 +1,6 @@
 import { parametersOf, readBool } from "../../actions/coerce.ts";
 import type { ActionCall, ActionContext } from "../../core/action.ts";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import type { Diff } from "../../core/result.ts";
 import { copyKept } from "../../core/values/kept-text.ts";
 import { isDict } from "../../core/values/value.ts";
 import { OMIT } from "../../core/values/vars.ts";
@@ -16,9 +15,10 @@ import { boolOf, numberOf, textOf } from "../templar.ts";
 import { filesOf } from "./assets.ts";
 import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
 import { factsOwner, type Place, placeOf } from "./delegation.ts";
-import { asPolled, startJob } from "./jobs.ts";
+import { asPolled, overdue, startJob } from "./jobs.ts";
 import { runLibraryModule } from "./library.ts";
 import { PLAY_MODULES } from "./play-modules.ts";
+import { diffsOf } from "./returned-diff.ts";
 import { openSealedFiles, sendsAsItIs } from "./sealed-files.ts";
 
 /** Call a module: one of the play's own, or an action. Throws what makes the task fail. */
@@ -33,8 +33,12 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
   // The diff of an encrypted file would have it in clear, in the records of the run, too.
   let isSealed = false;
   const isDetached = seconds > 0 && pollSeconds === 0 && !call.check;
+  const ownLimit = limit === 0 ? undefined : limit;
+  // A task that is waited for has the time of its job.
+  const isLimited =
+    seconds > 0 && !isDetached && !call.check && seconds < (ownLimit ?? Number.POSITIVE_INFINITY);
   const ended = await withTimeLimit(
-    limit === 0 ? undefined : limit,
+    isLimited ? seconds : ownLimit,
     interpreter.host.ends.kill,
     place.system,
     async (signal, system) => {
@@ -68,7 +72,9 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
   if (ended.state === "failed")
     throw new VolleyError(
       "TIMEOUT",
-      `The ${module} action failed to execute in the expected time frame (${limit}) and was terminated`,
+      isLimited
+        ? overdue(seconds)
+        : `The ${module} action failed to execute in the expected time frame (${limit}) and was terminated`,
     );
   const end = ended.data as ModuleEnd;
   const { ansible_facts: facts } = end.register;
@@ -231,44 +237,23 @@ async function perform(
     contextOf(call, place, signal, sendsAsItIs(args)),
     isReal,
   );
-  return endOf(performed, name, withDiff, mayShow);
+  return endOf(performed, name, withDiff, { mayShow, check: call.check });
 }
 
-/** Modules whose diff is a list of differences, also where there is one. */
-const LISTS_DIFFS = new Set([
-  "copy",
-  "template",
-  "lineinfile",
-  "blockinfile",
-  "replace",
-  "assemble",
-  "get_url",
-  "unarchive",
-]);
-
-/** A difference as modules return it. */
-function diffOf({ path, before, after, attributes }: Diff): Record<string, unknown> {
-  if (attributes !== undefined && before === undefined && after === undefined) {
-    const sides = (side: 0 | 1) => ({
-      path,
-      ...Object.fromEntries(Object.entries(attributes).map(([name, values]) => [name, values[side]])),
-    });
-    return { before: sides(0), after: sides(1) };
-  }
-  return { before_header: path, after_header: path, before: before ?? "", after: after ?? "" };
-}
-
-function endOf(performed: Performed, name: string, withDiff: boolean, mayShow: boolean): ModuleEnd {
+function endOf(
+  performed: Performed,
+  name: string,
+  withDiff: boolean,
+  { mayShow, check }: { readonly mayShow: boolean; readonly check: boolean },
+): ModuleEnd {
   const { result } = performed;
   const diff = mayShow ? result.diff : undefined;
   const register = registerOf(performed);
-  // A command that ran counts as a change, whatever came of it.
-  if (performed.applied && result.state === "failed" && (name === "command" || name === "shell"))
-    register.changed = true;
-  if (withDiff && diff !== undefined && register.diff === undefined) {
-    const diffs = diff.map(diffOf);
-    register.diff = diffs.length === 1 && !LISTS_DIFFS.has(name) ? diffs[0] : diffs;
-  }
+  // A command that ran counts as a change, whatever came of it. One that could not be started has no time.
+  const isCommand = name === "command" || name === "shell";
+  if (isCommand && result.state === "failed") register.changed = typeof register.start === "string";
+  if (withDiff && diff !== undefined && register.diff === undefined)
+    register.diff = diffsOf(name, diff, check);
   return {
     register,
     ...(diff === undefined ? {} : { diff }),

@@ -136,7 +136,7 @@ describe("command", () => {
     });
     expect(failureData(thrown)).toEqual({
       ...{ cmd: "no-such-command-here", rc: 2, stdout: "", stderr: "", stdout_lines: [], stderr_lines: [] },
-      msg: "[Errno 2] No such file or directory: 'no-such-command-here'",
+      msg: "[Errno 2] No such file or directory: b'no-such-command-here'",
     });
   });
 
