@@ -146,6 +146,17 @@ export interface SearchRoots {
   readonly base: string;
 }
 
+/** Return the text, as Ansible's, that tells of a file which is at none of the places where it is looked for. */
+export function missingText(files: PlaybookFiles, name: string, kind: string, roots: SearchRoots): string {
+  const places = [...(roots.role === undefined ? [] : [roots.role]), posix.dirname(roots.file), roots.base];
+  const looked = places.flatMap((place) => {
+    const full = files.fullPath(place);
+    return [`${full}/${kind}/${name}`, `${full}/${name}`];
+  });
+  const searched = name.startsWith("/") ? "" : `\nSearched in:\n\t${looked.join("\n\t")}`;
+  return `Could not find or access '${name}'${searched} on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option`;
+}
+
 /** Return the paths of the tree that a name may mean, in Ansible's order; `kind` is `files`, `templates`, `vars` or `tasks`. */
 export function candidates(
   files: PlaybookFiles,

@@ -16,7 +16,7 @@ import type { Node, PlaybookTree, PlayNode, RoleUseNode, ScriptRoles } from "./i
 import { CONTROLLER } from "./keywords.ts";
 import { findHere, lookUpHere } from "./lookups.ts";
 import type { Modules } from "./modules/registry.ts";
-import { BrokenFile } from "./play/register.ts";
+import { BrokenFile, MissingInclude } from "./play/register.ts";
 import { Steps } from "./play/steps.ts";
 import { unasked } from "./static/prompts.ts";
 import { staticRoles } from "./static/roles.ts";
@@ -349,8 +349,7 @@ export class Interpreter {
     const { roleNames } = this.tree;
     const key = use.role ?? roleNames[`${this.play.base}:${use.name}`] ?? roleNames[use.name];
     const node = key === undefined ? undefined : this.tree.roles[key];
-    if (node === undefined)
-      throw new VolleyError("PLAYBOOK_INVALID", use.missing ?? `the role '${use.name}' was not found`);
+    if (node === undefined) throw new MissingInclude(use.missing ?? `the role '${use.name}' was not found`);
     const given = (use.keys.vars ?? {}) as Vars;
     const role = {
       node,
@@ -381,7 +380,7 @@ export class Interpreter {
     const below = own.filter((path) => path.startsWith(`${posix.join(directory, base)}/`)).sort();
     const paths = below.length > 0 && file === undefined ? below : file === undefined ? [] : [file];
     if (paths.length === 0 && name !== undefined)
-      throw new VolleyError("PLAYBOOK_INVALID", `Could not find specified file in role: ${kind}/${name}`);
+      throw new BrokenFile(`Could not find specified file in role: ${kind}/${name}`);
     return Object.assign(
       {},
       ...paths.map((path) => {
@@ -412,7 +411,7 @@ export class Interpreter {
       .find((each) => this.tree.tasks[each] !== undefined);
     if (path === undefined) {
       if (name !== undefined && kind === "tasks")
-        throw new VolleyError("PLAYBOOK_INVALID", `Could not find specified file in role: tasks/${name}`);
+        throw new BrokenFile(`Could not find specified file in role: tasks/${name}`);
       return undefined;
     }
     const found = this.tree.tasks[path]!;
@@ -434,7 +433,7 @@ export class Interpreter {
     if (path === undefined)
       throw new VolleyError(
         "PLAYBOOK_INVALID",
-        `Could not find or access '${name}' on the Ansible Controller.`,
+        `Could not find or access '${posix.resolve(this.directory, name)}' on the Ansible Controller.`,
       );
     const found = this.tree.tasks[path]!;
     if ("error" in found) throw new BrokenFile(found.error);

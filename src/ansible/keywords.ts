@@ -86,6 +86,27 @@ export const TASK_KEYWORDS: ReadonlySet<string> = new Set([
   "when",
 ]);
 
+/** Keywords of `include_tasks` and `include_role`, without the `with_…` loops: all others are for their `apply`. */
+export const INCLUDE_KEYWORDS: ReadonlySet<string> = new Set([
+  "action",
+  "args",
+  "collections",
+  "debugger",
+  "ignore_errors",
+  "listen",
+  "local_action",
+  "loop",
+  "loop_control",
+  "name",
+  "no_log",
+  "register",
+  "run_once",
+  "tags",
+  "timeout",
+  "vars",
+  "when",
+]);
+
 /** Keywords of an entry of `roles`; other keys of an entry are the role's vars. */
 export const ROLE_KEYWORDS: ReadonlySet<string> = new Set([
   ...COMMON,

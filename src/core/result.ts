@@ -53,7 +53,7 @@ export interface Result {
   /** True when check mode cannot know what would happen: the state is then `skipped`. */
   readonly unknown?: boolean;
   readonly items?: readonly ItemResult[];
-  /** True when the task is marked noLog: its output, diff and data are left out. */
+  /** True when the task is marked noLog: its output, diff and data are left out, but for whether something `changed`. */
   readonly hidden?: boolean;
   /** Number of attempts; only for tasks that may be tried again. */
   readonly attempts?: number;

@@ -25,7 +25,12 @@ export function tellResult(result: Result, mask: Mask | null, keepDiff: boolean)
   };
 }
 
-/** The Result of a `noLog` task as it may be told: how the task ended and nothing of its output. */
+/** Whether something changed, which the data of a failed task or item says, and nothing else of the data. */
+function changeOnly({ data }: Pick<Result, "data">): Pick<Result, "data"> {
+  return isRecord(data) && typeof data.changed === "boolean" ? { data: { changed: data.changed } } : {};
+}
+
+/** The Result of a `noLog` task as it may be told: how the task and each pass of its loop ended, and nothing of its output. */
 export function hideResult(result: Result): Result {
   const hidden = "hidden: the task is marked noLog";
   return {
@@ -33,6 +38,15 @@ export function hideResult(result: Result): Result {
     hidden: true,
     ...(result.ignored === undefined ? {} : { ignored: result.ignored }),
     ...(result.unknown === undefined ? {} : { unknown: result.unknown }),
+    ...(result.attempts === undefined ? {} : { attempts: result.attempts }),
+    ...changeOnly(result),
+    ...(result.items === undefined
+      ? {}
+      : {
+          items: result.items
+            .slice(0, MAX_ITEMS)
+            .map((item) => ({ label: "(hidden)", state: item.state, ...changeOnly(item) })),
+        }),
     ...(result.error === undefined
       ? { message: hidden }
       : { error: { code: result.error.code, message: `failed; the reason is ${hidden}` } }),

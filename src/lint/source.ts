@@ -129,6 +129,7 @@ export function lintImports(more: Partial<Pick<Imports, "isModule" | "findRole">
     includesAre: "dynamic",
     findRole: (name) => ({ name }),
     fill: () => undefined,
+    needed: (use) => use,
     fitRoles: () => {},
     mention: () => {},
     needs: new NeedNotes(),

@@ -50,12 +50,18 @@ export interface TaskResult {
 const CENSORED =
   "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
 
+/** The register of what is hidden. */
+function censored(state: Result["state"], data: unknown, attempts?: number): Register {
+  const changed = isRecord(data) ? data.changed === true : state === "changed";
+  return { censored: CENSORED, changed, ...(attempts === undefined ? {} : { attempts }) };
+}
+
 /** Return the register of a result: its data, or one made of it where actions of TypeScript ended. */
-export function registerOfResult({ state, data, hidden, error, message }: Result): Register {
+export function registerOfResult({ state, data, hidden, error, message, attempts }: Result): Register {
   const changed = state === "changed";
-  if (hidden === true) return { censored: CENSORED, changed };
+  if (hidden === true) return censored(state, data, attempts);
   if (isRecord(data) && typeof data.changed === "boolean") return data;
-  if (isRecord(data) && data.skipped === true) return data;
+  if (isRecord(data) && (data.skipped === true || data.failed === true)) return data;
   const text = error?.message ?? message;
   return {
     ...(isRecord(data) ? data : data === undefined ? {} : { data }),
@@ -74,7 +80,8 @@ interface Pass {
 /** Return the passes of a loop; undefined without one. */
 function passesOf(result: Result): readonly Pass[] | undefined {
   const { data, items, hidden } = result;
-  if (hidden === true) return items?.map(passOfItem);
+  if (hidden === true)
+    return items?.map(({ state, data: own }) => ({ state, label: "None", register: censored(state, own) }));
   if (items === undefined) return undefined;
   if (isRecord(data) && Array.isArray(data.results))
     return data.results.filter(isRecord).map((register, index) => passOfRegister(register, items[index]));
@@ -153,6 +160,7 @@ export function resultText({ host, task, result }: TaskResult, style: ResultStyl
     TALKATIVE.has(action) &&
     state !== "skipped" &&
     !(action === "debug" && state === "failed") &&
+    result.hidden !== true &&
     of._ansible_verbose_always !== false;
   const json = (of: Register, state: Result["state"]): string =>
     sortedJson(shownOf(of, action), isTalkative(of, state) || style.verbosity > 2);
@@ -193,6 +201,8 @@ export function resultText({ host, task, result }: TaskResult, style: ResultStyl
   } else if (!isLoop) {
     if (isIncluded(register)) say("skipped", `included: ${register.include} for ${host}`);
     else if (!isRoleInclude(action) || result.state === "skipped") line(result.state, register, undefined);
+  } else if (result.hidden === true && !action.startsWith("include")) {
+    line(result.state, register, undefined);
   } else if (result.state === "skipped") {
     const { results: _results, ...own } = register;
     line("skipped", own, undefined);
@@ -225,12 +235,14 @@ export function countResult(stats: Stats, { task, result }: TaskResult): void {
   else {
     if (result.state === "failed") stats.ignored++;
     if (changed) stats.changed++;
-    stats.ok += okOf(task, register);
+    stats.ok += okOf(task, register, result);
   }
 }
 
-function okOf({ action }: TaskRef, register: Register): number {
+function okOf({ action }: TaskRef, register: Register, { hidden, items = [] }: Result): number {
   if (isRoleInclude(action) && register.failed !== true) return 0;
+  if (hidden === true && action === "include_tasks")
+    return Math.max(1, items.filter(({ state }) => state === "unchanged").length);
   const { results } = register;
   const included = Array.isArray(results) ? results.filter((each) => isRecord(each) && isIncluded(each)) : [];
   return Math.max(1, included.length);

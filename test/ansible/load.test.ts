@@ -70,12 +70,21 @@ test.each([
     tasks("- include_role: {name: a, vars_from: [b]}"),
     "site.yml:3:7 Expected a string for vars_from but got <class 'list'> instead",
   ],
+  [
+    tasks("- include_tasks: a.yml\n  become: true"),
+    "site.yml:4:7 'become' is not a valid attribute for a TaskInclude",
+  ],
+  [
+    tasks("- include_role: {name: a}\n  delegate_to: b"),
+    "site.yml:4:7 'delegate_to' is not a valid attribute for a IncludeRole",
+  ],
   [tasks("- block: []\n  loop: [1]"), "site.yml:4:7 'loop' is not a valid attribute for a Block"],
   [
     tasks("- debug:\n  vars: {a-b: 1}"),
     "Invalid variable name in vars specified for a Task: 'a-b' is not a valid variable name",
   ],
   [tasks("- import_tasks: none.yml"), "Could not find or access 'none.yml' on the Ansible Controller."],
+  [tasks("- import_role: {name: none}\n  when: false"), "site.yml:3:7 the role 'none' was not found in "],
   [
     tasks("- import_tasks: a.yml\n  loop: [1]"),
     "You cannot use loops on 'import_tasks' statements. You should use 'include_tasks' instead.",

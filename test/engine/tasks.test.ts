@@ -207,6 +207,10 @@ test("noLog hides output, diff, data and message; the role still gets them", asy
   expect(run.of("task:output")).toEqual([]);
   expect(run.task("Show")).toMatchObject({ state: "changed", message: "hidden: the task is marked noLog" });
   expect(run.task("Show").data).toBeUndefined();
+  const passes = secret
+    .split(" ")
+    .map(() => expect.objectContaining({ label: "(hidden)", state: "unchanged" }));
+  expect(run.task("Each").items).toEqual(passes);
   expect(run.task("Fail").error).toEqual({
     code: "ACTION_FAILED",
     message: "failed; the reason is hidden: the task is marked noLog",

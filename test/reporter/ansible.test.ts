@@ -211,6 +211,27 @@ describe("one host", () => {
     );
   });
 
+  test("hidden results tell how each pass of a loop ended, and whether it changed something", async () => {
+    const hidden: Result = {
+      state: "failed",
+      ignored: true,
+      hidden: true,
+      attempts: 2,
+      data: { changed: true },
+      items: [
+        { label: "(hidden)", state: "changed" },
+        { label: "(hidden)", state: "failed", data: { changed: true } },
+      ],
+    };
+    const { out } = await print(stamp([...opening, end("web1", 1, hidden)]));
+    const why =
+      "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
+    expect(out).toContain(
+      `\nchanged: [web1] => (item=None)\nfailed: [web1] (item=None) => {"censored": "${why}", "changed": true}\nfatal: [web1]: FAILED! => {"attempts": 2, "censored": "${why}", "changed": true}\n...ignoring\n`,
+    );
+    expect(out).toMatch(/ok=1 +changed=1 .* ignored=1/);
+  });
+
   test("warnings are folded, told once, and on standard error", async () => {
     const text = "a warning that is much longer than a line of the screen has room for, and so is folded";
     const warned: Result = { state: "unchanged", data: { changed: false, warnings: [text] } };

@@ -232,6 +232,7 @@ class Loader {
         if (this.#isAlone && found.directory !== this.#collection.base) return { name };
         return { name: found.name, role: this.#loadRole(found, name) };
       },
+      needed: (use) => this.#needed(use),
       fill: (name, own) =>
         this.#known.fill(name, {
           ...own,

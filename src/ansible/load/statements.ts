@@ -7,6 +7,7 @@ import type { BlockNode, Keys, Node, RoleFrom, RoleUseNode, TaskNode } from "../
 import {
   BLOCK_KEYWORDS,
   FREE_FORM,
+  INCLUDE_KEYWORDS,
   INCLUDES,
   LOOP_CONTROL_KEYWORDS,
   ROLE_KEYWORDS,
@@ -33,6 +34,8 @@ export interface Imports {
   readonly includesAre: "imports" | "maybe" | "dynamic";
   /** Find a role, and load it. */
   findRole(name: string, from: string, at: SourceLocation): Pick<RoleUseNode, "role" | "missing" | "name">;
+  /** Return a role that has to be there. Fails with `PLAYBOOK_INVALID` where it is not. */
+  needed(use: RoleUseNode): RoleUseNode;
   /** Fill the vars of a name that has to be known before the run; undefined where it cannot be. `own` are the vars of the task. */
   fill(name: string, own: Vars): string | undefined;
   /** Load the roles that a name with templates may mean. */
@@ -232,6 +235,11 @@ export function readTask(source: SourceFile, { entries, location }: Mapping, imp
       );
   }
   checkOptions(module, args, location);
+  const kind = DYNAMIC_INCLUDES[module];
+  if (kind !== undefined)
+    for (const [key, { location: at }] of entries)
+      if (TASK_KEYWORDS.has(key) && !INCLUDE_KEYWORDS.has(key))
+        fail(`'${key}' is not a valid attribute for a ${kind}`, at, "its tasks get what `apply` says");
   if (module === "import_tasks") {
     const file = args._raw_params ?? args.file;
     if (typeof file !== "string") return fail("No file specified for import_tasks", location);
@@ -263,8 +271,9 @@ export function readTask(source: SourceFile, { entries, location }: Mapping, imp
         key,
         key.endsWith("_from") && typeof value === "string" ? (imports.fill(value, own) ?? value) : value,
       ]);
-      const use = roleUse(wanted, Object.fromEntries(filled), normal, path, location, imports);
-      imports.needs.keys(normal, at);
+      const use = imports.needed(
+        roleUse(wanted, Object.fromEntries(filled), normal, path, location, imports),
+      );
       return { kind: "role", at, use };
     }
   }
@@ -287,6 +296,12 @@ export function readTask(source: SourceFile, { entries, location }: Mapping, imp
   imports.needs.task(task);
   return task;
 }
+
+/** Includes whose own keywords are few, under Ansible's words for them. */
+const DYNAMIC_INCLUDES: Readonly<Record<string, string>> = {
+  include_tasks: "TaskInclude",
+  include_role: "IncludeRole",
+};
 
 function checkOptions(module: string, args: Readonly<Record<string, unknown>>, location: SourceLocation) {
   if (!INCLUDES.has(module)) return;

@@ -3,7 +3,7 @@ import type { ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { restoreVars } from "../../core/values/vars.ts";
 import { whenAnswered } from "../../engine/render.ts";
-import { candidates } from "../files.ts";
+import { candidates, missingText } from "../files.ts";
 import type { Frame } from "../frame.ts";
 import type { Interpreter } from "../interpreter.ts";
 import type { Templar } from "../templar.ts";
@@ -39,7 +39,7 @@ export function filesOf(
           });
         return found;
       }
-      throw new VolleyError("ASSET_MISSING", `Could not find or access '${src}' on the Ansible Controller.`);
+      throw new VolleyError("ASSET_MISSING", missingText(files, src, kind, roots));
     },
     assetTree: (kind, src) => firstOf(kind, src, files.tree),
     ...(entries === undefined
@@ -47,10 +47,12 @@ export function filesOf(
       : { assetEntries: (kind, src, follow) => firstOf(kind, src, (path) => entries(path, follow)) }),
     render: (src, extra = {}, style = {}) => {
       const found = candidates(files, src, "templates", roots).find((path) => files.file(path) !== null);
-      const origin = found === undefined ? undefined : files.file(found)?.origin;
+      if (found === undefined)
+        throw new VolleyError("ASSET_MISSING", missingText(files, src, "templates", roots));
+      const origin = files.file(found)?.origin;
       const vars = templar.with({
         template_path: src,
-        template_fullpath: found === undefined ? src : files.fullPath(found),
+        template_fullpath: files.fullPath(found),
         template_host: origin === undefined ? "" : hostname(),
         template_uid: origin?.owner ?? "root",
         ...restoreVars(extra),

@@ -3,10 +3,10 @@ import { readBool } from "../../actions/coerce.ts";
 import { messageOf, VolleyError } from "../../core/errors.ts";
 import { isDict } from "../../core/values/value.ts";
 import type { Vars } from "../../core/values/vars.ts";
-import { candidates } from "../files.ts";
+import { candidates, missingText } from "../files.ts";
 import type { RoleInstance } from "../frame.ts";
 import type { Node, RoleFrom } from "../ir.ts";
-import { BrokenFile } from "../play/register.ts";
+import { BrokenFile, missingMark } from "../play/register.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 
 // Modules that bring in statements and vars.
@@ -46,21 +46,17 @@ function note(what: Included): { readonly [INCLUDE]: object } {
 export function includeTasks({ args, interpreter, frame, own }: RenderedCall): ModuleEnd {
   const { _raw_params: raw, file, apply = {}, ...given } = args;
   const name = raw ?? file;
-  if (typeof name !== "string" || name === "")
-    throw new VolleyError("PARAMS_INVALID", "No file specified for include_tasks");
+  if (typeof name !== "string" || name === "") throw new BrokenFile("No file specified for include_tasks");
   let found: ReturnType<typeof interpreter.includedTasks>;
   try {
     found = interpreter.includedTasks(name, frame);
   } catch (thrown) {
     if (thrown instanceof BrokenFile) throw thrown;
-    // Ansible tells it as `reason` alone; `msg` is for the screen.
-    const text = messageOf(thrown);
-    return { register: { failed: true, reason: text, msg: text } };
+    return { register: { failed: true, reason: messageOf(thrown), ...missingMark } };
   }
   return {
     register: {
       changed: false,
-      failed: false,
       include: interpreter.files.fullPath(found.path),
       include_args: given,
       ...note({ ...found, apply: recordOf(apply), own, given }),
@@ -99,8 +95,7 @@ export function includeRole({ args, interpreter, own, node, frame }: RenderedCal
   return {
     register: {
       changed: false,
-      failed: false,
-      include_args: { name: wanted },
+      include_args: args,
       ...note({
         ...tasks,
         role: instance,
@@ -132,7 +127,6 @@ export function includeVars(call: RenderedCall): ModuleEnd {
         changed: false,
         failed: true,
         message,
-        msg: message,
         ansible_facts: {},
         ansible_included_var_files: [],
       },
@@ -168,17 +162,18 @@ function readVars({ args, interpreter, frame, templar }: RenderedCall): ModuleEn
       (each) => interpreter.tree.vars[each] !== undefined,
     );
     if (path === undefined)
-      throw new VolleyError(
-        "PLAYBOOK_INVALID",
-        `Could not find file on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option: Could not find or access '${wanted}'`,
-      );
+      throw new VolleyError("PLAYBOOK_INVALID", missingText(interpreter.files, wanted, "vars", roots));
     take(path);
   } else if (typeof dir === "string") {
     const known = Object.keys(interpreter.tree.vars);
     const root = candidates(interpreter.files, dir.replace(/\/+$/, ""), "vars", roots).find((each) =>
       known.some((path) => path.startsWith(`${each}/`)),
     );
-    if (root === undefined) throw new VolleyError("PLAYBOOK_INVALID", `${dir} directory does not exist`);
+    if (root === undefined) {
+      const place = roots.role === undefined ? posix.dirname(roots.file) : `${roots.role}/vars`;
+      const looked = dir.startsWith("/") ? dir : `${interpreter.files.fullPath(place)}/${dir}`;
+      throw new VolleyError("PLAYBOOK_INVALID", `${looked} directory does not exist`);
+    }
     const ignored = (Array.isArray(ignore) ? ignore : [ignore]).map(String);
     const endings = (Array.isArray(extensions) ? extensions : [extensions]).map(String);
     for (const path of known.filter((each) => each.startsWith(`${root}/`)).sort()) {

@@ -8,7 +8,8 @@ export function frameOfIncluded(what: Included, include: Frame): Frame {
   const role = what.role ?? include.role;
   const around: Frame = {
     ...include,
-    keys: inheritedKeys(include.keys),
+    // As in Ansible, keywords of an include are its own: tasks get those that `apply` says.
+    keys: {},
     vars: { ...include.vars, ...what.given },
     params: { ...include.vars, ...what.own },
     isInclude: true,
@@ -16,28 +17,6 @@ export function frameOfIncluded(what: Included, include: Frame): Frame {
     role,
   };
   return { parent: around, keys: normalApply(keys), vars: (vars ?? {}) as Vars, role, file: what.path };
-}
-
-/** Keywords of an include that are its own: its tasks do not inherit them. */
-const OWN = new Set([
-  "when",
-  "loop",
-  "register",
-  "until",
-  "retries",
-  "delay",
-  "changed_when",
-  "failed_when",
-  "tags",
-  "notify",
-  "loop_control",
-  "run_once",
-]);
-
-function inheritedKeys(keys: Frame["keys"]): Frame["keys"] {
-  return Object.fromEntries(
-    Object.entries(keys).filter(([key]) => !OWN.has(key) && !key.startsWith("with_")),
-  );
 }
 
 function normalApply(keys: Record<string, unknown>): Record<string, unknown> {

@@ -17,9 +17,28 @@ export class BrokenFile extends VolleyError {
   }
 }
 
+/** A file or role that an include names and that is not there: nothing ignores that, but blocks may rescue it. */
+export class MissingInclude extends VolleyError {
+  constructor(problem: string) {
+    super("PLAYBOOK_INVALID", problem);
+  }
+}
+
+/** The key of registers that tell of what an include did not find. */
+const MISSING = Symbol("missing file of tasks");
+
+/** Marks the register of an include that did not find its file or role. */
+export const missingMark: object = { [MISSING]: true };
+
 /** Return what marks the register of a fault that is the playbook's. */
 export function brokenMark(thrown: unknown): object {
+  if (thrown instanceof MissingInclude) return missingMark;
   return thrown instanceof BrokenFile ? { [BROKEN]: true } : {};
+}
+
+/** Return whether `ignore_errors` does not count for a failure: the playbook itself is at fault. */
+export function isPlaybookFault(register: Register): boolean {
+  return MISSING in register || BROKEN in register;
 }
 
 /** Return whether a task failed for a fault of the playbook's. */
@@ -111,6 +130,7 @@ function itemOf(pass: PassEnd): ItemResult {
   return {
     label: noLog === true ? "(hidden)" : (label ?? ""),
     ...(isLabelled === true && noLog !== true ? { isLabelled } : {}),
+    ...(noLog === true ? { data: { changed: register.changed === true } } : {}),
     state,
     ...(state === "failed" ? { error: { code: "ACTION_FAILED", message: text ?? "it failed" } } : {}),
     ...(state !== "failed" && text !== undefined ? { message: text } : {}),
@@ -120,13 +140,17 @@ function itemOf(pass: PassEnd): ItemResult {
 
 /** The line that tells people of a result. */
 export function messageOfRegister(register: Register): string | undefined {
-  const { msg, skip_reason: reason, stderr, assertion } = register;
+  const { msg, skip_reason: skipReason, stderr, assertion, reason, message } = register;
   const broken = [register.changed_when_result, register.failed_when_result];
   for (const fault of broken) if (typeof fault === "string") return fault;
   if (typeof msg === "string" && typeof assertion === "string" && register.failed === true)
     return `${msg}: ${assertion}`;
   if (typeof msg === "string" && msg !== "") return msg;
   if (msg !== undefined && msg !== null && msg !== "") return JSON.stringify(msg);
-  if (typeof reason === "string") return reason;
-  return register.failed === true && typeof stderr === "string" && stderr !== "" ? stderr : undefined;
+  if (typeof skipReason === "string") return skipReason;
+  if (register.failed !== true) return undefined;
+  // Includes tell their faults under names of their own.
+  return [stderr, reason, message].find((each) => typeof each === "string" && each !== "") as
+    | string
+    | undefined;
 }

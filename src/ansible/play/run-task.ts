@@ -17,6 +17,7 @@ import { boolOf, numberOf, plainMessage, type Templar } from "../templar.ts";
 import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
 import {
   brokenMark,
+  isPlaybookFault,
   isUnreachable,
   type PassEnd,
   type Register,
@@ -78,6 +79,7 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
 
 /** Return whether a failure is to be ignored; that of an unreachable machine has a keyword of its own. */
 function ignores(register: Register, templar: Templar, frame: Frame): boolean {
+  if (isPlaybookFault(register)) return false;
   const key = isUnreachable({ register }) ? "ignore_unreachable" : "ignore_errors";
   return boolOf(settled(frame, key, templar.value) ?? false, key);
 }
@@ -99,7 +101,9 @@ export function failure(thrown: unknown): Register {
     isVolleyError(thrown) && thrown.code === "TEMPLATE_FAILED" && !/^The conditional/.test(thrown.message)
       ? `${isOfUndefined(thrown) ? "The task includes an option with an undefined variable. The error was: " : ""}${plainMessage(thrown)}`
       : `${messageOf(thrown)}${hint}`;
-  const register = { ...own, changed: false, msg: text };
+  // As in Ansible: no module has said that nothing changed.
+  const isUntried = isVolleyError(thrown) && thrown.code === "TEMPLATE_FAILED";
+  const register = { ...own, ...(isUntried ? {} : { changed: false }), msg: text };
   return isUnreachable({ register }) ? register : { ...register, failed: true, ...brokenMark(thrown) };
 }
 
