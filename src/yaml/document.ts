@@ -127,8 +127,13 @@ function parseOnce(text: string, file: string, code: ErrorCode, work: Work): Par
     if (!/[\n\r]$/.test(text)) endBlockText(documents.at(-1)?.contents, text.length);
     return { documents, problem: documents.flatMap(({ errors }) => errors)[0], lines };
   } catch (cause) {
-    throw new VolleyError(code, `not valid YAML: ${printable(String(cause))}`, { location: { file }, cause });
+    throw new VolleyError(code, invalid(file, String(cause)), { location: { file }, cause });
   }
+}
+
+/** Say why a text is no document. JSON is YAML, but people who wrote JSON look for its name. */
+function invalid(file: string, why: string): string {
+  return `not valid YAML${file.toLowerCase().endsWith(".json") ? " or JSON" : ""}: ${printable(why)}`;
 }
 
 /** Take the line end off a block text whose last line ends with the file, at `end`: PyYAML gives it none, `|+` or not. */
@@ -172,7 +177,7 @@ function parseLoosely(
       next !== undefined &&
       (next.problem === undefined || next.lines.linePos(next.problem.pos[0]).line > moved!.lastLine);
     if (!isHelp) {
-      throw new VolleyError(code, `not valid YAML: ${printable(describeProblem(problem, current))}`, {
+      throw new VolleyError(code, invalid(file, describeProblem(problem, current)), {
         location: locate(problem.pos[0]),
         cause: problem,
       });

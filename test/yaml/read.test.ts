@@ -115,3 +115,10 @@ it.each([
   const reader = await parseYaml("f", text);
   expect(reader.value(reader.root)).toEqual(value);
 });
+
+it("says of a file that is named as JSON that it is not JSON either", async () => {
+  await expect(parseYaml("vars/a.JSON", "{ }}")).rejects.toThrow(
+    "not valid YAML or JSON: this bracket closes none",
+  );
+  await expect(parseYaml("vars/json.yml", "{ }}")).rejects.toThrow("not valid YAML: this");
+});
