@@ -1,7 +1,6 @@
 import * as v from "valibot";
-import { type ActionContext, type Change, unchanged } from "../../core/action.ts";
+import { type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import type { System } from "../../core/system.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { defineAction } from "../define.ts";
 import { flag, oneOf, text } from "../shared/params.ts";
@@ -60,13 +59,10 @@ const params = v.pipe(
   ),
 );
 
-type SysctlParams = v.InferOutput<typeof params>;
-
 interface SysctlChange extends Change {
   readonly file: FileChange | null;
-  /** The wanted content of the file. */
-  readonly content: string;
-  readonly setsKernel: boolean;
+  /** True when the kernel's value is another than the wanted one. */
+  readonly isKernelOther: boolean;
 }
 
 /** Set kernel settings. */
@@ -74,7 +70,7 @@ export const sysctl = defineAction<typeof params, SysctlChange>({
   name: "sysctl",
   doc: `Set a kernel setting in a sysctl file, and with \`sysctl_set\` in the running kernel.
 
-As with Ansible, only the file is compared unless \`sysctl_set\` is true: then \`/proc/sys\` too. When the file changes, \`reload\` loads the whole file with \`sysctl -p\`. Unlike Ansible, a file that cannot be loaded is not written, so that the next run tries again. White space within a value does not matter; of a setting that occurs several times one line is kept.`,
+As with Ansible, \`sysctl_set\` sets the running kernel before the file is written, and \`reload\` loads the whole file with \`sysctl -p\` after a change, or where the kernel's value is another. A file that cannot be loaded stays as it was written. White space within a value does not matter; of a setting that occurs several times one line is kept.`,
   params,
   examples: [
     { name: "vm.swappiness", value: 10 },
@@ -83,7 +79,7 @@ As with Ansible, only the file is compared unless \`sysctl_set\` is true: then \
   title: ({ name, key }) => name ?? key ?? "",
 
   async inspect(given, system, context) {
-    const { name, key, value, val, state, sysctl_file: path, sysctl_set: compares } = given;
+    const { name, key, value, val, state, sysctl_file: path, sysctl_set: sets } = given;
     const setting = name ?? key ?? "";
     const wanted = state === "absent" ? null : (value ?? val ?? "");
     const current = await system.readIfExists(path);
@@ -91,65 +87,44 @@ As with Ansible, only the file is compared unless \`sysctl_set\` is true: then \
     const content = editSysctl(before, setting, wanted);
     const file = content === before ? null : await inspectFile({ system, context, path, content, current });
     const kernelPath = sysctlPath(setting);
-    const kernel = compares && wanted !== null ? await system.readIfExists(kernelPath) : null;
-    if (compares && wanted !== null && kernel === null && !given.ignoreerrors) {
+    const kernel = (sets || given.reload) && wanted !== null ? await system.readIfExists(kernelPath) : null;
+    if (sets && wanted !== null && kernel === null && !given.ignoreerrors) {
       const message = `the kernel has no setting ${setting}`;
       if (!context.check)
         throw new VolleyError("ACTION_FAILED", `${message}; load its module first, or set ignoreerrors`);
-      return { file, content, setsKernel: false, unknown: `${message}; an earlier task may load its module` };
+      return { file, isKernelOther: false, unknown: `${message}; an earlier task may load its module` };
     }
     const now = kernel === null ? null : normalizeSysctl(kernel.toString("utf8"));
-    const setsKernel = now !== null && wanted !== null && now !== normalizeSysctl(wanted);
-    if (file === null && !setsKernel) return unchanged();
+    const isKernelOther = now !== null && wanted !== null && now !== normalizeSysctl(wanted);
+    if (file === null && !isKernelOther) return unchanged();
     const diff = [
       ...(file === null ? [] : [file.diff]),
-      ...(setsKernel ? [{ path: kernelPath, before: `${now}\n`, after: `${wanted}\n` }] : []),
+      ...(isKernelOther ? [{ path: kernelPath, before: `${now}\n`, after: `${wanted}\n` }] : []),
     ];
-    return { file, content, setsKernel, diff };
+    return { file, isKernelOther, diff };
   },
 
-  async apply({ file, content, setsKernel }, given, system, context) {
-    const { name, key, value, val, ignoreerrors } = given;
-    const tolerant = ignoreerrors ? ["-e"] : [];
-    if (setsKernel) {
+  async apply({ file, isKernelOther }, given, system, { signal }) {
+    const { name, key, value, val, sysctl_file: path, sysctl_set: sets, reload } = given;
+    const tool = ["sysctl", ...(given.ignoreerrors ? ["-e"] : [])];
+    if (sets && isKernelOther) {
       const assignment = `${name ?? key}=${value ?? val}`;
-      await runTool(
-        system,
-        ["sysctl", ...tolerant, "-w", assignment],
-        `set ${assignment} in the running kernel`,
-        {
-          signal: context.signal,
-        },
-      );
+      await runTool(system, [...tool, "-w", assignment], `set ${assignment} in the running kernel`, {
+        signal,
+      });
     }
-    if (file === null) return;
-    // Load the content before writing it: if that fails, the next run tries again.
-    if (given.reload) await load(content, given, system, context);
-    await applyFile(file, system);
-  },
-});
-
-async function load(
-  content: string,
-  { sysctl_file, ignoreerrors }: SysctlParams,
-  system: System,
-  { signal }: ActionContext,
-): Promise<void> {
-  const draft = `${await system.temporaryDirectory()}/sysctl.conf`;
-  await system.writeFile(draft, content);
-  const loaded = await system.run(["sysctl", ...(ignoreerrors ? ["-e"] : []), "-p", draft], { signal });
-  if (loaded.code === 0 || ignoreerrors) return;
-  const reason = failureText(loaded);
-  throw new VolleyError(
-    "ACTION_FAILED",
-    `cannot load what ${sysctl_file} would hold, so it is left as it was: ${reason}`,
-    {
+    if (file !== null) await applyFile(file, system);
+    if (!reload) return;
+    const loaded = await system.run([...tool, "-p", path], { signal });
+    if (loaded.code === 0) return;
+    const reason = failureText(loaded);
+    throw new VolleyError("ACTION_FAILED", `cannot load ${path}: ${reason}`, {
       hint: /denied|Read-only/.test(reason)
         ? "it needs root, and a container may not change most settings: with reload: false they are set at the next boot"
         : "set ignoreerrors to pass over settings this kernel does not know",
-    },
-  );
-}
+    });
+  },
+});
 
 const ENTRY = /^\s*-?\s*([^\s=#;]+)\s*=\s*(.*?)\s*$/;
 

@@ -86,6 +86,28 @@ describe("sysctl, in the running kernel", () => {
     ]);
   });
 
+  it("is compared where the file is loaded into it, and only there", async () => {
+    put("etc/sysctl.conf", "net.ipv4.tcp_rmem=1 2 3\n");
+    put("proc/sys/net/ipv4/tcp_rmem", "1\t2\t4\n");
+    const stateOf = async (reload: boolean): Promise<string> => {
+      const call = sysctl({ ...params, sysctl_set: false, reload });
+      return (await pass(call, sandbox.system, sandbox.context({ check: true }))).state;
+    };
+    expect(await stateOf(true)).toBe("changed");
+    expect(await stateOf(false)).toBe("unchanged");
+  });
+
+  it("keeps a file that cannot be loaded, as Ansible does", async () => {
+    // The sandbox's file is no file to sysctl(8), which works on the machine.
+    const call = sysctl({
+      name: "net.ipv4.tcp_rmem",
+      value: "1 2 3",
+      sysctl_file: "/etc/only-in-the-sandbox.conf",
+    });
+    await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow(/sysctl/);
+    expect(readFileSync(at("etc/only-in-the-sandbox.conf"), "utf8")).toBe("net.ipv4.tcp_rmem=1 2 3\n");
+  });
+
   it("needs a setting the kernel has, which in check mode an earlier task may bring", async () => {
     await expect(pass(sysctl(params), sandbox.system, sandbox.context())).rejects.toThrow(
       /kernel has no setting/,
