@@ -10,11 +10,11 @@ const alias = [
   { find: /^volley\/testing$/, replacement: src("testing.ts") },
 ];
 
-/** The longest file begins first, then those that wait for hosts, or the last of them would have the machine for itself. */
+/** The longest files begin first, then those that wait for hosts, or the last of them would have the machine for itself. */
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification): number =>
-      moduleId.endsWith("/test/direct/actions.test.ts")
+      /\/test\/(direct\/actions|fleet\/actions-\w+)\.test\.ts$/.test(moduleId)
         ? 0
         : /\/test\/(chaos|direct|e2e|transport)\//.test(moduleId)
           ? 1
@@ -36,8 +36,8 @@ export default defineConfig({
           maxWorkers: Math.max(6, availableParallelism()),
           isolate: false,
           setupFiles: ["test/lib/unchanged-process.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 240_000,
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
           expect: { poll: { timeout: 60_000, interval: 20 } },
           include: ["test/**/*.test.{ts,tsx}"],
           exclude: ["test/fleet/**"],
@@ -48,10 +48,11 @@ export default defineConfig({
         test: {
           name: "fleet",
           include: ["test/fleet/**/*.test.ts"],
-          testTimeout: 240_000,
+          testTimeout: 600_000,
           hookTimeout: 900_000,
           expect: { poll: { timeout: 60_000, interval: 50 } },
-          fileParallelism: false,
+          // Each file has hosts of its own. More at a time would only make them wait for the same cores.
+          maxWorkers: 2,
         },
       },
     ],

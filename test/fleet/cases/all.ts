@@ -2,7 +2,7 @@ import type { ActionCase } from "./case.ts";
 import { cases as commands } from "./commands.ts";
 import { cases as databases } from "./databases.ts";
 import { cases as files } from "./files.ts";
-import { cases as storage } from "./storage.ts";
+import { diskCases as disks, cases as storage } from "./storage.ts";
 import { cases as system } from "./system.ts";
 
 /** Every case, by the file it stands in. */
@@ -11,5 +11,6 @@ export const ALL_CASES: Readonly<Record<string, readonly ActionCase[]>> = {
   commands,
   system,
   storage,
+  disks,
   databases,
 };

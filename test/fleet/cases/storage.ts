@@ -84,7 +84,8 @@ const needsMapper = {
   reason: "the kernel has no device mapper",
 };
 
-const disks: readonly ActionCase[] = [
+/** The actions on disks. The kernel's loop devices and volume groups are one for all hosts of this machine. */
+export const diskCases: readonly ActionCase[] = [
   {
     name: "filesystem makes a file system",
     needs: needsLoop,
@@ -198,8 +199,8 @@ const disks: readonly ActionCase[] = [
   },
 ];
 
-/** What actions on disks leave on the machine itself, whose kernel has the loop devices. */
+/** Gives back what actions on disks leave on the machine itself, whose kernel has the loop devices. */
 export const CLEAN_UP = `[ -b ${DISK} ] && { vgremove -f volleyvg 2>/dev/null; losetup -d ${DISK}; }; true`;
 
-/** The storage actions on a real host, with others of the system that need one. */
-export const cases: readonly ActionCase[] = [...settings, ...mounts, ...disks];
+/** The storage actions on a real host that need no disk, with others of the system that need one. */
+export const cases: readonly ActionCase[] = [...settings, ...mounts];

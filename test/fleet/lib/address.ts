@@ -1,4 +1,5 @@
 import { createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** An address this process holds; the kernel frees it when the process ends, however it ends. */
 export interface AddressClaim {
@@ -18,6 +19,15 @@ export async function claimAddress(address: string): Promise<AddressClaim | unde
   if (!server) return undefined;
   server.unref();
   return { address, release: () => server.close() };
+}
+
+/** Hold one loopback address once nobody else has it: a lock among all processes of this machine. */
+export async function waitForAddress(address: string, signal?: AbortSignal): Promise<AddressClaim> {
+  for (;;) {
+    const claim = await claimAddress(address);
+    if (claim) return claim;
+    await delay(500, undefined, signal ? { signal } : {});
+  }
 }
 
 /** Hold `count` loopback addresses, 127.10.0.1 first, that no other fleet has; throws when there are too few. */

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { claimAddress } from "./address.ts";
+import { waitForAddress } from "./address.ts";
 import { runOrThrow } from "./command.ts";
 import { type MachineApt, readMachineApt } from "./machine.ts";
 import { hostFiles, hostPackages, hostScript } from "./recipe.ts";
@@ -37,17 +36,12 @@ export async function ensureTree(signal?: AbortSignal): Promise<string> {
   const hash = createHash("sha256").update(ingredients).digest("hex").slice(0, 12);
   const tree = join(cache, `${apt.suite}-${hash}`);
 
-  while (!(await exists(tree))) {
-    const claim = await claimAddress(buildAddress);
-    if (!claim) {
-      await delay(500, undefined, signal ? { signal } : {});
-      continue;
-    }
-    try {
-      if (!(await exists(tree))) await buildTree(tree, apt, signal);
-    } finally {
-      claim.release();
-    }
+  if (await exists(tree)) return tree;
+  const claim = await waitForAddress(buildAddress, signal);
+  try {
+    if (!(await exists(tree))) await buildTree(tree, apt, signal);
+  } finally {
+    claim.release();
   }
   return tree;
 }

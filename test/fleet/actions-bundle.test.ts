@@ -1,0 +1,3 @@
+import { describeActions } from "./cases/describe.ts";
+
+describeActions("bundle");
