@@ -43,20 +43,20 @@ test("wrong arguments are named in the words that playbooks look for", async () 
   const end = await carryOut("arguments.yml");
   expect(end.stdout + end.stderr).toContain("All assertions passed");
   expect(end.code).toBe(0);
-}, 60_000);
+});
 
 test("facts of the wanted subsets and names, and local facts, of which some are programs", async () => {
   const end = await carryOut("facts.yml");
   expect(end.stdout + end.stderr).not.toMatch(/Assertion failed/);
   expect(end.code).toBe(0);
-}, 60_000);
+});
 
 test("errors cleared by a block, an environment that waits for facts, and vars that an include gives", async () => {
   const end = await carryOut("clearing.yml");
   expect(end.stdout + end.stderr).not.toMatch(/Assertion failed/);
   expect(end.stdout).toMatch(/failed=0 +skipped=0 +rescued=6 +ignored=1/);
   expect(end.code).toBe(0);
-}, 60_000);
+});
 
 test("blocks, loops, results, rules, lookups and background tasks", async () => {
   const end = await carryOut("control.yml", "-v");
@@ -298,7 +298,7 @@ test("the types of texts: of YAML, of expressions, of hosts, and of vaults", asy
   const end = await carryOut("text-types.yml", "--vault-password-file", password);
   expect(end.stdout + end.stderr).toMatch(/failed=0 /);
   expect(end.code).toBe(0);
-}, 60_000);
+});
 
 test("the names of roles in collections, and what a role's spec says of wrong arguments", async () => {
   const end = await carryOut("role-names.yml");
@@ -306,7 +306,7 @@ test("the names of roles in collections, and what a role's spec says of wrong ar
   expect(end.stdout).toContain("TASK [the role again] *");
   expect(end.stdout).toContain("TASK [include_role : inner] *");
   expect(end.code).toBe(0);
-}, 60_000);
+});
 
 test("keywords that are neither yes nor no, tags that a var names, and dependencies done before", async () => {
   const whole = await carryOut("flags.yml");
@@ -327,23 +327,19 @@ test("keywords that are neither yes nor no, tags that a var names, and dependenc
 
   const listed = await carryOut("flags.yml", "--list-tasks");
   expect(listed.stdout).toContain("named\tTAGS: [one, two]");
-}, 120_000);
+});
 
-test.skipIf(process.getuid?.() !== 0)(
-  "the environment that lets tasks write files in place",
-  async () => {
-    const end = await carryOut("in-place.yml");
-    expect(end.stdout + end.stderr).toMatch(/failed=0 +skipped=0 +rescued=0 +ignored=2 /);
-    expect(end.code).toBe(0);
-  },
-  60_000,
-);
+test.skipIf(process.getuid?.() !== 0)("the environment that lets tasks write files in place", async () => {
+  const end = await carryOut("in-place.yml");
+  expect(end.stdout + end.stderr).toMatch(/failed=0 +skipped=0 +rescued=0 +ignored=2 /);
+  expect(end.code).toBe(0);
+});
 
 test("a play whose user is not there yet", async () => {
   const end = await carryOut("late-user.yml");
   expect(end.stdout + end.stderr).toMatch(/failed=0 +skipped=0 +rescued=0 +ignored=1 /);
   expect(end.code).toBe(0);
-}, 60_000);
+});
 
 test("a strategy that a var names", async () => {
   for (const given of [[], ["-e", "pace=free"]]) {
@@ -351,4 +347,4 @@ test("a strategy that a var names", async () => {
     expect(end.stdout).toMatch(/first.*second.*ok=2 .*failed=0 /s);
     expect(end.code).toBe(0);
   }
-}, 60_000);
+});

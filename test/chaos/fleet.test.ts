@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { run } from "../../src/controller/run.ts";
 import type { Outcome } from "../../src/core/events.ts";
-import { follow, ofType } from "../e2e/lib/drive.ts";
+import { follow, givenUpSoon, ofType } from "../e2e/lib/drive.ts";
 import { scratchDirectory } from "../e2e/lib/project.ts";
 import { chaosSeed, seededRandom } from "./random.ts";
 import { linesOf, litter, startRig } from "./rig.ts";
@@ -46,9 +46,7 @@ test("a fleet a third of which is in trouble: the others are done, and nothing i
     // Only those that hang are given up soon: on a loaded machine the others take their time.
     let inventory = readFileSync(rig.reach.inventory as string, "utf8");
     for (const [index, { port }] of rig.proxies.entries()) {
-      if (kindOf(index) !== "hang") continue;
-      const line = new RegExp(`^( *)ansible_port: ${port}$`, "m");
-      inventory = inventory.replace(line, "$&\n$1ansible_ssh_common_args: -o ConnectTimeout=3");
+      if (kindOf(index) === "hang") inventory = givenUpSoon(inventory, port, 3);
     }
     expect(inventory.match(/ConnectTimeout/g)).toHaveLength(HOSTS / 10);
     const ran = await follow(

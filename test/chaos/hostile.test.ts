@@ -6,7 +6,7 @@ import { createPlainReporter } from "../../src/reporter/plain.ts";
 import { UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
 import { fleetStarter, follow, hostOf, ofType, type Ran, start } from "../e2e/lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
-import { PATIENT } from "../lib/patience.ts";
+import { PATIENCE_MS } from "../lib/patience.ts";
 import { FakeTerminal } from "../reporter/lib/fake-terminal.ts";
 
 const scratch = scratchDirectory();
@@ -41,7 +41,7 @@ function lyingSum(project: Project): Readonly<Record<string, string>> {
 }
 
 /** Runs a playbook on two hosts the first of which keeps a bundle that does this instead; the second must not care. */
-async function meet(lies: string, startTimeoutMs = 10_000): Promise<Ran> {
+async function meet(lies: string): Promise<Ran> {
   const project = makeProject(scratch(), {
     "site.ts": playbookText(
       `{ name: "One", hosts: "all", tasks: ({ task }) => { task("t", debug({ msg: "x" })); } }`,
@@ -55,7 +55,8 @@ async function meet(lies: string, startTimeoutMs = 10_000): Promise<Ran> {
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, "lies.cjs"), LIAR + lies);
   writeFileSync(join(directory, `${id}.run`), `exec "${process.execPath}" "${directory}/lies.cjs" "$@"\n`);
-  const ran = await follow(start(project, fleet, { returnTimeoutMs: 1_000, startTimeoutMs }));
+  // A first word is sure to come, however slow the machine.
+  const ran = await follow(start(project, fleet, { returnTimeoutMs: 1_000, startTimeoutMs: PATIENCE_MS }));
   expect(hostOf(ran, "web02").outcome).toBe("ok");
   return ran;
 }
@@ -82,8 +83,7 @@ const accepted: readonly (readonly [what: string, lies: string])[] = [
 ];
 
 test.each(accepted)("a host that %s is taken at its word", async (_what, lies) => {
-  // Its first word is sure to come, however slow the machine.
-  const ran = await meet(lies, PATIENT.timeout);
+  const ran = await meet(lies);
   const { outcome, tally, error } = hostOf(ran, "web01");
   expect({ outcome, tally, error }).toMatchObject({ outcome: "ok", tally: { changed: 1 } });
   expect(ofType(ran.events, "task:end").filter(({ host }) => host === "web01")).toHaveLength(1);

@@ -154,22 +154,14 @@ function playbook(): string {
   );
 }
 
-testAtTerminal(
-  "run asks about all unknown keys at once, before anything is shown of the run",
-  async () => {
-    const { known, common } = await site();
-    const { code, shown } = await atTerminal(
-      ["run", playbook(), ...common, "-o", "plain"],
-      /\[y\/N\] $/,
-      "y",
-    );
-    expect(code).toBe(0);
-    expect(shown.match(/\[y\/N\]/g)).toHaveLength(1);
-    expect(shown.indexOf("[y/N]")).toBeLessThan(shown.indexOf("web01", shown.indexOf("[y/N]")));
-    expect(readFileSync(known, "utf8").trim().split("\n")).toHaveLength(3);
-  },
-  240_000,
-);
+testAtTerminal("run asks about all unknown keys at once, before anything is shown of the run", async () => {
+  const { known, common } = await site();
+  const { code, shown } = await atTerminal(["run", playbook(), ...common, "-o", "plain"], /\[y\/N\] $/, "y");
+  expect(code).toBe(0);
+  expect(shown.match(/\[y\/N\]/g)).toHaveLength(1);
+  expect(shown.indexOf("[y/N]")).toBeLessThan(shown.indexOf("web01", shown.indexOf("[y/N]")));
+  expect(readFileSync(known, "utf8").trim().split("\n")).toHaveLength(3);
+});
 
 async function passwordSite(): Promise<Site & { readonly play: string }> {
   const given = await site({ passwords: [{ user, password: PASSWORD }] });
@@ -184,21 +176,17 @@ async function passwordSite(): Promise<Site & { readonly play: string }> {
   };
 }
 
-testAtTerminal(
-  "run -k asks once for all hosts and shows nothing of what is typed",
-  async () => {
-    const { common, play } = await passwordSite();
-    const { code, shown } = await atTerminal(
-      ["run", play, ...common, "-k", "-o", "plain"],
-      /SSH password: $/,
-      PASSWORD,
-    );
-    expect(code).toBe(0);
-    expect(shown.match(/SSH password/g)).toHaveLength(1);
-    expect(shown).not.toContain(PASSWORD);
-  },
-  240_000,
-);
+testAtTerminal("run -k asks once for all hosts and shows nothing of what is typed", async () => {
+  const { common, play } = await passwordSite();
+  const { code, shown } = await atTerminal(
+    ["run", play, ...common, "-k", "-o", "plain"],
+    /SSH password: $/,
+    PASSWORD,
+  );
+  expect(code).toBe(0);
+  expect(shown.match(/SSH password/g)).toHaveLength(1);
+  expect(shown).not.toContain(PASSWORD);
+});
 
 test("run takes the password from a file, a descriptor, or the environment", async () => {
   const { common, play } = await passwordSite();
@@ -212,7 +200,7 @@ test("run takes the password from a file, a descriptor, or the environment", asy
     stdio: "ignore",
   });
   expect(await once(child, "close")).toEqual([0, null]);
-}, 240_000);
+});
 
 test.each([
   [["-k"], "there is no terminal to ask for the password"],
@@ -261,5 +249,4 @@ test.skipIf(!existsSync("/usr/bin/ssh"))(
     const said = await outcomes("--ssh-config", command, "--connect-retries", "0");
     expect(said.at(-1)).toBe("reached with OpenSSH's ssh: ProxyCommand is set; so are 3 more hosts");
   },
-  240_000,
 );

@@ -65,7 +65,7 @@ export default definePlaybook([{ hosts: "all", vars: { app_name: "{{ 'de' }}mo" 
     );
     const end = await volley(["role", "to-ts", "app", "-o", "converted/app"], { cwd: directory });
     expect(end.code, end.stderr).toBe(0);
-  }, 120_000);
+  });
 
   test("does in TypeScript what it does in YAML", async () => {
     const yaml = await carryOut("site.yml", directory);
@@ -74,7 +74,7 @@ export default definePlaybook([{ hosts: "all", vars: { app_name: "{{ 'de' }}mo" 
     expect(typescript.end.code, typescript.end.stdout + typescript.end.stderr).toBe(0);
     expect(Object.keys(yaml.files).length).toBeGreaterThan(14);
     expect(typescript.files).toEqual(yaml.files);
-  }, 120_000);
+  });
 
   test("ends the play for the host, and runs no handlers", async () => {
     const made = mkdtempSync(join(scratch(), "made-"));
@@ -97,7 +97,7 @@ export default definePlaybook([{ hosts: "all", vars: { ender_name: "x" }, roles:
     expect(typescript.end.code, typescript.end.stdout + typescript.end.stderr).toBe(0);
     expect(Object.keys(typescript.files)).toEqual(["before"]);
     expect(typescript.files).toEqual(yaml.files);
-  }, 120_000);
+  });
 
   test("passes the project's type checks", () => {
     const config = {
@@ -116,7 +116,7 @@ export default definePlaybook([{ hosts: "all", vars: { ender_name: "x" }, roles:
     });
     expect(stdout).toBe("");
     expect(status).toBe(0);
-  }, 120_000);
+  });
 
   test("is laid out as Biome lays code out", () => {
     const biome = createRequire(import.meta.url).resolve("@biomejs/biome/bin/biome");
@@ -126,7 +126,7 @@ export default definePlaybook([{ hosts: "all", vars: { ender_name: "x" }, roles:
       encoding: "utf8",
     });
     expect(status, stdout + stderr).toBe(0);
-  }, 60_000);
+  });
 
   test("is not written over what is there", async () => {
     const end = await volley(["role", "to-ts", "app", "-o", "converted/app"], { cwd: directory });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { takeDirectLock } from "../../src/direct/lock.ts";
 import type { OpenedSystem } from "../../src/direct/users.ts";
-import { PATIENT, until } from "../lib/patience.ts";
+import { until } from "../lib/patience.ts";
 import { type DirectHost, startDirectHost } from "./lib/host.ts";
 
 let directory: string;
@@ -40,7 +40,7 @@ const lock = async ({ shells }: OpenedSystem): Promise<() => Promise<void>> => {
 };
 
 describe.each([2, 3, 4])("where a connection may have %i sessions", (sessions) => {
-  test("a host is locked and worked on: commands and files wait for each other", PATIENT, async () => {
+  test("a host is locked and worked on: commands and files wait for each other", async () => {
     const { host } = await hostGranting(sessions);
     const opened = await host.open();
     const { system } = opened;
@@ -69,7 +69,7 @@ describe.each([2, 3, 4])("where a connection may have %i sessions", (sessions) =
     await system.close();
   });
 
-  test("a command that is cancelled is ended there", PATIENT, async () => {
+  test("a command that is cancelled is ended there", async () => {
     const { host } = await hostGranting(sessions);
     const opened = await host.open();
     const unlock = await lock(opened);
@@ -99,7 +99,7 @@ function isRunning(pid: number): boolean {
 }
 
 describe("where a connection may have one session", () => {
-  test("the limit is named, and nothing waits for ever", PATIENT, async () => {
+  test("the limit is named, and nothing waits for ever", async () => {
     const { host } = await hostGranting(1);
     const opened = await host.open();
     // Without a lock, as in a check, commands and files take turns.
@@ -115,7 +115,7 @@ describe("where a connection may have one session", () => {
     await opened.system.close();
   });
 
-  test("a bundle is sent and started: what sends files makes room for the command", PATIENT, async () => {
+  test("a bundle is sent and started: what sends files makes room for the command", async () => {
     const { host } = await hostGranting(1);
     const { connection, fleet } = host;
     const { signal } = new AbortController();
@@ -134,7 +134,7 @@ describe("where a connection may have one session", () => {
     expect(readFileSync(join(fleet.hosts[0]!.home, "bundle"), "utf8")).toBe("sent");
   });
 
-  test("a second command beside one that is at work is refused with the limit's name", PATIENT, async () => {
+  test("a second command beside one that is at work is refused with the limit's name", async () => {
     const { host } = await hostGranting(1);
     const { signal } = new AbortController();
     const first = await host.connection.exec("cat", signal);
@@ -148,7 +148,7 @@ describe("where a connection may have one session", () => {
   });
 });
 
-test("an environment is never on a command line, however many shells there are", PATIENT, async () => {
+test("an environment is never on a command line, however many shells there are", async () => {
   const { host, commands } = await hostGranting(10);
   const opened = await host.open();
   const secret = "k9-secret";
@@ -162,7 +162,7 @@ test("an environment is never on a command line, however many shells there are",
   await opened.system.close();
 });
 
-test("nor are variables whose names are no shell's", PATIENT, async () => {
+test("nor are variables whose names are no shell's", async () => {
   const seen = join(directory, "seen");
   writeFileSync(join(directory, "env"), `#!/bin/sh\nprintf '%s\\n' "$@" >>${seen}\nexec /usr/bin/env "$@"\n`);
   chmodSync(join(directory, "env"), 0o755);

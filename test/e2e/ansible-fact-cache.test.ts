@@ -112,4 +112,4 @@ test("a cache without a place is refused, and one of another kind is named", asy
   expect(other).toMatchObject({ code: 0 });
   expect(other.stderr).toContain("not heeded here: fact_caching (redis; ANSIBLE_CACHE_PLUGIN)");
   expect((await run("memory")).stderr).not.toContain("not heeded");
-}, 120_000);
+});

@@ -54,85 +54,62 @@ it.skipIf(!tmuxAvailable())(
     terminal.type("q");
     await terminal.see("exit 2");
   },
-  240_000,
 );
 
-it.skipIf(!tmuxAvailable())(
-  "shows the words of a command as a shell takes them",
-  async () => {
-    const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));
-    closers.push(() => rmSync(directory, { recursive: true, force: true }));
-    writeFileSync(join(directory, "inventory"), "h1 ansible_connection=local\n");
-    const flags = ["exec", "-i", "inventory", "-o", "ink", "all", "--", "sh", "-c", 'echo "a b"', "it's"];
-    const terminal = openTerminal([process.execPath, await builtCli(), ...flags], {
-      columns: 80,
-      rows: 24,
-      cwd: directory,
-      env: { HOME: directory },
-    });
-    closers.push(() => terminal.close());
-    await terminal.see(`sh -c 'echo "a b"' 'it'\\''s'`);
-    await terminal.see("q leave");
-    terminal.type("q");
-    await terminal.see("exit 0");
-  },
-  240_000,
-);
+it.skipIf(!tmuxAvailable())("shows the words of a command as a shell takes them", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));
+  closers.push(() => rmSync(directory, { recursive: true, force: true }));
+  writeFileSync(join(directory, "inventory"), "h1 ansible_connection=local\n");
+  const flags = ["exec", "-i", "inventory", "-o", "ink", "all", "--", "sh", "-c", 'echo "a b"', "it's"];
+  const terminal = openTerminal([process.execPath, await builtCli(), ...flags], {
+    columns: 80,
+    rows: 24,
+    cwd: directory,
+    env: { HOME: directory },
+  });
+  closers.push(() => terminal.close());
+  await terminal.see(`sh -c 'echo "a b"' 'it'\\''s'`);
+  await terminal.see("q leave");
+  terminal.type("q");
+  await terminal.see("exit 0");
+});
 
-it.skipIf(!tmuxAvailable())(
-  "says once that a host is unreachable, and why",
-  async () => {
-    const fleet = await startFleet({ count: 1, faults: () => ({ kind: "refuse" }) });
-    const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));
-    closers.push(() => rmSync(directory, { recursive: true, force: true }));
-    writeFileSync(join(directory, "inventory.yaml"), fleet.inventoryYaml());
-    const flags = ["-i", "inventory.yaml", "--ssh-config", "none", "--connect-retries", "0", "-o", "ink"];
-    const terminal = openTerminal([process.execPath, await builtCli(), "exec", ...flags, "all", "true"], {
-      columns: 80,
-      rows: 24,
-      cwd: directory,
-      env: { HOME: directory },
-    });
-    closers.push(() => terminal.close());
-    const rows = await terminal.see("q leave");
-    expect(rows).toMatch(/web01 +unreachable: refused the connection/);
-    terminal.type("q");
-    await terminal.see("exit 4");
-  },
-  240_000,
-);
+it.skipIf(!tmuxAvailable())("says once that a host is unreachable, and why", async () => {
+  const fleet = await startFleet({ count: 1, faults: () => ({ kind: "refuse" }) });
+  const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));
+  closers.push(() => rmSync(directory, { recursive: true, force: true }));
+  writeFileSync(join(directory, "inventory.yaml"), fleet.inventoryYaml());
+  const flags = ["-i", "inventory.yaml", "--ssh-config", "none", "--connect-retries", "0", "-o", "ink"];
+  const terminal = openTerminal([process.execPath, await builtCli(), "exec", ...flags, "all", "true"], {
+    columns: 80,
+    rows: 24,
+    cwd: directory,
+    env: { HOME: directory },
+  });
+  closers.push(() => terminal.close());
+  const rows = await terminal.see("q leave");
+  expect(rows).toMatch(/web01 +unreachable: refused the connection/);
+  terminal.type("q");
+  await terminal.see("exit 4");
+});
 
-it.skipIf(!tmuxAvailable())(
-  "leaves the held screen on SIGTERM, with the outcome below",
-  async () => {
-    const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));
-    closers.push(() => rmSync(directory, { recursive: true, force: true }));
-    const hosts = "h1 ansible_connection=local\nh2 ansible_connection=local\n";
-    writeFileSync(join(directory, "inventory"), hosts);
-    // The shell tells the process's id, and then the exit code: 130, as for Ctrl-C.
-    const script = `"$0" "$@" & echo $! >pid; fg >/dev/null; echo "code $?"; exec sleep 60`;
-    const command = [
-      process.execPath,
-      await builtCli(),
-      "exec",
-      "-i",
-      "inventory",
-      "-o",
-      "ink",
-      "all",
-      "true",
-    ];
-    const terminal = openTerminal(["bash", "-mc", script, ...command], {
-      columns: 80,
-      rows: 24,
-      cwd: directory,
-      env: { HOME: directory },
-    });
-    closers.push(() => terminal.close());
-    await terminal.see("q leave");
-    process.kill(Number(readFileSync(join(directory, "pid"), "utf8")), "SIGTERM");
-    const rows = await terminal.see("code 130");
-    expect(rows).toContain("2 hosts ok");
-  },
-  240_000,
-);
+it.skipIf(!tmuxAvailable())("leaves the held screen on SIGTERM, with the outcome below", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));
+  closers.push(() => rmSync(directory, { recursive: true, force: true }));
+  const hosts = "h1 ansible_connection=local\nh2 ansible_connection=local\n";
+  writeFileSync(join(directory, "inventory"), hosts);
+  // The shell tells the process's id, and then the exit code: 130, as for Ctrl-C.
+  const script = `"$0" "$@" & echo $! >pid; fg >/dev/null; echo "code $?"; exec sleep 60`;
+  const command = [process.execPath, await builtCli(), "exec", "-i", "inventory", "-o", "ink", "all", "true"];
+  const terminal = openTerminal(["bash", "-mc", script, ...command], {
+    columns: 80,
+    rows: 24,
+    cwd: directory,
+    env: { HOME: directory },
+  });
+  closers.push(() => terminal.close());
+  await terminal.see("q leave");
+  process.kill(Number(readFileSync(join(directory, "pid"), "utf8")), "SIGTERM");
+  const rows = await terminal.see("code 130");
+  expect(rows).toContain("2 hosts ok");
+});

@@ -3,9 +3,11 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSy
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { EmbeddedFleet, HostFault } from "../../src/embedded/options.ts";
+import { PATIENCE_MS } from "../lib/patience.ts";
 import {
   fleetStarter,
   follow,
+  givenUpSoon,
   hostOf,
   keptBundles,
   ofType,
@@ -27,7 +29,14 @@ interface Tried extends Ran {
 async function tryWith(...faults: HostFault[]): Promise<Tried> {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
   const fleet = await startFleet({ count: 2, faults: (index) => (index === 0 ? faults : undefined) });
-  const ran = await provision(project, fleet, { connectTimeoutMs: 4_000, via: "bundle" });
+  // Only one that hangs is given up soon: on a loaded machine the others take their time.
+  const all = fleet.inventoryYaml();
+  const isHanging = faults.some(({ kind }) => kind === "hang");
+  const inventory = project.write(
+    "inventory.yaml",
+    isHanging ? givenUpSoon(all, fleet.hosts[0]!.port, 4) : all,
+  );
+  const ran = await provision(project, fleet, { inventory, connectTimeoutMs: PATIENCE_MS, via: "bundle" });
   expect(hostOf(ran, "web02")).toMatchObject({ outcome: "ok", tally: { changed: 2 } });
   expect(keptBundles(fleet.hosts[1]!)).toMatchObject({ bundles: [expect.any(String)], temporary: [] });
   return { ...ran, project, fleet };
@@ -37,7 +46,7 @@ async function tryWith(...faults: HostFault[]): Promise<Tried> {
 async function tryAlone(...faults: HostFault[]): Promise<Ran> {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
   const fleet = await startFleet({ count: 1, faults: () => faults });
-  return provision(project, fleet, { connectTimeoutMs: 4_000, via: "bundle" });
+  return provision(project, fleet, { connectTimeoutMs: PATIENCE_MS, via: "bundle" });
 }
 
 test("refused: unreachable", async () => {
@@ -231,7 +240,6 @@ test.each(["in", "out"] as const)(
     expect(summary.outcomes.unreachable).toBeGreaterThan(0);
     expect(summary.outcomes.lost).toBeGreaterThan(0);
   },
-  240_000,
 );
 
 test("severed while sending, the first time only: it is sent again and all is well", async () => {

@@ -3,7 +3,7 @@ import { builtCli, volley } from "./lib/cli.ts";
 import { makeProject, scratchDirectory } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
-beforeAll(async () => void (await builtCli()), 240_000);
+beforeAll(async () => void (await builtCli()));
 
 const right = "- hosts: all\n  tasks:\n    - debug: {msg: hi}\n";
 const wrong = "- hosts: all\n  tasks:\n    - debug: {msgg: '{{ token }}'}\n";

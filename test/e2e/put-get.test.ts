@@ -22,7 +22,7 @@ const fleets: EmbeddedFleet[] = [];
 
 beforeAll(async () => {
   await builtCli();
-}, 120_000);
+});
 afterEach(async () => {
   await Promise.all(fleets.splice(0).map((fleet) => fleet.stop()));
 });

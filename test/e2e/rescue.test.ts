@@ -40,7 +40,7 @@ test.each(["bundle", "direct"] as const)(
   },
 );
 
-test("a failure that is ignored counts as ignored, and as nothing else", PATIENT, async () => {
+test("a failure that is ignored counts as ignored, and as nothing else", async () => {
   const project = makeProject(scratch(), {
     "site.ts": playbookText(`{ name: "Ignores", hosts: "all", tasks: ({ task }) => {
       task("Break", shell("exit 3"), { ignoreErrors: true });
@@ -53,7 +53,7 @@ test("a failure that is ignored counts as ignored, and as nothing else", PATIENT
   expect(ofType(ran.events, "host:end")[0]?.tally).toEqual(ran.summary.tally);
 });
 
-test("a failure that is thrown on is not rescued: the batch that follows is not begun", PATIENT, async () => {
+test("a failure that is thrown on is not rescued: the batch that follows is not begun", async () => {
   const project = makeProject(scratch(), { "site.ts": playbookText(RESCUES) });
   const fleet = await startFleet({ count: 3 });
   const ran = await provision(project, fleet);
@@ -112,7 +112,7 @@ describe.each(["bundle", "direct"] as const)("errors of a role's code that nothi
     return { end, outcomes: Object.fromEntries(ends.map(({ host, outcome }) => [host, outcome])) };
   };
 
-  test("the failure of a task ends nothing but the task", PATIENT, async () => {
+  test("the failure of a task ends nothing but the task", async () => {
     const { end, outcomes } = await run(`
       const make = async (name) => { await task(name, fail("no")); };
       const first = make("first");
@@ -125,7 +125,7 @@ describe.each(["bundle", "direct"] as const)("errors of a role's code that nothi
   test.each([
     ["a rejection", 'void Promise.reject(new Error("astray"))'],
     ["an exception", 'throw new Error("astray")'],
-  ])("%s fails its own host, with the error", PATIENT, async (_what, code) => {
+  ])("%s fails its own host, with the error", async (_what, code) => {
     const { end, outcomes } = await run(`
       if (host.name === "web02") await new Promise((resolve) => { setTimeout(() => { resolve(); ${code}; }, 1); });
       await task("Work", debug({ msg: "" }));`);

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import type { Event } from "../../src/core/events.ts";
-import { PATIENT } from "../lib/patience.ts";
+import { PATIENT, underLimit } from "../lib/patience.ts";
 import { fleetStarter, follow, hostOf, letGo, ofType, provision, start } from "./lib/drive.ts";
 import {
   makeProject,
@@ -201,16 +201,25 @@ test("throttle: so many hosts at a time, in that play only", async () => {
 
 // The hosts are connected by a play before, so that the time is that of a task alone.
 test("a host that takes too long for a play finishes its task and has failed", async () => {
-  const project = projectOf(TWO_FILES, play("timeout: 1", WAIT), TWO_FILES);
-  const fleet = await startFleet({ count: 1 });
-  const told = watchTold();
-  const ran = await follow(start(project, fleet, { hostTimeoutMs: 600_000, graceMs: 600_000 }), (event) => {
-    told.see(event);
-    if (event.type === "task:output") void told.next().then(() => letGo(fleet));
+  const { ran, limit } = await underLimit(1, async (seconds) => {
+    const project = projectOf(TWO_FILES, play(`timeout: ${seconds}`, WAIT), TWO_FILES);
+    const fleet = await startFleet({ count: 1 });
+    const told = watchTold();
+    let isBegun = false;
+    const tried = await follow(
+      start(project, fleet, { hostTimeoutMs: 600_000, graceMs: 600_000 }),
+      (event) => {
+        told.see(event);
+        if (event.type !== "task:output") return;
+        isBegun = true;
+        void told.next().then(() => letGo(fleet));
+      },
+    );
+    return isBegun ? { ran: tried, limit: seconds } : undefined;
   });
   expect(hostOf(ran, "web01")).toMatchObject({
     outcome: "failed",
-    error: { code: "TIMEOUT", message: 'web01: play "Deploy" took longer than 1 s' },
+    error: { code: "TIMEOUT", message: `web01: play "Deploy" took longer than ${limit} s` },
     tally: { changed: 3, notExecuted: 3 },
   });
   expect(ran.summary.exitCode).toBe(2);
@@ -220,11 +229,14 @@ test("what does not end by itself is ended by force; others are none the worse",
   const limited = TWO_FILES.replace("hosts:", "timeout: 600, hosts:");
   const hang = play("tags: []", `task("Hang", shell(\`echo $$ > "\${facts.env.HOME}/pid"; sleep 1000\`));`);
   const project = projectOf(limited, hang.replace('"all"', '"web01"'), limited);
-  const fleet = await startFleet({ count: 2 });
-  const ran = await provision(project, fleet, { hostTimeoutMs: 1_000, graceMs: 100 });
-  expect(hostOf(ran, "web01")).toMatchObject({ outcome: "failed", error: { code: "TIMEOUT" } });
-  expect(hostOf(ran, "web02")).toMatchObject({ outcome: "ok", tally: { notExecuted: 0 } });
-  const pid = Number(readFileSync(join(fleet.hosts[0]!.home, "pid"), "utf8"));
+  const pid = await underLimit(1, async (seconds) => {
+    const fleet = await startFleet({ count: 2 });
+    const ran = await provision(project, fleet, { hostTimeoutMs: seconds * 1_000, graceMs: 100 });
+    expect(hostOf(ran, "web01")).toMatchObject({ outcome: "failed", error: { code: "TIMEOUT" } });
+    expect(hostOf(ran, "web02")).toMatchObject({ outcome: "ok", tally: { notExecuted: 0 } });
+    const file = join(fleet.hosts[0]!.home, "pid");
+    return existsSync(file) ? Number(readFileSync(file, "utf8")) : undefined;
+  });
   await vi.waitFor(() => expect(isRunning(pid)).toBe(false), PATIENT);
 });
 

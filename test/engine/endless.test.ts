@@ -8,7 +8,6 @@ import { template } from "../../src/actions/files/template.ts";
 import { noop } from "../../src/actions/flow/noop.ts";
 import { wait_for } from "../../src/actions/flow/wait-for.ts";
 import type { ActionCall } from "../../src/core/action.ts";
-import { PATIENT } from "../lib/patience.ts";
 import { makeWorkplace, runTasks } from "./run-plays.ts";
 
 const ENDLESS = "^(a+)+$";
@@ -23,7 +22,7 @@ describe("a task that would never end is ended by its timeout", () => {
     ["lineinfile, lines removed", (path) => lineinfile({ path, regexp: ENDLESS, state: "absent" })],
     ["blockinfile", (path) => blockinfile({ path, block: "b", insertbefore: ENDLESS })],
     ["wait_for", (path) => wait_for({ path, search_regex: ENDLESS })],
-  ])("%s", PATIENT, async (_what, call) => {
+  ])("%s", async (_what, call) => {
     using place = makeWorkplace();
     writeFileSync(place.path("file"), TEXT);
     const run = await runTasks(({ task }) => {
@@ -46,7 +45,7 @@ describe("a task that would never end is ended by its timeout", () => {
     ["a filter", "{{ text | regex_search('^(a+)+$') }}"],
     ["a test", "{{ text is match('^(a+)+$') }}"],
     ["a replacement", "{{ text | regex_replace('(a|aa)+$', '') }}"],
-  ])("template: %s", PATIENT, async (_what, text) => {
+  ])("template: %s", async (_what, text) => {
     using place = makeWorkplace();
     mkdirSync(join(place.role, "templates"));
     writeFileSync(join(place.role, "templates/t.j2"), text);
@@ -67,7 +66,7 @@ describe("a task that would never end is ended by its timeout", () => {
     expect(run.task("next").state).toBe("unchanged");
   });
 
-  it("when", PATIENT, async () => {
+  it("when", async () => {
     const run = await runTasks(({ task }) => {
       const when = (): boolean => /^(a+)+$/.test(TEXT);
       task("endless", noop({}), { when, timeout: 1, ignoreErrors: true });
@@ -78,7 +77,7 @@ describe("a task that would never end is ended by its timeout", () => {
   });
 });
 
-it("a regular expression that would never end is ended with its run", PATIENT, async () => {
+it("a regular expression that would never end is ended with its run", async () => {
   using place = makeWorkplace();
   writeFileSync(place.path("file"), TEXT);
   const kill = new AbortController();

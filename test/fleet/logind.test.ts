@@ -1,6 +1,5 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { PATIENT } from "../lib/patience.ts";
 import { bootFleet, type Fleet } from "./lib/fleet.ts";
 import type { FleetHost } from "./lib/host.ts";
 import { fleetAvailable } from "./lib/requirements.ts";
@@ -8,7 +7,7 @@ import { type FleetRun, runOn, writeInventory } from "./lib/volley.ts";
 
 const playbook = fileURLToPath(new URL("fixtures/logind/site.ts", import.meta.url));
 
-describe.skipIf(!fleetAvailable())("a host whose logind ends what a login leaves behind", PATIENT, () => {
+describe.skipIf(!fleetAvailable())("a host whose logind ends what a login leaves behind", () => {
   let fleet: Fleet;
   let host: FleetHost;
 

@@ -412,7 +412,7 @@ describe.skipIf(!fleetAvailable())("reaching Debian hosts through their sshd", (
         return true;
       },
     };
-    await expect.poll(() => reach(byKey, options), { timeout: 20_000, interval: 500 }).toBe("deploy\n");
+    await expect.poll(() => reach(byKey, options), { interval: 500 }).toBe("deploy\n");
     expect(asked).toHaveLength(1);
     expect(await reach(as("pass", { port }), { knownHostsFiles: [file], password: hostPassword })).toBe(
       "pass\n",

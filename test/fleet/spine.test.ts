@@ -118,14 +118,14 @@ describe.skipIf(!fleetAvailable())("three Debian hosts", () => {
         vars: { ansible_become: true },
         hosts: {
           refusing: { ansible_host: "127.0.0.1", ansible_port: closed.port },
-          silent: { ansible_host: "127.0.0.1", ansible_port: silentPort },
+          silent: {
+            ansible_host: "127.0.0.1",
+            ansible_port: silentPort,
+            ansible_ssh_common_args: "-o ConnectTimeout=3",
+          },
         },
       });
-      const { summary } = await runOn(fleet, {
-        inventory: mixed,
-        playbook: fixture("failing"),
-        connectTimeoutMs: 3_000,
-      });
+      const { summary } = await runOn(fleet, { inventory: mixed, playbook: fixture("failing") });
       const outcomes = Object.fromEntries(summary.hosts.map(({ host, outcome }) => [host, outcome]));
       expect(outcomes).toMatchObject({
         refusing: "unreachable",

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { VolleyError } from "../../src/core/errors.ts";
 import { findMatches, within } from "../../src/system/endable.ts";
-import { PATIENT } from "../lib/patience.ts";
 
 const ENDLESS = /^(a+)+$/;
 const TEXT = `${"a".repeat(40)}!`;
@@ -32,12 +31,12 @@ describe("within", () => {
         }
       },
     ],
-  ])("ends %s", PATIENT, (_what, work) => {
+  ])("ends %s", (_what, work) => {
     expect(() => within(50, late, work)).toThrow(/too late/);
     expect(within(1_000, late, () => "after")).toBe("after");
   });
 
-  it("ends what is inside first, so that what is around it can tidy up", PATIENT, () => {
+  it("ends what is inside first, so that what is around it can tidy up", () => {
     const seen: string[] = [];
     const outer = () => {
       try {
@@ -67,7 +66,7 @@ describe("findMatches", () => {
     ]);
   });
 
-  it("finds the same where it takes its time, and other things go on meanwhile", PATIENT, async () => {
+  it("finds the same where it takes its time, and other things go on meanwhile", async () => {
     // Each further letter doubles the time: one of these is slow on any machine.
     for (const length of [22, 24, 26, 28]) {
       const text = `${"a".repeat(length)}!\nb=1\n`;
@@ -90,7 +89,7 @@ describe("findMatches", () => {
     }
   });
 
-  it("is ended by its signal", PATIENT, async () => {
+  it("is ended by its signal", async () => {
     const stop = new AbortController();
     const finding = findMatches(ENDLESS, ["b", TEXT], stop.signal);
     setTimeout(() => stop.abort(), 300);

@@ -15,4 +15,4 @@ test("what is right type-checks, and every line that is wrong is an error of its
   expect(checked.stdout).toBe("");
   expect(checked.stderr).toBe("");
   expect(checked.status).toBe(0);
-}, 120_000);
+});

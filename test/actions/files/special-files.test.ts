@@ -54,7 +54,7 @@ describe("a file of more than 2 GiB", () => {
       expect(spawnSync("tail", [`-c${END.length}`, at(path)]).stdout.toString()).toBe(END);
     }
     expect(readdirSync(sandbox.root)).toHaveLength(3);
-  }, 120_000);
+  });
 
   it("is named where it would have to be held", async () => {
     makeLarge("large");

@@ -21,6 +21,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { openDownload } from "../../../src/actions/network/download.ts";
 import { get_url } from "../../../src/actions/network/get-url.ts";
 import { proxyFor } from "../../../src/actions/network/proxy.ts";
+import { PATIENCE_MS, underLimit } from "../../lib/patience.ts";
 import { checkApplyAgain, makeSandbox, pass, snapshot } from "../harness.ts";
 
 const BODY = "the content of the tool\n";
@@ -260,7 +261,7 @@ describe("get_url", () => {
     (
       await openDownload({
         url,
-        timeoutMs: 5000,
+        timeoutMs: PATIENCE_MS,
         username: "u",
         password: "p",
         forceBasicAuth: true,
@@ -278,8 +279,8 @@ describe("get_url", () => {
       response.write("half");
     });
     const url = `http://u:p4ss@127.0.0.1:${await listen(server)}`;
-    const failure = async (path: string, environment = {}) => {
-      const { body } = await openDownload({ url: `${url}${path}`, timeoutMs: 300, environment });
+    const failure = async (path: string, { environment = {}, timeoutMs = PATIENCE_MS } = {}) => {
+      const { body } = await openDownload({ url: `${url}${path}`, timeoutMs, environment });
       for await (const _chunk of body);
     };
     await expect(failure("/bad")).rejects.toMatchObject({
@@ -288,11 +289,13 @@ describe("get_url", () => {
     });
     await expect(failure("/bad")).rejects.not.toThrow(/p4ss/);
     await expect(failure("/file")).rejects.toThrow(/redirects to file:.*: only http and https are known/);
-    await expect(failure("/stall")).rejects.toMatchObject({
-      code: "TIMEOUT",
-      message: expect.stringMatching(/\/stall sent nothing for 0.3 s, after 4 bytes$/),
+    await underLimit(0.5, async (seconds) => {
+      const thrown = await failure("/stall", { timeoutMs: seconds * 1_000 }).catch((error: Error) => error);
+      expect(thrown).toMatchObject({ code: "TIMEOUT" });
+      return thrown?.message.endsWith(`/stall sent nothing for ${seconds} s, after 4 bytes`) || undefined;
     });
-    await expect(failure("/stall", { http_proxy: "http://u:s3cret@[bad" })).rejects.toMatchObject({
+    const environment = { http_proxy: "http://u:s3cret@[bad" };
+    await expect(failure("/stall", { environment })).rejects.toMatchObject({
       message: "the proxy http://u:***@[bad is not a URL",
       hint: expect.stringContaining("http_proxy"),
     });
@@ -428,20 +431,22 @@ describe("proxies", () => {
         for (const end of [through, socket]) end.on("error", () => {});
       });
       const environment = { https_proxy: `http://127.0.0.1:${await listen(proxy)}` };
-      const direct = await openDownload({ url, timeoutMs: 5000, validateCertificates: false });
+      const direct = await openDownload({ url, timeoutMs: PATIENCE_MS, validateCertificates: false });
       expect(direct.status).toBe(200);
       direct.close();
-      await expect(openDownload({ url, timeoutMs: 5000 })).rejects.toThrow(/certificate is self-signed/);
+      await expect(openDownload({ url, timeoutMs: PATIENCE_MS })).rejects.toThrow(
+        /certificate is self-signed/,
+      );
       const tunnelled = await openDownload({
         url,
-        timeoutMs: 5000,
+        timeoutMs: PATIENCE_MS,
         validateCertificates: false,
         environment,
       });
       let text = "";
       for await (const chunk of tunnelled.body) text += Buffer.from(chunk).toString();
       expect(text).toBe(BODY);
-      await expect(openDownload({ url, timeoutMs: 5000, environment })).rejects.toThrow(
+      await expect(openDownload({ url, timeoutMs: PATIENCE_MS, environment })).rejects.toThrow(
         /through the proxy .*certificate is self-signed/,
       );
       expect(tunnels).toEqual([new URL(url).host, new URL(url).host]);

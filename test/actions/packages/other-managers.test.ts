@@ -82,7 +82,7 @@ const hasNpm = spawnSync("npm", ["--version"]).status === 0;
 
 // Real npm, with a dependency in a directory beside the project. Over a connection it would be the same once more.
 describe.runIf(hasNpm && !testsWorkDirectly())("npm in a project", () => {
-  it("installs what package.json names, and removes a package", { timeout: 120_000 }, async () => {
+  it("installs what package.json names, and removes a package", async () => {
     using sandbox = makeSandbox();
     const directory = mkdtempSync(join(tmpdir(), "volley-npm-"));
     const put = (path: string, content: object): void => {

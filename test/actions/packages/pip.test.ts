@@ -44,7 +44,7 @@ const hasVenv = spawnSync("python3", ["-c", "import venv, ensurepip"]).status ==
 
 // Real pip in an environment of its own. Over a connection it would be the same pip once more.
 describe.runIf(hasVenv && !testsWorkDirectly())("pip in a virtual environment", () => {
-  it("makes it, installs, upgrades and removes", { timeout: 300_000 }, async () => {
+  it("makes it, installs, upgrades and removes", async () => {
     using sandbox = makeSandbox();
     const directory = mkdtempSync(join(tmpdir(), "volley-pip-"));
     try {

@@ -39,6 +39,12 @@ export function start(project: Project, fleet: EmbeddedFleet, options: Partial<R
   });
 }
 
+/** An inventory in which the host at a port is given up after so many seconds; others may take their time. */
+export function givenUpSoon(inventory: string, port: number, seconds: number): string {
+  const line = new RegExp(`^( *)ansible_port: ${port}$`, "m");
+  return inventory.replace(line, `$&\n$1ansible_ssh_common_args: -o ConnectTimeout=${seconds}`);
+}
+
 /** Follows a run to its end; `on` sees every event as it comes. */
 export async function follow(running: Run, on: (event: Event) => void = () => {}): Promise<Ran> {
   const events: Event[] = [];

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { exitCodeOf } from "../../../src/fanout/exec/fan-out.ts";
 import { openInputFile } from "../../../src/fanout/exec/remote-command.ts";
-import { until } from "../../lib/patience.ts";
+import { underLimit, until } from "../../lib/patience.ts";
 import { fleetStarter, run } from "../fleet.ts";
 
 const start = fleetStarter();
@@ -170,9 +170,11 @@ describe("the end of a command", () => {
       const { results, stdout } = await run(hosts, line);
       expect([results[0]?.outcome, stdout.web01?.startsWith("begun\n")], line).toEqual(["ok", true]);
     }
-    const late = await run(hosts, "setsid -w sleep 7122; echo never", { timeoutMs: 300 });
-    expect([late.results[0]?.outcome, late.stdout]).toEqual(["timedOut", {}]);
-    await until(() => isRunning("sleep 7121") && isRunning("sleep 7122"));
+    await underLimit(0.5, async (seconds) => {
+      const late = await run(hosts, "setsid -w sleep 7122; echo never", { timeoutMs: seconds * 1_000 });
+      expect([late.results[0]?.outcome, late.stdout]).toEqual(["timedOut", {}]);
+      return (isRunning("sleep 7121") && isRunning("sleep 7122")) || undefined;
+    });
     execFileSync("pkill", ["-f", "^sleep 712[12]$"]);
   });
 
@@ -194,11 +196,12 @@ describe("the end of a command", () => {
 
   it("comes when it takes too long, for all that it started", async () => {
     const { hosts } = await start({ count: 2 });
-    const { results, stdout } = await run(hosts, "echo begun; sleep 7101 & sleep 7102; echo never", {
-      timeoutMs: 700,
+    const results = await underLimit(0.7, async (seconds) => {
+      const line = "echo begun; sleep 7101 & sleep 7102; echo never";
+      const late = await run(hosts, line, { timeoutMs: seconds * 1_000 });
+      expect(late.results.map(({ outcome }) => outcome)).toEqual(["timedOut", "timedOut"]);
+      return late.stdout.web01 === "begun\n" && late.stdout.web02 === "begun\n" ? late.results : undefined;
     });
-    expect(results.map(({ outcome }) => outcome)).toEqual(["timedOut", "timedOut"]);
-    expect(stdout).toEqual({ web01: "begun\n", web02: "begun\n" });
     await until(() => !isRunning("sleep 7101") && !isRunning("sleep 7102"));
     expect(exitCodeOf(results)).toBe(2);
   });
@@ -253,8 +256,12 @@ describe("the end of a command", () => {
 
   it("is forced on one that does not", async () => {
     const { hosts } = await start({ count: 1 });
-    const { results } = await run(hosts, 'trap "" TERM HUP; sleep 7105; sleep 7105', { timeoutMs: 300 });
-    expect(results[0]?.outcome).toBe("timedOut");
+    await underLimit(0.5, async (seconds) => {
+      const line = 'trap "" TERM HUP; echo begun; sleep 7105; sleep 7105';
+      const { results, stdout } = await run(hosts, line, { timeoutMs: seconds * 1_000 });
+      expect(results[0]?.outcome).toBe("timedOut");
+      return stdout.web01 === "begun\n" || undefined;
+    });
     await until(() => !isRunning("sleep 7105"));
   });
 

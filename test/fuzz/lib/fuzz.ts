@@ -48,7 +48,7 @@ const SEED = fuzzSeed();
 const SECONDS = Number(process.env.VOLLEY_FUZZ_SECONDS ?? 0);
 
 /** The time a test of one target may take, in milliseconds. */
-export const FUZZ_TIMEOUT_MS = 120_000 + SECONDS * 1_000;
+export const FUZZ_TIMEOUT_MS = 300_000 + SECONDS * 1_000;
 
 /** The files of a target's corpus. */
 export function readCorpus(name: string): readonly { readonly name: string; readonly bytes: Buffer }[] {

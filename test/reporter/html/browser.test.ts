@@ -19,7 +19,7 @@ const CUT_OFF = `[...document.querySelectorAll("main .scroll")]
   .filter((each) => each.scrollWidth > each.clientWidth)
   .map((each) => each.getAttribute("aria-label"))`;
 
-describe.skipIf(CHROMIUM === undefined)("in Chromium", { timeout: 240_000 }, () => {
+describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
   let browser: TestBrowser;
   beforeAll(async () => {
     browser = await startBrowser();
