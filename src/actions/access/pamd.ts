@@ -118,7 +118,7 @@ When the file changes, every rule in it is laid out as Ansible's module does: th
 });
 
 function refuse(path: string, { check }: ActionContext): PamChange {
-  const message = `there is no ${path}; install the service first`;
+  const message = `Unable to open/read PAM module file ${path}: there is none; install the service first`;
   if (!check) throw new VolleyError("ACTION_FAILED", message);
   const file = { path, attributes: null, directories: [], backup: false, diff: { path } };
   return { file, count: 0, unknown: message };

@@ -90,8 +90,11 @@ interface Names {
   readonly nameById: ReadonlyMap<number, string>;
 }
 
-/** The entries of a database; the same words name the actions that make them. */
-const NOUNS: Readonly<Record<Database, string>> = { passwd: "user", group: "group" };
+/** What Ansible says of a name that a database does not have. */
+const LOST: Readonly<Record<Database, string>> = {
+  passwd: "chown failed: failed to look up user",
+  group: "chgrp failed: failed to look up group",
+};
 
 function parseNames(database: Database, text: string): Names {
   const entries =
@@ -155,11 +158,7 @@ async function resolveId(
 ): Promise<number> {
   const id = await findId(system, database, name, context);
   if (id !== null) return id;
-  const noun = NOUNS[database];
-  throw new VolleyError(
-    "ACTION_FAILED",
-    `there is no ${noun} "${name}"; make it first with the ${noun} action`,
-  );
+  throw new VolleyError("ACTION_FAILED", `${LOST[database]} ${name}; make it first`);
 }
 
 /** Find the uid of a user given by name or id; null for an unknown name. As in Ansible, digits are an id. */

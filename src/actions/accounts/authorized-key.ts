@@ -71,8 +71,7 @@ interface KeyChange extends Change {
 interface AuthorizedKeyData {
   readonly user: string;
   readonly keyfile: string;
-  /** The same as `keyfile`. */
-  readonly path: string;
+  readonly path: string | null;
   readonly key: string;
   readonly state: "present" | "absent";
   readonly key_options: string | null;
@@ -81,16 +80,14 @@ interface AuthorizedKeyData {
   readonly manage_dir: boolean;
   readonly follow: boolean;
   readonly validate_certs: boolean;
-  /** Always false. */
-  readonly unique: boolean;
 }
 
 function describeKey(given: KeyParams, keyfile: string): AuthorizedKeyData {
-  const { user, key, state, key_options = null, comment = null } = given;
+  const { user, path = null, key, state, key_options = null, comment = null } = given;
   const { exclusive, manage_dir, follow, validate_certs } = given;
   return {
-    ...{ user, keyfile, path: keyfile, key, state, key_options, comment },
-    ...{ exclusive, manage_dir, follow, validate_certs, unique: false },
+    ...{ user, keyfile, path, key, state, key_options, comment },
+    ...{ exclusive, manage_dir, follow, validate_certs },
   };
 }
 
@@ -99,7 +96,7 @@ function keyProblem(value: string): string | undefined {
   const wrong = keyLines(value).find((line) => parseAuthorizedKey(line) === null);
   return wrong === undefined
     ? undefined
-    : `"${wrong.slice(0, 40)}" is no public key; it starts with its type, such as ssh-ed25519`;
+    : `invalid key specified: ${wrong.slice(0, 40)}; a key starts with its type, such as ssh-ed25519`;
 }
 
 const URL_SILENCE_MS = 30_000;
@@ -193,12 +190,15 @@ The key itself identifies a line: other options or another comment replace the l
 });
 
 function userMissing({ user, state }: KeyParams, { check }: ActionContext): KeyChange {
-  const message = `there is no user "${user}"`;
-  if (!check) throw new VolleyError("ACTION_FAILED", `${message}; make it first with the user action`);
+  if (!check)
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `Failed to lookup user ${user}; make it first with the user action`,
+    );
   const nothing = { directories: [], directoryAttributes: null, file: null, keyfile: "" };
   return {
     ...nothing,
-    unknown: `${message} yet: whether the key would be ${state === "present" ? "added" : "removed"} is not known`,
+    unknown: `there is no user "${user}" yet: whether the key would be ${state === "present" ? "added" : "removed"} is not known`,
   };
 }
 

@@ -91,7 +91,7 @@ The account is read from \`/etc/passwd\`, \`/etc/group\` and, for passwords and 
     if (missing.length > 0 && !context.check) {
       throw new VolleyError(
         "ACTION_FAILED",
-        `user ${name}: there is no group ${missing.join(", ")}; make it first with the group action`,
+        `Group ${missing.join(", ")} does not exist; make it first with the group action`,
       );
     }
     return entry === undefined

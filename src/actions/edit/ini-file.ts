@@ -79,7 +79,7 @@ const params = v.pipe(
       allow_no_value ||
       value !== undefined ||
       values.length > 0,
-    'Parameter "value" or "values" must be given for state: "present", unless allow_no_value is set',
+    "Parameter 'value(s)' must be defined if state=present and allow_no_value=False",
   ),
   v.check(
     ({ section, section_has_values }) => section !== undefined || section_has_values === undefined,

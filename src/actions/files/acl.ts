@@ -121,7 +121,7 @@ that keeps ACLs.`,
     const path = await expandPath(system, given.path);
     if ((await (given.follow ? system.stat(path) : system.lstat(path))) === null) {
       if (context.check) return { argv: [], unknown: `there is no ${path} yet` };
-      throw new VolleyError("ACTION_FAILED", `path not found or not accessible: there is no ${path}`);
+      throw new VolleyError("ACTION_FAILED", `Path not found or not accessible: there is no ${path}`);
     }
     if (given.state === "query") return unchanged(await readAcl(system, path, given), "current acl");
     const argv = command(given, path);

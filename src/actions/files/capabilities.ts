@@ -58,7 +58,7 @@ export const capabilities = defineAction<typeof params, CapabilityChange>({
         );
     const path = await expandPath(system, given, facts.env);
     if ((await system.stat(path)) === null)
-      throw new VolleyError("ACTION_FAILED", `there is no file ${path} to give capabilities to`);
+      throw new VolleyError("ACTION_FAILED", `Unable to get capabilities of ${path}: there is no such file`);
     const before = await capabilitiesOf(path, system);
     const name = capability.replace(/[=+-].*$/, "").toLowerCase();
     const others = before.filter((each) => each.name !== name);

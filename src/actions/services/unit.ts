@@ -251,7 +251,8 @@ async function runCommand(
 ): Promise<void> {
   const [verb = ""] = command;
   const result = await system.run([...systemctl(scope), ...command], options);
-  if (result.code === 0) return;
+  // As in Ansible, a unit with a file of its own stays as it is.
+  if (result.code === 0 || (verb === "mask" && result.stderr.includes("already exists"))) return;
   const status = await system.query(
     [...systemctl(scope), "status", "--no-pager", "--full", "--lines=8", "--", name],
     options,

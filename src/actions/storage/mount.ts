@@ -169,7 +169,7 @@ function dataOf(given: MountParams): MountData {
     name: path,
     ...(src === undefined ? {} : { src }),
     ...(fstype === undefined ? {} : { fstype }),
-    ...{ opts: optionsOf(given), dump, passno, fstab, boot: boot ? "yes" : "no" },
+    ...{ opts: optionsOf(given), dump, passno, fstab, boot: boot ? "yes" : "no", backup_file: "" },
   };
 }
 

@@ -128,7 +128,7 @@ An alternative that is unknown, or has another priority or other subcommands, is
           `there are no alternatives for ${name} yet; give the link, too`,
         );
       if ((await system.stat(path)) === null) {
-        const message = `${path} does not exist, and cannot be an alternative for ${name}`;
+        const message = `Specified path ${path} does not exist, and cannot be an alternative for ${name}`;
         if (!context.check) throw new VolleyError("ACTION_FAILED", message);
         return { commands: [], unknown: message };
       }

@@ -69,7 +69,7 @@ const cronParams = v.pipe(
   ),
   v.check(
     ({ job, value, state }) => state === "absent" || (job ?? value) !== undefined,
-    "job is required to set it",
+    "You must specify 'job' to install a new cron job or variable",
   ),
   v.check(
     ({ job, value, env, state }) => env || state === "absent" || (job ?? value) !== "",

@@ -30,7 +30,7 @@ const cronvarParams = v.pipe(
   }),
   v.check(
     ({ value, state }) => state === "absent" || value !== undefined,
-    "value is required to set a variable",
+    "You must specify 'value' to insert a new cron variable",
   ),
   v.check(({ name, value }) => !/[\r\n]/.test(name + (value ?? "")), "name and value must be one line"),
 );

@@ -146,8 +146,8 @@ async function linkedZone(system: ReadSystem): Promise<string> {
 async function zoneProblem(name: string, system: ReadSystem): Promise<string | undefined> {
   if ((await system.stat(`${ZONES}/${name}`))?.type === "file") return undefined;
   return (await system.stat(ZONES)) === null
-    ? `the time zone ${name} is not available: there is no ${ZONES}; install the package tzdata first`
-    : `the time zone ${name} is not available: there is no ${ZONES}/${name}; look at \`timedatectl list-timezones\``;
+    ? `given timezone "${name}" is not available: there is no ${ZONES}; install the package tzdata first`
+    : `given timezone "${name}" is not available: there is no ${ZONES}/${name}; look at \`timedatectl list-timezones\``;
 }
 
 /** Debian's file with the name, which programs read that want the name; other systems have none. */

@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isVolleyError, messageOf, VolleyError } from "../../core/errors.ts";
 import { copyKept, keepText } from "../../core/values/kept-text.ts";
+import { isRecord } from "../../core/values/value.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import type { ProgramResult } from "../../engine/program.ts";
 import { whenAnswered } from "../../engine/render.ts";
@@ -145,8 +146,7 @@ async function runLoop(
       pass = { register: failure(thrown) };
     }
     const label = await safelyLabel(loop, index, () => interpreter.templar(frame, own));
-    const { ansible_loop: _extended, ...shown } = own;
-    const register: Register = { ...pass.register, ...shown };
+    const register: Register = { ...pass.register, ...own, ...shownLoop(own) };
     passes.push({ ...pass, register, label, isLabelled: loop.control.label !== undefined });
     // As in Ansible, what cannot be rendered ends the loop, and the register has no results.
     if (pass.isTotal === true) return { register: pass.register, passes };
@@ -160,6 +160,13 @@ async function runLoop(
     register.msg = "One or more items failed";
   } else register.msg = skipped ? "All items skipped" : "All items completed";
   return { register, passes };
+}
+
+/** Return what results tell of an extended loop. Unlike Ansible's, each leaves out the list of all items, which grows with its square. */
+function shownLoop({ ansible_loop: extended }: Vars): Vars {
+  if (!isRecord(extended)) return {};
+  const { allitems: _all, ...place } = extended;
+  return { ansible_loop: place };
 }
 
 function safelyTrue(templar: Templar, condition: unknown): boolean {

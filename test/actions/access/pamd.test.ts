@@ -218,7 +218,7 @@ auth       required m.so
 
   it("fails without the file; check mode cannot know", async () => {
     const call = { ...DENY, name: "none" };
-    await expect(run(call)).rejects.toThrow(/no \/etc\/pam\.d\/none/);
+    await expect(run(call)).rejects.toThrow(/PAM module file \/etc\/pam\.d\/none/);
     expect((await run(call, true)).state).toBe("unknown");
   });
 

@@ -35,8 +35,12 @@ it("finds ids by name, number and digits", async () => {
 
 it("says which user or group is missing", async () => {
   const { system } = sandbox;
-  await expect(resolveOwner(system, "no-such-volley")).rejects.toThrow('there is no user "no-such-volley"');
-  await expect(resolveGroup(system, "no-such-volley")).rejects.toThrow('there is no group "no-such-volley"');
+  await expect(resolveOwner(system, "no-such-volley")).rejects.toThrow(
+    "chown failed: failed to look up user no-such-volley",
+  );
+  await expect(resolveGroup(system, "no-such-volley")).rejects.toThrow(
+    "chgrp failed: failed to look up group no-such-volley",
+  );
   expect(await findOwner(system, "no-such-volley")).toBeNull();
 });
 

@@ -247,7 +247,7 @@ describe("user, of an account that is not there", () => {
     const call = user({ name: "bob", groups: ["new"] });
     expect((await check({ name: "bob", groups: ["new"] })).state).toBe("changed");
     await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow(
-      /no group new; make it first/,
+      /^Group new does not exist; make it first/,
     );
   });
 });

@@ -32,7 +32,7 @@ it("makes the file with its directory, section and option, once", async () => {
   const call = ini_file({ path: "/etc/new/f.ini", ...drinks, value: "lemonade", mode: "0600" });
   const { check, first, second } = await checkApplyAgain(sandbox, call);
   expect(check.change?.diff).toMatchObject({ before: null, after: "\n[drinks]\nfav = lemonade\n" });
-  expect(check.change?.data).toEqual({ path: "/etc/new/f.ini" });
+  expect(check.change?.data).toEqual({ path: "/etc/new/f.ini", msg: "section and option added" });
   expect(first.data).toMatchObject({ path: "/etc/new/f.ini", mode: "0600", state: "file" });
   expect(first.applied?.message).toBe("section and option added");
   expect(second.data).toEqual(first.data);
@@ -103,7 +103,7 @@ describe("without a value", () => {
   });
 
   it("is refused where a value is needed", () => {
-    expect(() => ini_file({ path, ...drinks })).toThrow('"value" or "values" must be given');
+    expect(() => ini_file({ path, ...drinks })).toThrow("'value(s)' must be defined if state=present");
     expect(() => ini_file({ path, ...drinks, value: "a", values: ["b"] })).toThrow("mutually exclusive");
   });
 });

@@ -96,7 +96,7 @@ describe.skipIf(!hasTools())("with getfacl and setfacl", () => {
   });
 
   it("fails without the file, and for an unknown user", async () => {
-    await expect(run(WEB, false, join(directory, "no"))).rejects.toThrow("path not found or not accessible");
+    await expect(run(WEB, false, join(directory, "no"))).rejects.toThrow("Path not found or not accessible");
     expect((await run(WEB, true, join(directory, "no"))).state).toBe("unknown");
     await expect(run({ ...WEB, entity: "no-such-user" })).rejects.toThrow("cannot set the ACL");
   });

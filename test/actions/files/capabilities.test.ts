@@ -62,7 +62,7 @@ describe("capabilities", () => {
         withTools(sandbox, scripts).system,
         sandbox.context(),
       );
-    await expect(run("/none", TOOLS)).rejects.toThrow("there is no file /none");
+    await expect(run("/none", TOOLS)).rejects.toThrow("Unable to get capabilities of /none");
     await expect(run("/app", { ...TOOLS, setcap: null })).rejects.toThrow("there is no setcap on this host");
     expect(() => capabilities({ path: "/app", capability: "cap_kill" })).toThrow("find operator");
   });

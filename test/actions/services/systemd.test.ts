@@ -72,6 +72,7 @@ for unit; do :; done
 case $1 in
 is-enabled) case $unit in nap) test -e $state && echo enabled || { echo disabled; exit 1; };; held) echo static;; *) exit 1;; esac;;
 enable) touch $state;;
+mask) test $unit = nap && echo "Failed to mask unit: File /etc/x already exists." >&2 || echo "Access denied" >&2; exit 1;;
 *) echo "Running in chroot, ignoring command '$1'" >&2;;
 esac`,
     });
@@ -92,6 +93,13 @@ esac`,
     await checkApplyAgain({ ...sandbox, system }, systemd({ name: "nap", enabled: true, state: "started" }));
     expect(calls()).toContain("systemctl enable -- nap.service");
     expect(calls().some((call) => call.startsWith("systemctl start"))).toBe(false);
+  });
+
+  it("leaves a unit unmasked whose file is in the place of the mask, as Ansible does", async () => {
+    const mask = (name: string) =>
+      pass(systemd({ name, masked: true }), offline().system, sandbox.context({ check: false }));
+    expect((await mask("nap")).state).toBe("changed");
+    await expect(mask("held")).rejects.toThrow("Unable to mask service held: Access denied");
   });
 
   it("does not know a unit without a file", async () => {

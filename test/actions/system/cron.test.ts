@@ -187,7 +187,7 @@ describe.runIf(process.getuid?.() === 0)("cron, in a user's crontab as root sees
 
 describe("cron's parameters", () => {
   it.each<[Params, RegExp]>([
-    [{ name: "x" }, /job is required/],
+    [{ name: "x" }, /You must specify 'job'/],
     [{ name: "x", job: "" }, /job must not be empty/],
     [{ name: "x", job: "a\nb" }, /job must be one line/],
     [{ name: "x", job: "a", cron_file: "x" }, /user is required with cron_file/],
