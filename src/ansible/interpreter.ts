@@ -169,6 +169,20 @@ export class Interpreter {
     return listedScope(this.#varsOfOther(name, this.host.job.host));
   }
 
+  /**
+   * The templar that tells how the host is reached which a task is delegated to: as in Ansible the inventory's vars are
+   * that host's, and all others are the task's. `own` are vars over all others.
+   */
+  templarOfDelegate(name: string, frame: Frame, own: Vars): Templar {
+    const vars: PlayVars = {
+      ...this.playVars,
+      inventory: this.varsOf(name),
+      state: this.stateOf(name),
+      reached: name,
+    };
+    return createTemplar(this.templatesFor(frame), layersOf(vars, frame, own));
+  }
+
   /** The vars of another host: the inventory's, and what the host has learned where that is known here. */
   #varsOfOther(name: string, asHost?: string): Vars {
     const state = this.stateOf(name);

@@ -21,6 +21,8 @@ export interface PlayVars {
   readonly extra: Vars;
   readonly magic: Vars;
   readonly state: HostState;
+  /** The host that is reached, where a task is delegated to it. */
+  readonly reached?: string;
   /** False where facts are in `ansible_facts` alone. */
   readonly injectsFacts: boolean;
   /** The roles of the play, dependencies included, in order; those of public includes behind them. */
@@ -75,8 +77,8 @@ const CONNECTION_NAMES = [
 ] as const;
 
 /** The vars that tell a task how its host is reached, for want of the inventory's. Other hosts do not see them. */
-function connectionVars(frame: Frame, { inventory, magic }: PlayVars): Vars {
-  const host = String(magic.inventory_hostname);
+function connectionVars(frame: Frame, { inventory, magic, reached }: PlayVars): Vars {
+  const host = reached ?? String(magic.inventory_hostname);
   const given: Record<string, unknown> = {
     ansible_host: host,
     ansible_user: inherited(frame, "remote_user"),

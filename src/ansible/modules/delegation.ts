@@ -2,6 +2,7 @@ import { ActionFailure } from "../../core/action.ts";
 import { type ErrorCode, isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { OtherWay } from "../../core/program.ts";
+import type { Job } from "../../core/protocol.ts";
 import type { System } from "../../core/system.ts";
 import { LATE, type Vars } from "../../core/values/vars.ts";
 import { maskToo } from "../../engine/results.ts";
@@ -10,7 +11,7 @@ import type { HostState } from "../host-state.ts";
 import { CONTROLLER, PLACELESS } from "../keywords.ts";
 import { boolOf, textOr } from "../templar.ts";
 import type { ModuleCall } from "./call.ts";
-import { otherWay } from "./other-way.ts";
+import { otherWay, wayToDelegate } from "./other-way.ts";
 import { fromWorkingDirectory } from "./relative-paths.ts";
 
 // The machine that a task works on, and whose facts it finds.
@@ -33,13 +34,15 @@ export async function placeOf(call: ModuleCall): Promise<Place> {
   const isHere = other === "" || other === job.host || PLACELESS.has(node.module);
   const become = isHere ? becomeOf(call, call.templar.vars) : undefined;
   const way = isHere && !PLACELESS.has(node.module) ? otherWay(call, become) : undefined;
-  const there: Place = !isHere
+  const there: Place & { readonly isLocal?: boolean } = !isHere
     ? await elsewhere(other, call)
     : way === undefined
       ? { system: interpreter.host.systemOf(become) }
       : await byOtherWay(call, way, become);
   // On the controller itself modules begin in the playbook's directory.
-  const isOnController = isHere ? job.isLocal === true || way?.connection === "local" : CONTROLLER.has(other);
+  const isOnController = isHere
+    ? job.isLocal === true || way?.connection === "local"
+    : CONTROLLER.has(other) || there.isLocal === true;
   const directory = isOnController ? interpreter.directory : undefined;
   const place = { ...there, system: fromWorkingDirectory(there.system, directory) };
   const hasOwn = Object.keys(environment).length > 0;
@@ -64,18 +67,32 @@ function delegateOf({ frame, templar }: Delegated): string {
   return textOr(given);
 }
 
-async function elsewhere(other: string, call: ModuleCall): Promise<Place> {
-  const { world } = call.interpreter.host;
+async function elsewhere(other: string, call: ModuleCall): Promise<Place & { readonly isLocal: boolean }> {
+  const { interpreter, frame, own } = call;
+  const { world, job } = interpreter.host;
   if (world === undefined)
     throw new VolleyError(
       "DELEGATE_REFUSED",
       `this is delegated to ${other}, and no controller is there to do it`,
     );
-  const vars = call.interpreter.varsOf(other);
-  const { systemOf, facts } = await world.machine(other, vars).catch((thrown: unknown) => {
-    throw asUnreachable(thrown);
-  });
-  return { system: systemOf(becomeOf(call, vars)), facts };
+  const templar = interpreter.templarOfDelegate(other, frame, own);
+  const become = becomeOf({ frame, templar }, templar.vars);
+  const way = wayToDelegate(call, other, templar, become);
+  maskWay(job, way);
+  const { systemOf, facts } = await world
+    .machine(other, interpreter.varsOf(other), way)
+    .catch((thrown: unknown) => {
+      throw asUnreachable(thrown);
+    });
+  return { system: systemOf(become), facts, isLocal: way?.connection === "local" };
+}
+
+/** Mask the passwords of a way: vars of tasks may have them. */
+function maskWay(job: Job, way: OtherWay | undefined): void {
+  maskToo(
+    job,
+    [way?.password, way?.becomePassword].filter((text) => text !== undefined),
+  );
 }
 
 /** Open the host once more, or this machine in its place. */
@@ -95,10 +112,7 @@ async function byOtherWay(
       { hint: "use --via direct" },
     );
   }
-  maskToo(
-    job,
-    [way.password, way.becomePassword].filter((text) => text !== undefined),
-  );
+  maskWay(job, way);
   const name = way.connection === "local" ? "localhost" : job.host;
   const { systemOf, facts } = await world
     .machine(name, interpreter.varsOf(job.host), way)
