@@ -28,9 +28,11 @@ export function renderText(
   scope: VarScope,
   native: boolean,
 ): RenderedVar {
-  const { value: found, text, isKept } = engine.valueOf(source, scope.vars);
-  const { lone, isText, name, newlines } = text;
-  const verbatim = lone !== undefined && (isText || isKept || (name !== undefined && scope.isVerbatim(name)));
+  const { value: found, text, isKept, pieces } = engine.valueOf(source, scope.vars);
+  const { newlines } = text;
+  const [piece = false, ...more] = pieces;
+  const staysText = typeof piece === "string" ? scope.isVerbatim(piece) : piece;
+  const verbatim = isKept || (more.length === 0 && staysText);
   // Vars that are worked out on access, such as another host's, are passed on as they are.
   if (isDict(found) && isLate(found)) return { value: found, verbatim: false };
   try {

@@ -14,7 +14,7 @@ import type { TemplateOptions, TemplateStyle, TemplateVars } from "./options.ts"
 import { type Block, type CompiledTemplate, type Context, createRuntime, type Runtime } from "./runtime.ts";
 import { compileExpression, compileTemplate } from "./syntax/compiler.ts";
 import { type LexerOptions, readHeader, SyntaxFailure } from "./syntax/lexer.ts";
-import type { AttributeNode, FilterNode, ItemNode } from "./syntax/nodes.ts";
+import { type AttributeNode, type ItemNode, type Piece, pieceOf } from "./syntax/nodes.ts";
 import { parseExpression, parseTemplate } from "./syntax/parser.ts";
 import { type Callable, type CallState, isList, str } from "./values.ts";
 
@@ -26,10 +26,8 @@ interface CompiledText {
   readonly template: CompiledTemplate;
   /** The expression of a text that is nothing but one expression. */
   readonly lone: Expression | undefined;
-  /** The value of the lone expression is text and stays text. */
-  readonly isText: boolean;
-  /** The name, for a lone expression that is one. */
-  readonly name: string | undefined;
+  /** The piece that a lone expression is. */
+  readonly piece: Piece;
   /** The list or dict and the key, for a lone expression that is an item of one. */
   readonly member: Member | undefined;
   readonly newlines: number;
@@ -48,6 +46,8 @@ export interface TextValue {
   readonly text: CompiledText;
   /** True for an item that stays text, see `core/values/kept-text.ts`. */
   readonly isKept: boolean;
+  /** The pieces that statements put together: one alone stays what it is. */
+  readonly pieces: readonly Piece[];
 }
 
 /** The name of every text of a var, until an error says which var it is. */
@@ -55,9 +55,6 @@ export const VAR_TEXT = "<var>";
 
 /** The name of every lone expression. */
 const EXPRESSION = "<expression>";
-
-/** The filters whose text is never read as a list or dict. */
-const TEXT_FILTERS = new Set(["string", "to_json", "to_nice_json", "to_yaml", "to_nice_yaml"]);
 
 /** The options of the lexer, and whether a result ends with the newlines of its template. */
 interface Style {
@@ -109,13 +106,6 @@ function loneExpression(root: Node): Node | undefined {
   if (output?.typename !== "Output" || more.length > 0) return undefined;
   const [only] = output.children as readonly Node[];
   return only === undefined || only.typename === "TemplateData" ? undefined : only;
-}
-
-/** Tell whether an expression ends with a filter that gives text, in the first branch of an inline `if` too. */
-function givesText(node: Node): boolean {
-  if (node.typename === "ApplyFilter")
-    return TEXT_FILTERS.has((node as FilterNode).name.replace(/^ansible\.builtin\./, ""));
-  return node.typename === "InlineIf" && givesText(node.body as Node);
 }
 
 /** Return the directories of a rendering's relative paths, as Ansible's magic vars name them. */
@@ -217,9 +207,14 @@ export class TemplateEngine {
     const text = this.#compileText(source);
     const { template, lone, member } = text;
     let isKept = false;
+    const { runtime } = this;
+    const around = runtime.pieces;
+    const pieces: Piece[] = lone === undefined ? [] : [text.piece];
     try {
       const value = this.#untouched(template, vars, (frame, state) => {
         if (lone === undefined) {
+          pieces.length = 0;
+          runtime.pieces = pieces;
           const context = this.#createContext(template, frame, state);
           return template.root(context, context.frame);
         }
@@ -231,9 +226,12 @@ export class TemplateEngine {
         }
         return found;
       });
-      return { value, text, isKept };
+      return { value, text, isKept, pieces };
     } catch (error) {
       throw locate(error, { template: VAR_TEXT, line: 1 });
+    } finally {
+      // Vars are rendered while others are.
+      runtime.pieces = around;
     }
   }
 
@@ -300,10 +298,9 @@ export class TemplateEngine {
       const root = parseTemplate(body, lexer);
       const only = loneExpression(root);
       text = {
-        template: build<CompiledTemplate>(compileTemplate(root, VAR_TEXT), this.runtime),
+        template: build<CompiledTemplate>(compileTemplate(root, VAR_TEXT, true), this.runtime),
         lone: only && build<Expression>(compileExpression(only, VAR_TEXT), this.runtime),
-        isText: only !== undefined && givesText(only),
-        name: only?.typename === "Symbol" ? (only.value as string) : undefined,
+        piece: only !== undefined && pieceOf(only),
         member: only && this.#memberOf(only),
         newlines: trailingNewlines(source),
       };

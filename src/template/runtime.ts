@@ -4,6 +4,7 @@ import { varScope } from "../vars/scope.ts";
 import { attribute, item, slice } from "./access.ts";
 import { fail, failUndefined, locate, type Position } from "./errors.ts";
 import { and, binary, compare, compareChain, equals, or, unary } from "./operators.ts";
+import type { Piece } from "./syntax/nodes.ts";
 import {
   Attributes,
   Blank,
@@ -203,6 +204,8 @@ export function createRuntime(source: TemplateSource) {
     );
 
   return {
+    /** The pieces that the text of a var has printed so far. */
+    pieces: [] as Piece[],
     and,
     attribute,
     binary,

@@ -190,3 +190,29 @@ describe("lookups from outside of templates", () => {
     );
   });
 });
+
+describe("text of filters that give text", () => {
+  const LIST = [1, 2];
+  it.each([
+    ["{% if true %}{{ [1, 2] | to_json }}{% endif %}", "[1, 2]"],
+    ["{% for i in [1] %}{{ [1, 2] | to_json }}{% endfor %}", "[1, 2]"],
+    ["{% if false %}x{% else %}{{ {'a': 1} | to_json }}{% endif %}", '{"a": 1}'],
+    ["{% if true %}{{ 'True' | string }}{% endif %}", "True"],
+    ["{% if true %}{{ [1, 2] | to_json }}{% endif %}{% if false %}x{% endif %}", "[1, 2]"],
+    ["{% set x = [] %}{% for i in [1, 2] %}{% set _ = x.append(i) %}{% endfor %}{{ x | to_json }}", "[1, 2]"],
+    ["{% if true %}{{ kept }}{% endif %}", "[1, 2]"],
+    ["{% if true %}{{ [1, 2] | to_json }}{% endif %}\n", "[1, 2]\n"],
+    ["{% if true %} {{ [1, 2] | to_json }}{% endif %}", " [1, 2]"],
+    ["{% for i in LIST %}{{ [i] | to_json }}{% endfor %}", "[1][2]"],
+    ["{{ [1, 2] | to_json }}{{ '' }}", LIST],
+    ["{{ [1, 2] | to_json }} ", LIST],
+    ["{% if true %}{{ [1, 2] | to_json | trim }}{% endif %}", LIST],
+    ["{% if true %}{{ '[1, 2]' }}{% endif %}", LIST],
+    ["{% if true %}[{{ 1 }}, 2]{% endif %}", LIST],
+    ["{% if true %}True{% endif %}", true],
+    ["{% filter upper %}{{ ['a'] | to_json }}{% endfilter %}", ["A"]],
+  ])("%j is %j: alone it stays text, whatever statements are around it", (text, expected) => {
+    const vars = scope({ LIST, kept: "{% if true %}{{ [1, 2] | to_json }}{% endif %}", text });
+    expect(vars.text).toEqual(expected);
+  });
+});

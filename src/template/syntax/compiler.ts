@@ -13,12 +13,22 @@ import {
   type IncludeNode,
   type MacroNode,
   type Parameters,
+  type Piece,
+  pieceOf,
   type WithNode,
   walk,
 } from "./nodes.ts";
 
 /** Compiles Jinja's statements and scopes to synchronous code. */
 class JinjaCompiler extends ExpressionCompiler {
+  /** True where the pieces of what is printed are noted. */
+  notesPieces = false;
+
+  /** Emit that a piece was printed. */
+  private emitPiece(piece: Piece): void {
+    if (this.notesPieces) this.writeLine(`runtime.pieces.push(${JSON.stringify(piece)});`);
+  }
+
   compileRoot(node: Node): void {
     const blocks: BlockNode[] = [];
     walk(node, (below) => {
@@ -86,11 +96,13 @@ class JinjaCompiler extends ExpressionCompiler {
     for (const child of node.children as Node[]) {
       if (child.typename === "TemplateData") {
         this.writeLine(`output += ${this.text(child.value)};`);
+        this.emitPiece(false);
       } else {
         this.emitLine(child);
         this.write("output += runtime.print(");
         this.compile(child);
         this.writeLine(");");
+        this.emitPiece(pieceOf(child));
       }
     }
   }
@@ -178,6 +190,7 @@ class JinjaCompiler extends ExpressionCompiler {
     this.writeLine(")(frame.push());");
     this.emitFilters(value, node.filters);
     this.writeLine(`output += runtime.print(${value});`);
+    this.emitPiece(false);
   }
 
   compileWith(node: WithNode): void {
@@ -227,6 +240,7 @@ class JinjaCompiler extends ExpressionCompiler {
       this.emitMacro("caller", node.parameters, node.body);
     });
     this.writeLine(", context));");
+    this.emitPiece(false);
   }
 
   compileNamedBlock({ name, scoped }: BlockNode): void {
@@ -247,6 +261,7 @@ class JinjaCompiler extends ExpressionCompiler {
     this.write("output += runtime.include(context, ");
     this.compile(node.template);
     this.writeLine(`, ${node.withContext ? "frame" : "null"}, ${node.ignoreMissing});`);
+    this.emitPiece(false);
   }
 
   private emitImport(node: Node, withContext: boolean): void {
@@ -274,9 +289,13 @@ class JinjaCompiler extends ExpressionCompiler {
   }
 }
 
-/** Compile a template to JavaScript: a function body that returns its root and blocks, given `runtime`. */
-export function compileTemplate(root: Node, templateName: string): string {
+/**
+ * Compile a template to JavaScript: a function body that returns its root and blocks, given `runtime`. `notesPieces`: what
+ * is printed is noted in `runtime.pieces`, too.
+ */
+export function compileTemplate(root: Node, templateName: string, notesPieces = false): string {
   const compiler = new JinjaCompiler(templateName);
+  compiler.notesPieces = notesPieces;
   compiler.compile(root);
   return compiler.getCode();
 }

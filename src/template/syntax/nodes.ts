@@ -159,3 +159,21 @@ export function walk(value: unknown, visit: (node: Node) => void): void {
     for (const item of Object.values(value)) walk(item, visit);
   }
 }
+
+/** The filters whose text is never read as a list or dict. */
+const TEXT_FILTERS = new Set(["string", "to_json", "to_nice_json", "to_yaml", "to_nice_yaml"]);
+
+/** Tell whether an expression ends with a filter that gives text, in the first branch of an inline `if` too. */
+function givesText(node: Node): boolean {
+  if (node.typename === "ApplyFilter")
+    return TEXT_FILTERS.has((node as FilterNode).name.replace(/^ansible\.builtin\./, ""));
+  return node.typename === "InlineIf" && givesText(node.body as Node);
+}
+
+/** A piece of what a template prints: whether it is text that stays text, or the name of a var, which knows that. */
+export type Piece = boolean | string;
+
+/** Return the piece that an expression prints. */
+export function pieceOf(node: Node): Piece {
+  return node.typename === "Symbol" ? (node.value as string) : givesText(node);
+}
