@@ -91,14 +91,14 @@ anew. bcrypt takes about a second of the host's processor, with every run. The d
     const path = await followLinks(system, given.path);
     const current = await system.readIfExists(path);
     if (current === null && given.state === "absent")
-      return unchanged(undefined, `${given.path} not present`);
+      return unchanged(undefined, `${given.name} not present`);
     if (current === null && !given.create) {
       if (context.check)
         return { ...NOTHING, path, diff: { path }, unknown: `there is no ${given.path} yet` };
       throw new VolleyError("ACTION_FAILED", `Destination ${given.path} does not exist`);
     }
     const edited = edit(bytesToText(current ?? new Uint8Array()), given);
-    const message = current === null ? `Create ${given.path}` : edited.message;
+    const message = current === null ? `Created ${given.path} and added ${given.name}` : edited.message;
     const { owner, group, mode } = given;
     const change = await inspectFile({
       ...{ system, context, path, current, content: edited.text, owner, group, mode },
@@ -131,6 +131,6 @@ function edit(text: string, given: Params): { readonly text: string; readonly me
     if (isPassword(password, hash)) return { text, message: `${name} already present` };
   }
   const entry = `${name}:${SCHEMES[hash_scheme](password)}`;
-  if (own === undefined) return { text: join([...lines, entry]), message: `Add ${name}` };
-  return { text: join(lines.map((line) => (line === own ? entry : line))), message: `Update ${name}` };
+  if (own === undefined) return { text: join([...lines, entry]), message: `Add/update ${name}` };
+  return { text: join(lines.map((line) => (line === own ? entry : line))), message: `Add/update ${name}` };
 }

@@ -18,6 +18,8 @@ interface XmlData {
     readonly namespaces: Readonly<Record<string, string>>;
     readonly state: string;
   };
+  /** Ansible's message of what was read: a text, or the number of matches whose content is listed. */
+  readonly msg?: string | number;
   readonly count?: number;
   readonly matches?: readonly unknown[];
   readonly xmlstring?: string;
@@ -192,16 +194,23 @@ function decode(bytes: Uint8Array): string {
 }
 
 /** Read what the parameters ask for. */
-function read(given: Params, document: XmlDocument, target: Target): Pick<XmlData, "count" | "matches"> {
+function read(
+  given: Params,
+  document: XmlDocument,
+  target: Target,
+): Pick<XmlData, "msg" | "count" | "matches"> {
   const nodes = target.find(document);
   if (given.content !== undefined) {
     if (nodes.length === 0)
       throw new VolleyError("ACTION_FAILED", `Xpath ${given.xpath} does not reference a node!`);
-    return { count: nodes.length, matches: nodes.map((node) => contentOf(node, given.content!)) };
+    const { length } = nodes;
+    return { msg: length, count: length, matches: nodes.map((node) => contentOf(node, given.content!)) };
   }
-  if (given.print_match)
-    return { matches: nodes.map(pathOf), ...(given.count ? { count: nodes.length } : {}) };
-  return given.count ? { count: nodes.length } : {};
+  const counted = given.count ? { msg: `found ${nodes.length} nodes`, count: nodes.length } : {};
+  if (!given.print_match) return counted;
+  const matches = nodes.map(pathOf);
+  const list = matches.map((path) => JSON.stringify(path)).join(", ");
+  return { ...counted, msg: `selector '${given.xpath}' match: [${list}]`, matches };
 }
 
 function contentOf(node: XpathNode, content: "attribute" | "text"): unknown {

@@ -103,7 +103,10 @@ The archive is made anew when what it would hold differs from what it holds: nam
     const data = {
       dest,
       arcroot,
-      archived: names.map((name) => posix.join(arcroot, name)),
+      // As in Ansible, a given directory is not listed itself.
+      archived: names
+        .map((name) => posix.join(arcroot, name))
+        .filter((path) => stats[wanted.indexOf(path)]?.type !== "directory"),
       missing,
       expanded_paths: expanded,
       expanded_exclude_paths: excluded,

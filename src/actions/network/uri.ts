@@ -326,6 +326,7 @@ function describeAnswer(given: Params, response: DownloadResponse) {
             Array.isArray(value) ? value.join(", ") : value,
           ]),
         ),
+        ...(headers.location === undefined ? {} : { location: wholeUrl(headers.location, url) }),
         ...(isError
           ? {}
           : {
@@ -343,6 +344,15 @@ function describeAnswer(given: Params, response: DownloadResponse) {
       };
     },
   };
+}
+
+/** As in Ansible, a place is told as a whole URL; unchanged where it cannot be one. */
+function wholeUrl(location: string, from: URL): string {
+  try {
+    return new URL(location, from).href;
+  } catch {
+    return location;
+  }
 }
 
 function decode(content: Buffer, type: string): string {

@@ -1,3 +1,4 @@
+import { ActionFailure } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult, System } from "../../core/system.ts";
 import { splitWords } from "../../core/unix/shell.ts";
@@ -11,7 +12,10 @@ export function failureText({ stdout, stderr, code }: ProcessResult): string {
   return text === "" ? `exit code ${code}` : text;
 }
 
-/** Run a command that must succeed. Fails with `ACTION_FAILED`, with the attempted deed and the command's output. */
+/**
+ * Run a command that must succeed. Fails with `ACTION_FAILED`, with the attempted deed and the command's output, which
+ * the data has as well, as of Ansible's modules.
+ */
 export async function runTool(
   system: System,
   argv: readonly string[],
@@ -19,9 +23,13 @@ export async function runTool(
   options?: ProcessOptions,
 ): Promise<ProcessResult> {
   const result = await system.run(argv, options);
-  if (result.code !== 0) {
-    throw new VolleyError("ACTION_FAILED", `cannot ${attempted}: ${failureText(result)}`);
-  }
+  const { code: rc, stdout, stderr } = result;
+  if (rc !== 0)
+    throw new ActionFailure("ACTION_FAILED", `cannot ${attempted}: ${failureText(result)}`, {
+      rc,
+      stdout,
+      stderr,
+    });
   return result;
 }
 

@@ -42,6 +42,8 @@ type ConfigParams = v.InferOutput<typeof params>;
 
 /** The data of a git_config task. */
 interface ConfigData {
+  /** Ansible's message. */
+  readonly msg: string;
   readonly config_value?: string;
   readonly config_values?: Readonly<Record<string, string>>;
 }
@@ -74,30 +76,39 @@ export const git_config = defineAction<typeof params, ConfigChange, ConfigData>(
     if (list_all) {
       const lines = await ask(system, [...base, "-l"], options);
       const pairs = lines.map((line) => [line.split("=", 1)[0]!, line.slice(line.indexOf("=") + 1)]);
-      return unchanged({ config_values: Object.fromEntries(pairs) as Record<string, string> });
+      return unchanged({ msg: "", config_values: Object.fromEntries(pairs) as Record<string, string> });
     }
     const before = await ask(system, [...base, "--get-all", name!], options);
-    if (state === "present" && value === undefined) return unchanged({ config_value: before.at(-1) ?? "" });
+    if (state === "present" && value === undefined)
+      return unchanged({ msg: "", config_value: before.at(-1) ?? "" });
     const without = base.filter((word) => word !== "--includes");
     if (state === "absent") {
-      if (before.length === 0) return unchanged({});
-      return { argv: [...without, "--unset-all", name!], options, diff: diffOf(given, before, []) };
+      if (before.length === 0) return unchanged({ msg: "" });
+      return {
+        argv: [...without, "--unset-all", name!],
+        options,
+        diff: diffOf(given, before, []),
+        data: CHANGED,
+      };
     }
     const isThere = add_mode === "add" ? before.includes(value!) : before.length === 1 && before[0] === value;
-    if (isThere) return unchanged({});
+    if (isThere) return unchanged({ msg: "" });
     const after = add_mode === "add" ? [...before, value!] : [value!];
     return {
       argv: [...without, `--${add_mode}`, name!, value!],
       options,
       diff: diffOf(given, before, after),
+      data: CHANGED,
     };
   },
 
   async apply({ argv, options }, { name }, system, { signal }) {
     await runTool(system, argv, `set ${name}`, { ...options, signal });
-    return { data: {} };
+    return { data: CHANGED };
   },
 });
+
+const CHANGED: ConfigData = { msg: "setting changed" };
 
 async function scopeOf(
   { scope, file }: ConfigParams,

@@ -347,7 +347,7 @@ function plan({ dest, version }: Params, before: string | null, target: RemoteVe
 
 function unknownVersion({ repo, version }: Given): VolleyError {
   const missing = version === "HEAD" ? "is empty" : `has no branch or tag "${version}"`;
-  return new VolleyError("ACTION_FAILED", `${hidePassword(repo)} ${missing}`);
+  return new VolleyError("ACTION_FAILED", `Failed to checkout ${version}: ${hidePassword(repo)} ${missing}`);
 }
 
 /** Tell whether a version may be an abbreviated commit id, which only a repository with the commit can resolve. */

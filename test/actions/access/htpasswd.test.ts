@@ -21,7 +21,7 @@ it("makes the file, and shows no hash", async () => {
   const { check, first, second } = await checkApplyAgain(sandbox, call);
   expect(check.change?.diff).toMatchObject({ path, binary: true });
   expect(JSON.stringify(check.change?.diff)).not.toContain("apr1");
-  expect(first.applied?.message).toBe("Create /etc/htpasswd");
+  expect(first.applied?.message).toBe("Created /etc/htpasswd and added alice");
   expect(second.inspected?.message).toBe("alice already present");
   expect(content()).toMatch(/^alice:\$apr1\$[./0-9A-Za-z]{8}\$[./0-9A-Za-z]{22}\n$/);
   expect(isPassword("secret", content().trim().slice(6))).toBe(true);
@@ -34,7 +34,7 @@ it.each(["bcrypt", "sha512_crypt", "sha256_crypt", "md5_crypt", "ldap_sha1", "pl
     writeFileSync(at("etc/htpasswd"), "# ours\nbob:x\nalice:old\n");
     const call = htpasswd({ path, name: "bob", password: "pä ss", hash_scheme });
     const { first } = await checkApplyAgain(sandbox, call);
-    expect(first.applied?.message).toBe("Update bob");
+    expect(first.applied?.message).toBe("Add/update bob");
     const [comment, bob, alice] = content().split("\n");
     expect([comment, alice]).toEqual(["# ours", "alice:old"]);
     expect(isPassword("pä ss", bob!.slice(4))).toBe(true);
@@ -50,7 +50,7 @@ it("leaves an entry of another scheme whose password is right", async () => {
 it("adds and removes users", async () => {
   writeFileSync(at("etc/htpasswd"), "bob:x");
   const { first } = await checkApplyAgain(sandbox, htpasswd({ path, name: "bo", password: "y" }));
-  expect(first.applied?.message).toBe("Add bo");
+  expect(first.applied?.message).toBe("Add/update bo");
   expect(content()).toMatch(/^bob:x\nbo:\$apr1\$/);
   await checkApplyAgain(sandbox, htpasswd({ path, name: "bo", state: "absent" }));
   expect(content()).toBe("bob:x\n");

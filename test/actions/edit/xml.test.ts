@@ -40,23 +40,32 @@ const edit = async (xmlstring: string, given: Given): Promise<string | undefined
 
 describe("reading", () => {
   it.each([
-    [{ count: true, xpath: "/business/beers/beer" }, { count: 2 }],
-    [{ count: true, xpath: "/business/none" }, { count: 0 }],
+    [
+      { count: true, xpath: "/business/beers/beer" },
+      { count: 2, msg: "found 2 nodes" },
+    ],
+    [
+      { count: true, xpath: "/business/none" },
+      { count: 0, msg: "found 0 nodes" },
+    ],
     [
       { print_match: true, xpath: "//beer | //@subjective" },
-      { matches: ["/business/beers/beer[1]", "/business/beers/beer[2]", "/business/rating/@subjective"] },
+      {
+        matches: ["/business/beers/beer[1]", "/business/beers/beer[2]", "/business/rating/@subjective"],
+        msg: `selector '//beer | //@subjective' match: ["/business/beers/beer[1]", "/business/beers/beer[2]", "/business/rating/@subjective"]`,
+      },
     ],
     [
       { content: "text", xpath: "//beer" },
-      { matches: [{ beer: "Rochefort 10" }, { beer: "St. Bernardus" }], count: 2 },
+      { matches: [{ beer: "Rochefort 10" }, { beer: "St. Bernardus" }], count: 2, msg: 2 },
     ],
     [
       { content: "attribute", xpath: "//rating" },
-      { matches: [{ rating: { subjective: "true" } }], count: 1 },
+      { matches: [{ rating: { subjective: "true" } }], count: 1, msg: 1 },
     ],
     [
       { content: "text", xpath: "//mobile" },
-      { matches: [{ mobile: null }], count: 1 },
+      { matches: [{ mobile: null }], count: 1, msg: 1 },
     ],
   ] as const)("%j", async (given, found) => {
     const { state, data } = await run(given as unknown as Given);

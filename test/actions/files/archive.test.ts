@@ -35,6 +35,7 @@ describe("archive", () => {
       dest_state: "archive",
       mode: "0600",
       missing: [],
+      archived: ["a.txt", "c.log", "sub dir", "sub dir/b.log"].map((name) => join(src, name)),
     });
   });
 

@@ -1,5 +1,15 @@
 import { expect, it } from "vitest";
-import { commandWords } from "../../../src/actions/shared/run-tool.ts";
+import { commandWords, runTool } from "../../../src/actions/shared/run-tool.ts";
+import { failureData } from "../../../src/core/action.ts";
+import { makeSandbox } from "../harness.ts";
+
+it("gives the output of a tool that failed, as Ansible's modules do", async () => {
+  using sandbox = makeSandbox();
+  const argv = ["sh", "-c", "echo out; echo why >&2; exit 3"];
+  const thrown = await runTool(sandbox.system, argv, "try").catch((error: unknown) => error);
+  expect(thrown).toMatchObject({ code: "ACTION_FAILED", message: "cannot try: why" });
+  expect(failureData(thrown)).toEqual({ rc: 3, stdout: "out\n", stderr: "why\n" });
+});
 
 it.each([
   ["nginx -t -c %s", ["nginx", "-t", "-c", "%s"]],

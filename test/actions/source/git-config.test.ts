@@ -22,7 +22,9 @@ describe("git_config", () => {
     const { system } = withTools(sandbox, GIT);
     const host = { ...sandbox, system };
     const given = { name: "remote.origin.push", scope: "file", file: "/settings" } as const;
-    const { check } = await checkApplyAgain(host, git_config({ ...given, value: "one" }));
+    const { check, first } = await checkApplyAgain(host, git_config({ ...given, value: "one" }));
+    expect(check.change?.data).toEqual({ msg: "setting changed" });
+    expect(first.data).toEqual({ msg: "setting changed" });
     expect(check.change?.diff).toEqual({
       path: "git setting remote.origin.push",
       before: null,
@@ -35,13 +37,13 @@ describe("git_config", () => {
       system,
       sandbox.context(),
     );
-    expect(read.data).toEqual({ config_value: "two" });
+    expect(read.data).toEqual({ config_value: "two", msg: "" });
     const all = await pass(
       git_config({ list_all: true, scope: "file", file: "/settings" }),
       system,
       sandbox.context(),
     );
-    expect(all.data).toEqual({ config_values: { "remote.origin.push": "two" } });
+    expect(all.data).toEqual({ config_values: { "remote.origin.push": "two" }, msg: "" });
     await checkApplyAgain(host, git_config({ ...given, value: "three" }));
     await checkApplyAgain(host, git_config({ ...given, state: "absent" }));
     expect(readFileSync(join(sandbox.root, "settings"), "utf8")).not.toContain("push");
@@ -51,7 +53,7 @@ describe("git_config", () => {
     const { system } = withTools(sandbox, GIT);
     const read = () =>
       pass(git_config({ name: "user.name", scope: "file", file: "/settings" }), system, sandbox.context());
-    expect((await read()).data).toEqual({ config_value: "" });
+    expect((await read()).data).toEqual({ config_value: "", msg: "" });
     mkdirSync(join(sandbox.root, "etc"), { recursive: true });
     writeFileSync(join(sandbox.root, "settings"), "[broken\n");
     await expect(read()).rejects.toThrow(/cannot read git's settings: .*bad config/);
