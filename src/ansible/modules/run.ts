@@ -240,6 +240,9 @@ async function perform(
   return endOf(performed, name, withDiff, { mayShow, check: call.check });
 }
 
+/** Modules that say the same in check mode as in a real run. */
+const SAYS_AHEAD = new Set(["acl", "htpasswd", "pam_limits"]);
+
 function endOf(
   performed: Performed,
   name: string,
@@ -252,6 +255,7 @@ function endOf(
   // A command that ran counts as a change, whatever came of it. One that could not be started has no time.
   const isCommand = name === "command" || name === "shell";
   if (isCommand && result.state === "failed") register.changed = typeof register.start === "string";
+  if (check && result.message !== undefined && SAYS_AHEAD.has(name)) register.msg ??= result.message;
   if (withDiff && diff !== undefined && register.diff === undefined)
     register.diff = diffsOf(name, diff, check);
   return {
