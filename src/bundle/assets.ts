@@ -24,7 +24,7 @@ export function createDiskAssets(
       const directory = directoryOf(role);
       if (directory === undefined || !isAsset(path)) return null;
       const full = join(directory, path);
-      const stats = fs.statSync(full, { throwIfNoEntry: false });
+      const stats = statPath(full);
       return stats?.isFile() ? diskAsset(full, path, stats) : null;
     },
     tree: (role, path) => {
@@ -35,7 +35,7 @@ export function createDiskAssets(
       const directory = directoryOf(role);
       if (directory === undefined || !isAsset(path)) return null;
       const full = join(directory, path);
-      return fs.statSync(full, { throwIfNoEntry: false })?.isDirectory() ? listTree(full) : null;
+      return statPath(full)?.isDirectory() ? listTree(full) : null;
     },
   };
 }

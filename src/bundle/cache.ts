@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { cacheDirectory, openOwnFiles } from "../system/own-files.ts";
+import { statPath } from "../system/stat-path.ts";
 
 /** The inputs of a cached build: paths with their times, sizes and modes. */
 export type Fingerprint = Readonly<Record<string, readonly [mtimeMs: number, size: number, mode: number]>>;
@@ -10,7 +11,7 @@ export type Fingerprint = Readonly<Record<string, readonly [mtimeMs: number, siz
 export function fingerprint(paths: Iterable<string>): Fingerprint {
   const found: Record<string, Fingerprint[string]> = {};
   for (const path of paths) {
-    const stats = fs.statSync(path, { throwIfNoEntry: false });
+    const stats = statPath(path);
     if (stats !== undefined) found[path] = [stats.mtimeMs, stats.isDirectory() ? 0 : stats.size, stats.mode];
   }
   return found;

@@ -1,11 +1,14 @@
 import { type Stats, statSync } from "node:fs";
 
-/** Return what a path leads to; nothing for what is missing, and for a link that leads nowhere or to itself. */
+/** Errors of paths that lead to nothing: a link to itself, a path below a file, and one longer than a name can be. */
+const NOTHING = ["ELOOP", "ENOTDIR", "ENAMETOOLONG"];
+
+/** Return what a path leads to; nothing for what is missing, for a link that leads nowhere, and for what is no path. */
 export function statPath(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === "ELOOP") return undefined;
+    if (NOTHING.includes((thrown as NodeJS.ErrnoException).code ?? "")) return undefined;
     throw thrown;
   }
 }

@@ -1,4 +1,4 @@
-import { lstatSync, statSync } from "node:fs";
+import { lstatSync, type Stats, statSync } from "node:fs";
 import { posix } from "node:path";
 import type { Node } from "nunjucks/src/nodes.js";
 import type { Frame as FrameType } from "nunjucks/src/runtime.js";
@@ -76,7 +76,12 @@ function withStyle({ lexer, keepTrailingNewline }: Style, changes: TemplateStyle
 }
 
 function lookHere(path: string, follow: boolean): FileType | null {
-  const stats = (follow ? statSync : lstatSync)(path, { throwIfNoEntry: false });
+  let stats: Stats | undefined;
+  try {
+    stats = (follow ? statSync : lstatSync)(path, { throwIfNoEntry: false });
+  } catch {
+    // A path below a file, or too long for one, is none, as for Python.
+  }
   if (stats === undefined) return null;
   // Templates tell no other types apart.
   return stats.isFile()
