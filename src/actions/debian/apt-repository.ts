@@ -97,7 +97,10 @@ The key of a PPA comes from Ubuntu's key server over HTTPS, by the fingerprint t
     const path = listPath(source, filename ?? ppa?.filename);
     const fallback = files.find((file) => file.path === path) ?? (await readSourcesFile(system, path));
     const changed = state === "present" ? addSource(files, source, fallback) : removeSource(files, source);
-    const diff = changed.map(({ path, text, lines }) => ({
+    // As in Ansible, a change removes the lists that are empty, too.
+    const empty =
+      changed.length > 0 ? files.filter((file) => file.text === "" && !changed.includes(file)) : [];
+    const diff = [...changed, ...empty].map(({ path, text, lines }) => ({
       path,
       before: text,
       after: formatSources(lines),

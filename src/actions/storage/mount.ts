@@ -51,7 +51,10 @@ const params = v.pipe(
       v.pipe(v.string(), v.startsWith("/", "must be an absolute path"), v.description("The file to use.")),
       FSTAB,
     ),
-    boot: flag("Mount it at boot; else the option `noauto` is added.", true),
+    boot: flag(
+      "Mount it at boot; else the option `noauto` is added, unless the options are just `defaults`.",
+      true,
+    ),
     backup: flag("Keep a copy of the old fstab."),
   }),
   requiredIf("state", WITH_SOURCE, "src", "fstype"),
@@ -158,7 +161,8 @@ The line of the mount point is changed in its place or added at the end; all oth
 
 function optionsOf({ opts, boot, state }: MountParams): string {
   const options = opts ?? "defaults";
-  return boot || state === "ephemeral" || options.split(",").includes("noauto")
+  // Ansible leaves `defaults` alone, whatever boot says.
+  return boot || state === "ephemeral" || options === "defaults" || options.split(",").includes("noauto")
     ? options
     : `${options},noauto`;
 }

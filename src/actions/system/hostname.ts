@@ -51,7 +51,7 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
   name: "hostname",
   doc: `Set the system's host name, now and for the next boot.
 
-\`/etc/hostname\` and the kernel's name are both compared; \`hostnamectl\`, or \`hostname\` without systemd, sets the latter. The facts of the name are set anew. As in Ansible, \`/etc/hosts\` is left alone. The task fails in a container that may not change its name.`,
+\`/etc/hostname\` and the kernel's name are both compared; \`hostnamectl\`, or \`hostname\` without systemd, sets the latter. With systemd, a new name becomes the pretty name in \`/etc/machine-info\` too. The facts of the name are set anew. As in Ansible, \`/etc/hosts\` is left alone. The task fails in a container that may not change its name.`,
   params,
   examples: [{ name: "web1" }],
   title: ({ name }) => name,
@@ -74,13 +74,14 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
   },
 
   async apply({ file, setsKernel }, { name }, system, { signal }) {
+    const withSystemd = (await runsSystemd(system)) && (await system.which("hostnamectl")) !== null;
+    const control = (...command: readonly string[]) =>
+      system.run(["hostnamectl", ...command, name], { signal });
     if (setsKernel) {
-      const withSystemd = (await runsSystemd(system)) && (await system.which("hostnamectl")) !== null;
-      const first = withSystemd ? await system.run(["hostnamectl", "set-hostname", name], { signal }) : null;
       // hostnamectl needs D-Bus, which a small system may lack.
-      const result =
-        first === null || first.code !== 0 ? await system.run(["hostname", name], { signal }) : first;
-      if (result.code !== 0) {
+      const isSet = withSystemd && (await control("set-hostname")).code === 0;
+      const result = isSet ? null : await system.run(["hostname", name], { signal });
+      if (result !== null && result.code !== 0) {
         throw new VolleyError(
           "ACTION_FAILED",
           `cannot set the host name to ${name}: ${failureText(result)}`,
@@ -90,6 +91,8 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
         );
       }
     }
+    // As Ansible does, with the name for the next boot: /etc/machine-info keeps this one.
+    if (withSystemd && file !== null) await control("--pretty", "set-hostname");
     // After hostnamectl, which writes the file too, but perhaps with another mode.
     const applied = file === null ? {} : await applyFile(file, system);
     return { ...applied, data: await dataOf(name, system) };

@@ -43,6 +43,26 @@ describe("apt_repository", () => {
     expect(first.data).toEqual({ repo, state: "present", sources_added: [path], sources_removed: [] });
   });
 
+  it.each<["present" | "absent", string]>([
+    ["present", "deb http://new.example.org/x stable main"],
+    ["absent", "deb http://a.example.org/x stable main"],
+  ])("removes empty lists with a change, as Ansible does: %s", async (state, repo) => {
+    put("etc/apt/sources.list", "");
+    put("etc/apt/sources.list.d/blank.list", "\n");
+    const { first } = await checkApplyAgain(sandbox, apt_repository({ repo, state, ...noFetch }));
+    expect(existsSync(join(sandbox.root, "etc/apt/sources.list"))).toBe(false);
+    expect(read("etc/apt/sources.list.d/blank.list")).toBe("\n");
+    expect(first.data?.sources_removed).toEqual(["/etc/apt/sources.list"]);
+  });
+
+  it("keeps an empty list where nothing else is to be done", async () => {
+    put("etc/apt/sources.list", "");
+    const repo = "deb http://a.example.org/x stable main";
+    const { state } = await pass(apt_repository({ repo, ...noFetch }), sandbox.system, sandbox.context());
+    expect(state).toBe("unchanged");
+    expect(read("etc/apt/sources.list")).toBe("");
+  });
+
   it("enables a source in a comment, and writes the sources of that list alike", async () => {
     const call = apt_repository({
       repo: "deb http://b.example.org/x stable main",

@@ -72,6 +72,11 @@ describe("mount, in fstab", () => {
       (text) => text.replace("noatime 0 2", "noatime,noauto 0 2"),
     ],
     [
+      "adds no noauto to the options defaults, as Ansible",
+      { path: "/mnt/x", src: "tmpfs", fstype: "tmpfs", boot: false, state: "present" },
+      (text) => `${text}tmpfs /mnt/x tmpfs defaults 0 0\n`,
+    ],
+    [
       "tells swap spaces apart by their sources",
       { path: "none", src: "/swapfile", fstype: "swap", opts: "sw", state: "present" },
       (text) => `${text}/swapfile none swap sw 0 0\n`,

@@ -446,7 +446,8 @@ const settings: readonly ActionCase[] = [
     name: "hostname sets the name now and for the next boot",
     prepare: "hostnamectl set-hostname before || { hostname before; echo before > /etc/hostname; }",
     call: hostname({ name: "renamed" }),
-    verify: "test $(hostname) = renamed && test $(cat /etc/hostname) = renamed",
+    verify:
+      "test $(hostname) = renamed && test $(cat /etc/hostname) = renamed && { ! hostnamectl --static || grep -Fx PRETTY_HOSTNAME=renamed /etc/machine-info; }",
   },
   {
     name: "hostname sets the running name alone",
