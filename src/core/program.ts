@@ -190,12 +190,14 @@ export interface Lockstep {
   arrive(step: Step, signal: AbortSignal): Promise<void>;
   /** Do a task, with at most so many hosts of the batch at it, and no more hosts at work than the run allows. */
   turn<T>(step: Step, most: number | undefined, work: () => Promise<T>): Promise<T>;
-  /** All hosts that the play is for, without those that have failed; with them where `all` is set. */
+  /** All hosts that the play is for, without those that have failed or left; with them where `all` is set. */
   hostsOf(play: number, all?: boolean): readonly string[];
-  /** The hosts of a host's batch that have not failed. */
+  /** The hosts of a host's batch that have not failed or left. */
   batchOf(step: Pick<Step, "play" | "host">): readonly string[];
   /** True for the first host of the batch among those that came to this place together. */
   isFirst(step: Step): boolean;
+  /** This host ends the play by itself, without a failure. */
+  leave(step: Pick<Step, "play" | "host">): void;
   /** The failure of this host ends the run for all others. */
   fail(step: Pick<Step, "play" | "host">): void;
   /** End the play for all hosts of the batch, or of all batches; those that come to a next task hear of it by {@link isOver}. */

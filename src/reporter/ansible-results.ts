@@ -231,8 +231,10 @@ export function countResult(stats: Stats, { task, result }: TaskResult): void {
   if (result.state === "failed" && result.ignored !== true) {
     if (isUnreachable(register)) stats.unreachable++;
     else stats.failed++;
-  } else if (result.state === "skipped") stats.skipped++;
-  else {
+  } else if (result.state === "skipped") {
+    // Ansible shows meta tasks that are passed over, and counts none.
+    if (task.action !== "meta") stats.skipped++;
+  } else {
     if (result.state === "failed") stats.ignored++;
     if (changed) stats.changed++;
     stats.ok += okOf(task, register, result);

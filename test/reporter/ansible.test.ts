@@ -204,6 +204,15 @@ describe("one host", () => {
     expect(ignored.out).toMatch(/ok=1 .* unreachable=0 +failed=0 .* ignored=1/);
   });
 
+  test("meta tasks that are passed over are shown and not counted", async () => {
+    const events = [...opening, end("web1", 1, { state: "skipped", message: "goes on" })].map((event) =>
+      event.type === "task:start" || event.type === "task:end" ? { ...event, action: "meta" } : event,
+    );
+    const { out } = await print(stamp([...events, end("web1", 2, { state: "skipped", message: "not so" })]));
+    expect(out).toContain("\nskipping: [web1]\n");
+    expect(out).toMatch(/skipped=1 /);
+  });
+
   test("hidden results stay hidden", async () => {
     const hidden: Result = { state: "failed", hidden: true, message: "hidden: the task is marked noLog" };
     expect((await print(stamp([...opening, end("web1", 1, hidden)]))).out).toContain(

@@ -111,7 +111,8 @@ export class PlayTasks {
       throw new TaskFailure(
         register,
         ref,
-        { name, action: node.module, args: node.args },
+        // As in Ansible: a task without a name has none here either.
+        { name: node.name === undefined ? "" : name, action: node.module, args: node.args },
         // Nothing rescues a host that could not be worked on.
         { isFatal, isFinal: isBroken(register) || end.passes.some(isUnreachable) },
       );

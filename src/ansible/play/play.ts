@@ -390,7 +390,9 @@ export class PlayRun {
     );
     this.#host.planned(this.waiting);
     if (role === undefined) return this.#statements(what.nodes, inner);
-    if (what.isPublic === true) this.#interpreter.roles.push(role);
+    // As in Ansible, the vars of a public include are the role's, for the rest of the play.
+    if (what.isPublic === true)
+      this.#interpreter.roles.push({ ...role, given: { ...role.given, ...frame.vars } });
     this.handlers.addRole(role, inner);
     try {
       await this.#steps.within(0, () => this.#dependencies(role, inner));
@@ -402,7 +404,7 @@ export class PlayRun {
     }
   }
 
-  async #meta(node: TaskNode, frame: Frame): Promise<void> {
+  async #meta(node: TaskNode, frame: Frame, isHandler = false): Promise<void> {
     const action = String(node.args._raw_params ?? "noop");
     const endsAll = action === "end_play" || action === "end_batch";
     if (endsAll) {
@@ -418,7 +420,7 @@ export class PlayRun {
     );
     const ends = META_ENDS[action]?.(this.#host.job.host);
     if (!holds) {
-      if (ends !== undefined) await this.#passOver(node, frame, `${action} ${ends.unless}`);
+      if (ends !== undefined) await this.#passOver(node, frame, `${action} ${ends.unless}`, isHandler);
       return;
     }
     const tell = META_TOLD[action]?.(this.#host.job.host) ?? ends?.done;
@@ -441,6 +443,7 @@ export class PlayRun {
         this.#steps.end(action === "end_play");
         throw new PlayEnded();
       case "end_host":
+        this.#steps.leave();
         throw new PlayEnded();
       case "end_role":
         throw new RoleEnded();
@@ -457,12 +460,13 @@ export class PlayRun {
   }
 
   /** Show a meta task whose conditions do not hold as one that is skipped. */
-  async #passOver(node: TaskNode, frame: Frame, reason: string): Promise<void> {
+  async #passOver(node: TaskNode, frame: Frame, reason: string, isHandler: boolean): Promise<void> {
     this.#tellMeta(reason);
     await this.#host.perform({
       role: frame.role?.node.name ?? this.#interpreter.play.name,
       name: await this.#tasks.nameOf(node, frame),
       action: "meta",
+      ...(isHandler ? { handler: true } : {}),
       run: async () => ({
         result: {
           state: "skipped",
@@ -494,6 +498,7 @@ export class PlayRun {
   async #handle(node: TaskNode, parent: Frame): Promise<void> {
     const { vars = {}, ...keys } = node.keys;
     const frame: Frame = { parent, keys, vars: vars as Vars, role: parent.role, file: parent.file };
+    if (node.module === "meta") return this.#meta(node, frame, true);
     const ended = await this.#tasks.perform(node, frame, true);
     if (INCLUDE_MODULES.has(node.module)) await this.#included(frame, ended);
   }

@@ -63,6 +63,11 @@ export class Steps {
     this.#lockstep?.fail(this.#step);
   }
 
+  /** This host ends its play by itself: the others go on without it. */
+  leave(): void {
+    this.#lockstep?.leave(this.#step);
+  }
+
   /** Return whether this host speaks for all at this place: `meta: end_play` asks only the first of them. */
   get isFirst(): boolean {
     return this.#lockstep?.isFirst(this.#step) ?? true;

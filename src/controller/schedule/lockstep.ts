@@ -27,6 +27,8 @@ interface Batch {
   /** The first host of those that came to a place together, by place. */
   readonly leaders: Map<string, string>;
   readonly fatal: Set<string>;
+  /** The hosts that have ended the play by themselves. */
+  readonly gone: Set<string>;
   isOver: boolean;
 }
 
@@ -42,6 +44,8 @@ export function createLockstep(forks: number, onWait: () => void): BatchLockstep
   const limit = pLimit(forks);
   const batchOf = ({ play, host }: Pick<Step, "play" | "host">): Batch | undefined =>
     batches.get(keyOf(play, host));
+  const isAtWork = (step: Pick<Step, "play" | "host">): boolean =>
+    !failed.has(step.host) && batchOf(step)?.gone.has(step.host) !== true;
   const settle = ({ hosts, places, waiters, leaders }: Batch): void => {
     let earliest: readonly number[] | undefined;
     for (const place of places.values())
@@ -63,6 +67,7 @@ export function createLockstep(forks: number, onWait: () => void): BatchLockstep
         throttles: new Map(),
         leaders: new Map(),
         fatal: new Set(),
+        gone: new Set(),
         isOver: false,
       };
       all.set(play, names);
@@ -102,9 +107,12 @@ export function createLockstep(forks: number, onWait: () => void): BatchLockstep
       batch.throttles.set(key, throttle);
       return throttle(() => limit(work));
     },
-    hostsOf: (play, whole = false) => (all.get(play) ?? []).filter((host) => whole || !failed.has(host)),
-    batchOf: (step) => (batchOf(step)?.hosts ?? [step.host]).filter((host) => !failed.has(host)),
+    hostsOf: (play, whole = false) =>
+      (all.get(play) ?? []).filter((host) => whole || isAtWork({ play, host })),
+    batchOf: ({ play, host: own }) =>
+      (batchOf({ play, host: own })?.hosts ?? [own]).filter((host) => isAtWork({ play, host })),
     isFirst: (step) => (batchOf(step)?.leaders.get(JSON.stringify(step.place)) ?? step.host) === step.host,
+    leave: (step) => void batchOf(step)?.gone.add(step.host),
     fail: (step) => void batchOf(step)?.fatal.add(step.host),
     end: (step, forAll) => {
       const batch = batchOf(step);
