@@ -85,7 +85,7 @@ export function collectAssets({ playbook, compiled }: LoadedPlaybook): {
     watched.push(directory);
     for (const kind of ASSET_KINDS) {
       const below = join(directory, kind);
-      if (!fs.existsSync(below)) continue;
+      if (statPath(below)?.isDirectory() !== true) continue;
       watched.push(below);
       for (const path of listTree(below)) {
         const full = join(below, path);

@@ -201,6 +201,16 @@ test("files of more than a bundle can hold are named before they are read", asyn
   await expect(bundleOf(project)).rejects.toThrow(message);
 });
 
+test("a file that is named as a directory of files would be is none", async () => {
+  const project = makeProject(scratch(), {
+    "site.yml": "- hosts: all\n  tasks:\n    - shell: ls -la /srv/x; true\n    - script: files/a/b\n",
+    files: "a list\n",
+    templates: "",
+  });
+  const { bundle } = await preparePlaybook("site.yml", project.directory);
+  expect((await bundle({ vars: [] })).bytes.length).toBeGreaterThan(0);
+});
+
 test("the cache is for its owner only", async () => {
   clearCache();
   await bundleOf(makeWeb());
