@@ -1,16 +1,20 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
+  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readlinkSync,
   renameSync,
   rmSync,
   statSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -28,9 +32,13 @@ export interface CliEnd {
   readonly stderr: string;
 }
 
-/** The built `volley`, as it is with the sources of now: built when it is not there, by one process at a time. */
+/**
+ * The built `volley`, as it is with the sources of now: built when it is not there, by one process at a time. Its
+ * compiled code is lent to the cache that the environment names, if it is a test's own.
+ */
 export async function builtCli(): Promise<string> {
-  const wanted = join(cache, `dist-${newestSource()}`);
+  const sources = newestSource();
+  const wanted = join(cache, `dist-${sources}`);
   const main = join(wanted, "dist", "cli", "main.js");
   mkdirSync(cache, { recursive: true });
   const lock = join(cache, "builder");
@@ -49,15 +57,48 @@ export async function builtCli(): Promise<string> {
       rmSync(lock, { force: true });
     }
   }
+  const cacheHome = process.env.XDG_CACHE_HOME;
+  if (cacheHome?.startsWith(tmpdir()) === true) copyMissing(keptCode(sources), codeIn(cacheHome));
   return main;
 }
 
-/**
- * The directory of V8's compiled code of the built `volley`, kept from one test file to the next: to compile takes most
- * of a first start, and each file has a cache of its own.
- */
-export function keptCode(): string {
-  return join(cache, `code-${newestSource()}`);
+// V8's compiled code of the built `volley` is kept from one test file to the next: to compile takes most of a first
+// start, and each file has a cache of its own.
+const keptCode = (sources: number): string => join(cache, `code-${sources}`);
+const codeIn = (cacheHome: string): string => join(cacheHome, "volley", "code");
+
+/** Keeps the compiled code that a test's own cache has more of. */
+export function keepCode(cacheHome: string): void {
+  copyMissing(codeIn(cacheHome), keptCode(newestSource()));
+}
+
+/** Copy the files that the other directory has not. Processes that do so at a time each leave whole files. */
+function copyMissing(from: string, to: string): void {
+  if (!existsSync(from)) return;
+  mkdirSync(to, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(from).filter((file) => !existsSync(join(to, file)))) {
+    const temporary = `${to}.${process.pid}`;
+    copyFileSync(join(from, name), temporary);
+    renameSync(temporary, join(to, name));
+  }
+}
+
+/** Starts what is started most, to keep its compiled code: a command that is refused keeps none, and most tests refuse. */
+function startOnce(main: string): void {
+  const directory = mkdtempSync(join(tmpdir(), "volley-first-"));
+  const cacheHome = join(directory, "cache");
+  const env = { ...process.env, HOME: directory, XDG_CACHE_HOME: cacheHome, XDG_STATE_HOME: directory };
+  writeFileSync(join(directory, "package.json"), "{}\n");
+  writeFileSync(
+    join(directory, "site.ts"),
+    `import { debug, definePlaybook } from "volley";
+export default definePlaybook([{ hosts: "all", tasks: ({ task }) => void task("Say", debug({ msg: "hi" })) }]);
+`,
+  );
+  for (const args of [["--help"], ["run", "site.ts", "-i", "localhost,", "-c", "local"]])
+    execFileSync(process.execPath, [main, ...args], { cwd: directory, env, stdio: "pipe" });
+  keepCode(cacheHome);
+  rmSync(directory, { recursive: true });
 }
 
 function isBuilding(lock: string): boolean {
@@ -83,6 +124,7 @@ function buildInto(wanted: string): void {
     }
   }
   cpSync(join(root, "package.json"), join(temporary, "package.json"));
+  startOnce(join(temporary, "dist", "cli", "main.js"));
   renameSync(temporary, wanted);
 }
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as immediate, setTimeout as sleep } from "node:timers/promises";
 
 /** How a secret may look where it must not be, by the name of the form; worked out without any of Volley's code. */
 export function formsOf(secret: string): ReadonlyMap<string, string> {
@@ -24,13 +24,17 @@ export function formsOf(secret: string): ReadonlyMap<string, string> {
   return forms;
 }
 
+/** Finds the forms of secrets that are in texts; the forms are worked out once. */
+function leakFinder(secrets: readonly string[]): (text: string) => readonly string[] {
+  const forms = secrets.flatMap((secret) =>
+    [...formsOf(secret)].map(([name, form]) => [form, `${name} of ${secret.slice(0, 6)}…`] as const),
+  );
+  return (text) => forms.filter(([form]) => text.includes(form)).map(([, what]) => what);
+}
+
 /** The forms of secrets that are in a text. */
 export function leaksIn(text: string, secrets: readonly string[]): readonly string[] {
-  return secrets.flatMap((secret) =>
-    [...formsOf(secret)]
-      .filter(([, form]) => text.includes(form))
-      .map(([name]) => `${name} of ${secret.slice(0, 6)}…`),
-  );
+  return leakFinder(secrets)(text);
 }
 
 /** Every file below a directory. */
@@ -42,16 +46,15 @@ export function filesBelow(directory: string): readonly string[] {
 
 /** The leaks in files below directories, as `path: form`; of file names too. */
 export function leaksBelow(directories: readonly string[], secrets: readonly string[]): readonly string[] {
-  return directories.flatMap(filesBelow).flatMap((path) =>
-    [
-      ...leaksIn(
-        readFileSync(path, "latin1"),
-        secrets.map((secret) => Buffer.from(secret).toString("latin1")),
+  const inText = leakFinder(secrets);
+  const inBytes = leakFinder(secrets.map((secret) => Buffer.from(secret).toString("latin1")));
+  return directories
+    .flatMap(filesBelow)
+    .flatMap((path) =>
+      [...inBytes(readFileSync(path, "latin1")), ...inText(readFileSync(path, "utf8")), ...inText(path)].map(
+        (leak) => `${path}: ${leak}`,
       ),
-      ...leaksIn(readFileSync(path, "utf8"), secrets),
-      ...leaksIn(path, secrets),
-    ].map((leak) => `${path}: ${leak}`),
-  );
+    );
 }
 
 /** Looks at the command lines and environments of all processes over and over until stopped; gives what was found. */
@@ -69,15 +72,18 @@ export function watchProcesses(
       return "";
     }
   };
+  const inCommand = leakFinder(secrets);
+  const inOthers = leakFinder(inEnvironment);
   const look = async (): Promise<void> => {
     while (!stopped) {
       for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
         const command = read(pid, "cmdline");
-        for (const leak of leaksIn(command, secrets))
-          leaks.add(`cmdline of ${command.slice(0, 80)}: ${leak}`);
-        for (const leak of leaksIn(read(pid, "environ"), inEnvironment))
+        for (const leak of inCommand(command)) leaks.add(`cmdline of ${command.slice(0, 80)}: ${leak}`);
+        for (const leak of inOthers(read(pid, "environ")))
           leaks.add(`environ of ${command.slice(0, 80)}: ${leak}`);
         samples++;
+        // The hosts that are tested are in this process, and must not be kept from answering.
+        await immediate();
       }
       await sleep(20);
     }

@@ -1,17 +1,8 @@
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
-import { keptCode } from "./cli.ts";
+import { keepCode } from "./cli.ts";
 
 /** A directory with a playbook and what belongs to it. */
 export interface Project {
@@ -32,7 +23,6 @@ export function scratchDirectory(): () => string {
       XDG_STATE_HOME: join(scratch, "state"),
     };
     mkdirSync(changed.HOME);
-    copyMissing(keptCode(), codeIn(scratch));
     for (const name of [...Object.keys(changed), "SSH_AUTH_SOCK"]) before.set(name, process.env[name]);
     Object.assign(process.env, changed);
     delete process.env.SSH_AUTH_SOCK;
@@ -42,25 +32,10 @@ export function scratchDirectory(): () => string {
       if (value === undefined) delete process.env[name];
       else process.env[name] = value;
     }
-    copyMissing(codeIn(scratch), keptCode());
+    keepCode(join(scratch, "cache"));
     rmSync(scratch, { recursive: true, force: true });
   });
   return () => scratch;
-}
-
-function codeIn(scratch: string): string {
-  return join(scratch, "cache", "volley", "code");
-}
-
-/** Copy the files that the other directory has not. Processes that do so at a time each leave whole files. */
-function copyMissing(from: string, to: string): void {
-  if (!existsSync(from)) return;
-  mkdirSync(to, { recursive: true, mode: 0o700 });
-  for (const name of readdirSync(from).filter((file) => !existsSync(join(to, file)))) {
-    const temporary = `${to}.${process.pid}`;
-    copyFileSync(join(from, name), temporary);
-    renameSync(temporary, join(to, name));
-  }
 }
 
 /** Makes a project of these files below `parent`. */
