@@ -63,7 +63,7 @@ const FILES = {
     - {assemble: {src: tree/sub, dest: "~/assembled", remote_src: false}}
     - {template: {src: main.j2, dest: "~/rendered"}}
     - {script: script.sh now, register: ran}
-    - {assert: {that: [again is not changed, "ran.stdout == 'ran now'"]}}
+    - {assert: {that: [again is not changed, "ran.stdout_lines == ['ran now']"]}}
 `,
 };
 
