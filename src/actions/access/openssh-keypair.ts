@@ -24,7 +24,7 @@ const params = v.strictObject({
   state: oneOf(["present", "absent"], "present", "Make or remove the key pair."),
   type: oneOf(TYPES, "rsa", "Type of the key."),
   size: v.optional(describe(v.pipe(v.number(), v.integer()), "Bits. Default: 4096 for rsa, 256 for ecdsa.")),
-  comment: optionalText("Comment of the public key."),
+  comment: v.optional(v.pipe(v.string(), v.description("Comment of the public key."))),
   passphrase: optionalText("Passphrase of a new private key. Default: none."),
   force: flag("Make the pair anew even if it is as asked for."),
   regenerate: oneOf(
@@ -189,7 +189,8 @@ async function readKey(path: string, system: ReadSystem): Promise<KeyFacts | und
     size: Number(size),
     type: type.toLowerCase(),
     fingerprint,
-    comment: comment === "no comment" ? "" : comment,
+    // Without a comment ssh-keygen shows the file's name.
+    comment: ["no comment", path, `${path}.pub`].includes(comment) ? "" : comment,
     public_key: shown.stdout.trim().split(" ").slice(0, 2).join(" "),
   };
 }

@@ -37,8 +37,16 @@ interface CapabilityChange extends Change {
 
 const ENGLISH = { env: { LC_ALL: "C" } } as const;
 
+/** The data of a capabilities task, under Ansible's names. */
+interface CapabilityData {
+  readonly msg: string;
+  readonly state?: "present" | "absent";
+  /** The output of setcap. */
+  readonly stdout?: string;
+}
+
 /** Give programs capabilities, or take them away. */
-export const capabilities = defineAction<typeof params, CapabilityChange>({
+export const capabilities = defineAction<typeof params, CapabilityChange, CapabilityData>({
   name: "capabilities",
   aliases: { key: "path", cap: "capability" },
   doc: "Give a program a capability, such as that to listen on a port below 1024, or take it away. Its other capabilities stay.",
@@ -71,15 +79,20 @@ export const capabilities = defineAction<typeof params, CapabilityChange>({
       path,
       after,
       diff: { path, attributes: { capabilities: [list(before), list(after)] as const } },
+      data: { msg: CHANGED },
     };
   },
 
-  async apply({ path, after }, _params, system, { signal }) {
+  async apply({ path, after }, { state }, system, { signal }) {
     const argv = after.length === 0 ? ["setcap", "-r", path] : ["setcap", after.map(textOf).join(" "), path];
-    await runTool(system, argv, `set the capabilities of ${path}`, { ...ENGLISH, signal });
-    return {};
+    const options = { ...ENGLISH, signal };
+    const { stdout } = await runTool(system, argv, `set the capabilities of ${path}`, options);
+    return { data: { state, msg: CHANGED, stdout } };
   },
 });
+
+/** Ansible's message. */
+const CHANGED = "capabilities changed";
 
 /** Return a capability as it is wanted: `-` leaves flags out, and without any there is none. */
 function wantedOf(written: string, now: Capability | undefined): Capability | undefined {

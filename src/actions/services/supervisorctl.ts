@@ -45,12 +45,15 @@ type SupervisorParams = v.InferOutput<typeof params>;
 
 interface SupervisorChange extends Change {
   readonly commands: readonly (readonly string[])[];
+  readonly affected?: readonly string[];
 }
 
 /** The data of a supervisorctl task. */
 interface SupervisorData {
   readonly name: string;
   readonly state: string;
+  /** The programs that were started, stopped, restarted or signalled. */
+  readonly affected?: readonly string[];
 }
 
 const UP = ["RUNNING", "STARTING"];
@@ -95,19 +98,19 @@ export const supervisorctl = defineAction<typeof params, SupervisorChange, Super
           return refuse(given, `supervisor knows no ${name}; add it first with state present`, context);
         const up = known.filter((one) => UP.includes(one.state));
         const before = known.map((one) => one.state).join(", ");
-        if (state === "restarted") return change(given, [["restart", target(name, known)]], before);
+        if (state === "restarted") return change(given, [["restart", target(name, known)]], before, known);
         if (state === "signalled") {
           if (up.length === 0) return unchanged(data);
-          return change(given, [["signal", signal ?? "", target(name, known)]], before);
+          return change(given, [["signal", signal ?? "", target(name, known)]], before, up);
         }
-        const wrong = state === "started" ? known.length - up.length : up.length;
-        if (wrong === 0) return unchanged(data);
-        return change(given, [[state === "started" ? "start" : "stop", target(name, known)]], before);
+        const wrong = state === "started" ? known.filter((one) => !up.includes(one)) : up;
+        if (wrong.length === 0) return unchanged(data);
+        return change(given, [[state === "started" ? "start" : "stop", target(name, known)]], before, wrong);
       }
     }
   },
 
-  async apply({ commands }, given, system, { signal }) {
+  async apply({ commands, affected }, given, system, { signal }) {
     const { name, state } = given;
     for (const command of commands) {
       const argv = [...commandLine(given), ...command];
@@ -115,7 +118,7 @@ export const supervisorctl = defineAction<typeof params, SupervisorChange, Super
       const failed = result.code !== 0 || /\bERROR\b/.test(result.stdout);
       if (failed) throw failure(given, `cannot ${command[0]} ${name}: ${failureText(result)}`, result);
     }
-    return { data: { name, state } };
+    return { data: { name, state, ...(affected === undefined ? {} : { affected }) } };
   },
 });
 
@@ -123,9 +126,12 @@ function change(
   { name, state }: SupervisorParams,
   commands: readonly (readonly string[])[],
   before: string,
+  affected?: readonly { readonly name: string }[],
 ): SupervisorChange {
   const diff = { path: `supervisor ${name}`, attributes: { state: [before, state] as const } };
-  return { commands, diff, data: { name, state } satisfies SupervisorData };
+  const data = { name, state } satisfies SupervisorData;
+  const names = affected?.map((one) => one.name);
+  return { commands, diff, data, ...(names === undefined ? {} : { affected: names }) };
 }
 
 function refuse({ name }: SupervisorParams, message: string, { check }: ActionContext): SupervisorChange {

@@ -50,7 +50,8 @@ it.runIf(hasKeygen)("makes a pair once, anew where the type differs, and removes
 
 it.runIf(hasKeygen)("refuses to replace a pair where it may not", async () => {
   const path = join(directory, "id");
-  await act(openssh_keypair({ path, type: "ed25519" }));
+  expect((await act(openssh_keypair({ path, type: "ed25519" }))).data).toMatchObject({ comment: "" });
+  expect((await act(openssh_keypair({ path, type: "ed25519", comment: "" }))).state).toBe("unchanged");
   const refused = openssh_keypair({ path, type: "ecdsa", regenerate: "fail" });
   await expect(act(refused)).rejects.toThrow(/set regenerate or force/);
 });

@@ -26,7 +26,7 @@ describe("capabilities", () => {
     const { system, calls } = withTools(sandbox, TOOLS);
     const host = { ...sandbox, system };
     writeFileSync(file(), "cap_net_raw,cap_chown=ep\n");
-    const { check } = await checkApplyAgain(
+    const { check, first } = await checkApplyAgain(
       host,
       capabilities({ path: "/app", capability: "cap_net_bind_service+ep" }),
     );
@@ -36,6 +36,7 @@ describe("capabilities", () => {
         capabilities: ["cap_chown=ep cap_net_raw=ep", "cap_chown=ep cap_net_bind_service=ep cap_net_raw=ep"],
       },
     });
+    expect(first.data).toEqual({ state: "present", msg: "capabilities changed", stdout: "" });
     await checkApplyAgain(host, capabilities({ path: "/app", capability: "cap_chown", state: "absent" }));
     expect(readFileSync(file(), "utf8")).toBe("cap_net_raw=ep cap_net_bind_service=ep\n");
     await checkApplyAgain(host, capabilities({ path: "/app", capability: "cap_net_raw-e" }));

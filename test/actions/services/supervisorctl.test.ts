@@ -55,7 +55,10 @@ describe("supervisorctl", () => {
   ])("%j", async (params, calls) => {
     const { first } = await checkApplyAgain({ ...sandbox, system: tools.system }, supervisorctl(params));
     expect(changes()).toEqual(calls);
-    expect(first.data).toEqual({ name: params.name, state: params.state });
+    const { name, state } = params;
+    const isLasting = state === "present" || state === "absent";
+    const affected = name === "w:" ? expect.arrayContaining([expect.stringMatching(/^w:/)]) : [name];
+    expect(first.data).toEqual({ name, state, ...(isLasting ? {} : { affected }) });
   });
 
   it("restarts and signals every time, but signals nothing that is down", async () => {
