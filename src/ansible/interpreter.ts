@@ -161,7 +161,9 @@ export class Interpreter {
   #own(): Vars {
     const { vars: _all, hostvars: _hosts, ...rest } = Object.getOwnPropertyDescriptors(this.#magic);
     const magic = Object.defineProperties({}, rest) as Vars;
-    return createTemplar(this.templatesFor(undefined), layersOf({ ...this.playVars, magic }, undefined)).vars;
+    // As in Ansible, those of the play and its roles are none of the host's.
+    const vars: PlayVars = { ...this.playVars, magic, play: {}, prompted: {}, files: [], roles: [] };
+    return createTemplar(this.templatesFor(undefined), layersOf(vars, undefined)).vars;
   }
 
   /** The vars of the host that a task is delegated to. As in Ansible `inventory_hostname` is that of the task. */

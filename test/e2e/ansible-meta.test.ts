@@ -75,6 +75,15 @@ test("a rescue knows the name that a task was given, and a public include leaves
     - assert: {that: [given == 'publicly', lazy == 'publicly so', own == 'default']}
     - include_role: {name: some}
     - assert: {that: seen == 'publicly default'}
+    - assert:
+        that:
+          - of_play == 'play'
+          - own_vars.of_play is not defined
+          - own_vars.own is not defined
+          - own_vars.seen == seen
+          - own_vars.ansible_port == ansible_port
+      vars: {own_vars: "{{ hostvars[inventory_hostname] }}"}
+  vars: {of_play: play}
 `,
     "roles/some/defaults/main.yml": "given: default\nown: default\n",
     "roles/some/tasks/main.yml": '- set_fact: {seen: "{{ given }} {{ own }}"}\n',
