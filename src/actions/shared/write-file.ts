@@ -254,11 +254,19 @@ export function backupPath(path: string, now: Date, pid: number): string {
   return `${path}.${pid}.${date}@${time}~`;
 }
 
+/** Return a path for a file's backup that nothing has yet: tasks of one process and second must not share one. */
+export async function freeBackupPath(system: System, path: string): Promise<string> {
+  const now = new Date();
+  let pid = process.pid;
+  while ((await system.lstat(backupPath(path, now, pid))) !== null) pid++;
+  return backupPath(path, now, pid);
+}
+
 /** Copy a file beside itself with its owner, times and mode, without setuid and setgid, which would keep an old program usable. Returns the copy's path; undefined without a file. */
 export async function makeBackup(system: System, path: string): Promise<string | undefined> {
   const stat = await system.stat(path);
   if (stat?.type !== "file") return undefined;
-  const backup = backupPath(path, new Date(), process.pid);
+  const backup = await freeBackupPath(system, path);
   const { mode, uid, gid } = stat;
   await system.writeFile(backup, { copyOf: path }, { mode: mode & 0o777, uid, gid });
   await system.setTimes(backup, stat.atimeMs, stat.mtimeMs);

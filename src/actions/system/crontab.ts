@@ -5,7 +5,7 @@ import type { ReadSystem, System } from "../../core/system.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { readPasswd } from "../accounts/accounts.ts";
 import { failureText, runTool } from "../shared/run-tool.ts";
-import { applyFile, backupPath, type FileChange, inspectFile, makeBackup } from "../shared/write-file.ts";
+import { applyFile, type FileChange, freeBackupPath, inspectFile, makeBackup } from "../shared/write-file.ts";
 
 // Crontabs of users and files in /etc/cron.d: reading, writing, and their variables. For `cron` and `cronvar`.
 
@@ -179,7 +179,7 @@ async function backupCrontab(
   const name = `crontab.${await crontabUser(params, system)}`;
   const directory =
     (await system.stat(BACKUPS))?.type === "directory" ? BACKUPS : await system.realPath("~/");
-  const path = backupPath(posix.join(directory, name), new Date(), process.pid);
+  const path = await freeBackupPath(system, posix.join(directory, name));
   await system.writeFile(path, text, { mode: 0o600 });
   return { backup_file: path };
 }

@@ -14,6 +14,7 @@ import {
   backupPath,
   type FileRequest,
   inspectFile,
+  makeBackup,
 } from "../../../src/actions/shared/write-file.ts";
 import { makeSandbox, type Sandbox } from "../harness.ts";
 
@@ -105,4 +106,14 @@ it("finds a mode from the mode there is", async () => {
 
 it("names backups as Ansible does", () => {
   expect(backupPath("/etc/f", new Date(2026, 0, 2, 3, 4, 5), 17)).toBe("/etc/f.17.2026-01-02@03:04:05~");
+});
+
+it("keeps every backup, those of one second too", async () => {
+  const contents = ["one", "two", "three"];
+  const backups: (string | undefined)[] = [];
+  for (const content of contents) {
+    writeFileSync(join(sandbox.root, "f"), content);
+    backups.push(await makeBackup(sandbox.system, "/f"));
+  }
+  expect(backups.map((path) => readFileSync(join(sandbox.root, path ?? ""), "utf8"))).toEqual(contents);
 });
