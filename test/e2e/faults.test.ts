@@ -33,10 +33,11 @@ async function tryWith(...faults: HostFault[]): Promise<Tried> {
   const all = fleet.inventoryYaml();
   const isHanging = faults.some(({ kind }) => kind === "hang");
   const inventory = project.write(
-    "inventory.yaml",
+    "limited.yaml",
     isHanging ? givenUpSoon(all, fleet.hosts[0]!.port, 4) : all,
   );
-  const ran = await provision(project, fleet, { inventory, connectTimeoutMs: PATIENCE_MS, via: "bundle" });
+  const sshConfig = project.write("ssh_config", `ConnectTimeout ${PATIENCE_MS / 1_000}\n`);
+  const ran = await provision(project, fleet, { inventory, sshConfig, via: "bundle" });
   expect(hostOf(ran, "web02")).toMatchObject({ outcome: "ok", tally: { changed: 2 } });
   expect(keptBundles(fleet.hosts[1]!)).toMatchObject({ bundles: [expect.any(String)], temporary: [] });
   return { ...ran, project, fleet };
