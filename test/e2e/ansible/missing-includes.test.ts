@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from "vitest";
-import { fleetStarter, ofType, provision, type Ran } from "./lib/drive.ts";
-import { makeProject, scratchDirectory } from "./lib/project.ts";
+import { fleetStarter, ofType, provision, type Ran } from "../lib/drive.ts";
+import { makeProject, scratchDirectory } from "../lib/project.ts";
 
 // Files and roles that includes name and that are not there. The outcomes are those of ansible-playbook 2.14.
 

@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { fleetStarter, ofType, provision } from "./lib/drive.ts";
-import { makeProject, scratchDirectory } from "./lib/project.ts";
+import { fleetStarter, ofType, provision } from "../lib/drive.ts";
+import { makeProject, scratchDirectory } from "../lib/project.ts";
 
 // rsync between the controller and hosts, over the connection that Volley has. Needs the program rsync.
 

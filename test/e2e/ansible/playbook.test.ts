@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
-import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
+import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { makeProject, type Project, scratchDirectory } from "../lib/project.ts";
 
 const scratch = scratchDirectory();
 beforeAll(async () => void (await builtCli()), 600_000);

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
-import { makeProject, scratchDirectory } from "./lib/project.ts";
+import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { makeProject, scratchDirectory } from "../lib/project.ts";
 
 // Playbooks whose hosts ask for each other. ansible-playbook 2.14 passes their asserts as well.
 

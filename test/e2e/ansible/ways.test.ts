@@ -1,9 +1,9 @@
 import { chmodSync, readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { expect, test } from "vitest";
-import type { EmbeddedFleet } from "../../src/embedded/options.ts";
-import { fleetStarter, ofType, provision, type Ran } from "./lib/drive.ts";
-import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
+import type { EmbeddedFleet } from "../../../src/embedded/options.ts";
+import { fleetStarter, ofType, provision, type Ran } from "../lib/drive.ts";
+import { makeProject, type Project, scratchDirectory } from "../lib/project.ts";
 
 // Keywords below the play, and vars, that say how a host is reached. On Debian hosts ansible-playbook 2.14 does the same.
 

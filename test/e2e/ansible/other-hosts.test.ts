@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, volley } from "./lib/cli.ts";
-import { makeProject, scratchDirectory } from "./lib/project.ts";
+import { builtCli, volley } from "../lib/cli.ts";
+import { makeProject, scratchDirectory } from "../lib/project.ts";
 
 // Groups that tasks make, with their vars, and the secrets of other hosts. ansible-playbook 2.14 passes the asserts as well.
 

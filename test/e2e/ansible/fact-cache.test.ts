@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
-import { makeProject, scratchDirectory } from "./lib/project.ts";
+import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { makeProject, scratchDirectory } from "../lib/project.ts";
 
 // ansible-playbook 2.14 keeps and finds the same facts, in files with the same bytes.
 

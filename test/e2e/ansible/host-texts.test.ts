@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
-import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
+import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { makeProject, type Project, scratchDirectory } from "../lib/project.ts";
 
 // Text that came from a host is never a template or a lookup: the controller would carry out what the host wrote.
 

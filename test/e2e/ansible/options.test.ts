@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
-import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
-import { openTerminal, tmuxAvailable } from "./lib/tmux.ts";
+import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { makeProject, type Project, scratchDirectory } from "../lib/project.ts";
+import { openTerminal, tmuxAvailable } from "../lib/tmux.ts";
 
 const scratch = scratchDirectory();
 beforeAll(async () => void (await builtCli()), 600_000);

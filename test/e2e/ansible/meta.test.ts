@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { fleetStarter, ofType, provision } from "./lib/drive.ts";
-import { makeProject, scratchDirectory } from "./lib/project.ts";
+import { fleetStarter, ofType, provision } from "../lib/drive.ts";
+import { makeProject, scratchDirectory } from "../lib/project.ts";
 
 // Meta tasks, and vars that statements leave to those after them. ansible-playbook 2.14 passes these playbooks, too.
 

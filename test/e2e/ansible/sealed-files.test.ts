@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { fleetStarter, ofType, provision } from "./lib/drive.ts";
-import { makeProject, scratchDirectory } from "./lib/project.ts";
+import { fleetStarter, ofType, provision } from "../lib/drive.ts";
+import { makeProject, scratchDirectory } from "../lib/project.ts";
 
 // Files that are encrypted with Ansible Vault, sent to hosts in clear.
 

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
-import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
+import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { makeProject, type Project, scratchDirectory } from "../lib/project.ts";
 
 // Keywords of plays, as ansible-playbook 2.14 heeds them.
 

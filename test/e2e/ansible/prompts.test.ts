@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
-import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
-import { openTerminal, tmuxAvailable } from "./lib/tmux.ts";
+import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { makeProject, type Project, scratchDirectory } from "../lib/project.ts";
+import { openTerminal, tmuxAvailable } from "../lib/tmux.ts";
 
 // vars_prompt. What plays get to see is what ansible-playbook 2.14 gives them.
 
