@@ -178,6 +178,7 @@ export class Interpreter {
   templarOfDelegate(name: string, frame: Frame, own: Vars): Templar {
     const vars: PlayVars = {
       ...this.playVars,
+      initial: { ...this.playVars.initial, ansible_host: name },
       inventory: this.varsOf(name),
       state: this.stateOf(name),
       reached: name,

@@ -76,11 +76,13 @@ const CONNECTION_NAMES = [
   ["ansible_port", "ansible_ssh_port"],
 ] as const;
 
-/** The vars that tell a task how its host is reached, for want of the inventory's. Other hosts do not see them. */
+/**
+ * The vars that tell a task how its host is reached, for want of the inventory's. Other hosts do not see them. The name of
+ * the host is not among them: a task may have made it of text that came from a host, which must not be rendered.
+ */
 function connectionVars(frame: Frame, { inventory, magic, reached }: PlayVars): Vars {
   const host = reached ?? String(magic.inventory_hostname);
   const given: Record<string, unknown> = {
-    ansible_host: host,
     ansible_user: inherited(frame, "remote_user"),
     ansible_port: inherited(frame, "port"),
   };

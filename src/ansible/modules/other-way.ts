@@ -5,7 +5,7 @@ import { BECOME_METHODS } from "../../core/unix/users.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import { varScope } from "../../vars/scope.ts";
 import { inherited, settled } from "../frame.ts";
-import type { Templar } from "../templar.ts";
+import { type Templar, textOr } from "../templar.ts";
 import type { ModuleCall } from "./call.ts";
 
 // Tasks that reach their host another way than the rest of the run does: on the controller, as another login user, by
@@ -92,14 +92,14 @@ function wayTo(
       const written = scope.written(name);
       const isOfHost = written === goal.vars[name] || written === goal.extraVars?.[name];
       if (written === undefined || written === null || isOfHost) continue;
-      const text = templar.text(templar.vars[name]);
+      const text = textOr(templar.vars[name]);
       if (text !== "") return text;
     }
     return undefined;
   };
   const keyword = (key: string): string | undefined => {
     const value = settled(frame, key, templar.value);
-    return value === undefined || value === null ? undefined : templar.text(value);
+    return value === undefined || value === null ? undefined : textOr(value);
   };
   const isNamed = (...names: readonly string[]): boolean => names.some((name) => name in goal.vars);
 

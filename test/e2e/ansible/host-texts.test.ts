@@ -33,6 +33,12 @@ const KEYWORDS = {
   delegate_to: "templated",
   become: "templated",
   become_user: "templated",
+  become_method: "templated",
+  become_exe: "templated",
+  become_flags: "templated",
+  connection: "templated",
+  remote_user: "templated",
+  port: "templated",
   delegate_facts: "templated",
   check_mode: "templated",
   diff: "templated",
@@ -56,7 +62,7 @@ test("nor in the keywords of a task", async () => {
     ([key, text]) => `
     - command: id
       ${key}: "{{ ${text}.stdout }}"
-      ${key === "become_user" ? "become: true" : ""}
+      ${key.startsWith("become_") ? "become: true" : ""}
       ${key === "ignore_unreachable" ? "" : "ignore_unreachable: true"}
       ignore_errors: true`,
   );
@@ -67,6 +73,56 @@ test("nor in the keywords of a task", async () => {
     expect(end.stdout).toContain(`the field '${key}' has an invalid value (`);
   for (const key of ["timeout", "retries", "delay", "async", "throttle"])
     expect(end.stdout).toContain(`the field '${key}' has an invalid value (`);
+  expect(existsSync(at.path("done"))).toBe(false);
+});
+
+const CONNECTION_VARS = [
+  "ansible_become",
+  "ansible_become_user",
+  "ansible_become_method",
+  "ansible_become_exe",
+  "ansible_become_flags",
+  "ansible_become_password",
+  "ansible_connection",
+  "ansible_host",
+  "ansible_port",
+  "ansible_user",
+  "ansible_password",
+  "ansible_ssh_private_key_file",
+];
+
+test.each(["", "delegate_to: b"])("nor in vars that say how the host is reached %s", async (place) => {
+  // As in Ansible, the way to another host is told with that host's registers.
+  const text = place === "" ? "templated.stdout" : "hostvars.a.templated.stdout";
+  const tasks = CONNECTION_VARS.map(
+    (name) => `
+    - command: id
+      vars: {${name}: "{{ ${text} }}", ${name.startsWith("ansible_become_") ? "ansible_become: true" : "unused: 1"}}
+      ${place}
+      ignore_unreachable: true
+      ignore_errors: true`,
+  );
+  const added =
+    "\n    - {add_host: {name: b, ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}}";
+  const at = project(added + tasks.join(""));
+  const end = await run(at);
+  expect(end.stdout).toMatch(/^a +: ok=\d+ .* unreachable=[01] /m);
+  expect(existsSync(at.path("done"))).toBe(false);
+});
+
+test("nor in the names of hosts and groups", async () => {
+  const at = project(`
+    - {add_host: {name: "{{ templated.stdout }}", groups: laters, ansible_connection: local}}
+    - {group_by: {key: "{{ templated.stdout }}"}}
+    - {debug: {msg: "{{ hostvars[groups.laters[0]].ansible_host }} {{ group_names }}"}}
+- hosts: laters
+  gather_facts: false
+  tasks:
+    - {debug: {msg: "{{ ansible_host }} {{ inventory_hostname }}"}}
+    - {command: id, remote_user: "{{ ansible_host }}", delegate_to: "{{ inventory_hostname }}"}
+`);
+  const end = await run(at);
+  expect(end.stdout).toContain("PLAY RECAP");
   expect(existsSync(at.path("done"))).toBe(false);
 });
 
