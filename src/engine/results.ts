@@ -26,7 +26,9 @@ export function tellResult(result: Result, mask: Mask | null, keepDiff: boolean)
 }
 
 /** Whether something changed, which the data of a failed task or item says, and nothing else of the data. */
-function changeOnly({ data }: Pick<Result, "data">): Pick<Result, "data"> {
+function changeOnly(result: Pick<Result, "data">): Pick<Result, "data"> {
+  // Data that is lost throws where it is asked for, and a copy is without it.
+  const { data } = { ...result };
   return isRecord(data) && typeof data.changed === "boolean" ? { data: { changed: data.changed } } : {};
 }
 

@@ -231,9 +231,8 @@ test("a role in TypeScript that fails is rescued by the block around it, in incl
       rescue:
         - name: "Saved from {{ ansible_failed_task.name }}: {{ ansible_failed_result.msg is search('does not exist') }}"
           debug:
-    - include_role: {name: motd}
+    - include_role: {name: motd, apply: {ignore_errors: true}}
       vars: {text: b, file: /nowhere/either}
-      ignore_errors: true
     - include_role: {name: motd}
       vars: {text: c, file: "{{ at }}/{{ item }}"}
       loop: [x, y]

@@ -188,7 +188,7 @@ describe("one file", () => {
     expect(owned.state).toBe("changed");
     expect(owned.change?.message).toBe('there is no user "no-such-volley" yet');
     await expect(run({ content: "x", dest: "/etc/x", owner: "no-such-volley" })).rejects.toThrow(
-      'no user "no-such-volley"',
+      "failed to look up user no-such-volley; make it first",
     );
     expect(existsSync(at("etc/x"))).toBe(false);
   });

@@ -77,7 +77,7 @@ describe("cronvar, in a file", () => {
   });
 
   it("needs a value to set, and a line for it", () => {
-    expect(() => inFile({ name: "A" })).toThrow(/value is required/);
+    expect(() => inFile({ name: "A" })).toThrow(/must specify 'value'/);
     expect(() => inFile({ name: "A", value: "a\nb" })).toThrow(/one line/);
   });
 });
