@@ -90,7 +90,7 @@ interface Names {
   readonly nameById: ReadonlyMap<number, string>;
 }
 
-/** What Ansible says of a name that a database does not have. */
+/** The beginnings of messages about names that a database does not have, as Ansible's `file` has them. */
 const LOST: Readonly<Record<Database, string>> = {
   passwd: "chown failed: failed to look up user",
   group: "chgrp failed: failed to look up group",

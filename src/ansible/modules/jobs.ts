@@ -68,7 +68,7 @@ export function startJob(home: string, seconds: number, work: () => Promise<Modu
   };
 }
 
-/** What is said of a job without output: Ansible adds the lines. */
+/** The output of a job that has none; as in Ansible with its lines. */
 const NO_OUTPUT = { stdout: "", stderr: "", stdout_lines: [], stderr_lines: [] } as const;
 
 /** `async_status`: whether a task in the background has ended, and its result. */

@@ -43,7 +43,7 @@ export async function script(call: RenderedCall): Promise<ModuleEnd> {
   return asRaw(end, call.check ? "Check mode is not supported for this task." : undefined);
 }
 
-/** What Ansible returns of a program that runs without its Python: the output as it is, and a message of failures alone. */
+/** Make the register of a program that runs without Ansible's Python: the output as it is, and a message of failures alone. */
 function asRaw(end: ModuleEnd, skipped?: string): ModuleEnd {
   const { cmd: _cmd, start: _start, end: _end, delta: _delta, msg, ...register } = end.register;
   if (register.skipped === true) {
