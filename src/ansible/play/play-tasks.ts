@@ -4,12 +4,14 @@ import { isRecord } from "../../core/values/value.ts";
 import { isWanted } from "../../engine/check-task.ts";
 import type { ProgramHost } from "../../engine/program.ts";
 import { whenAnswered } from "../../engine/render.ts";
-import { type Frame, inherited, settled, tagsOf } from "../frame.ts";
+import { type Frame, inherited, type RoleInstance, settled, tagsOf } from "../frame.ts";
 import type { Interpreter } from "../interpreter.ts";
 import type { TaskNode } from "../ir.ts";
 import { isVarName } from "../keywords.ts";
 import { factsOwner } from "../modules/delegation.ts";
+import { countTasks } from "../static/outline.ts";
 import { boolOf, numberOf, renderTags } from "../templar.ts";
+import { allDependencies } from "../vars.ts";
 import { PlayEnded, RunCancelled, TaskFailure } from "./endings.ts";
 import type { Handlers } from "./handlers.ts";
 import { isBroken, isUnreachable, type Register } from "./register.ts";
@@ -60,6 +62,18 @@ export class PlayTasks {
         }),
       });
       throw new TaskFailure(register, ref, { name }, { isFinal });
+    }
+  }
+
+  /** Return the number of a role's tasks, dependencies included; 0 where they cannot be read: running them says why. */
+  countRole(role: RoleInstance): number {
+    try {
+      return [...allDependencies(role), role].reduce(
+        (sum, each) => sum + countTasks(this.#interpreter.roleTasks(each, "tasks")?.nodes ?? []),
+        0,
+      );
+    } catch {
+      return 0;
     }
   }
 

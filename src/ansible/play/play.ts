@@ -76,13 +76,13 @@ export class PlayRun {
     const role = this.#interpreter.instance(use, parents);
     this.#interpreter.roles.push(...allDependencies(role), role);
     this.handlers.addRole(role, this.#root);
-    this.#tasks.waiting += this.#countRole(role);
+    this.#tasks.waiting += this.#tasks.countRole(role);
     return role;
   }
 
   /** Carry out no task of a role that was added. */
   passOver(role: RoleInstance): void {
-    this.#tasks.waiting -= this.#countRole(role);
+    this.#tasks.waiting -= this.#tasks.countRole(role);
   }
 
   /** Carry out a role that was added. `once`: unless it was, as for a dependency. */
@@ -134,7 +134,7 @@ export class PlayRun {
     );
     for (const role of uses) this.handlers.addRole(role, { ...this.#root, keys: {}, parent: this.#root });
     this.handlers.add(play.handlers, this.#root);
-    for (const role of uses) this.#tasks.waiting += this.#countRole(role);
+    for (const role of uses) this.#tasks.waiting += this.#tasks.countRole(role);
     if (!(await this.#tasks.attempt("strategy", () => this.#isLinear()))) this.#steps.goFree();
     await this.#inOrder([
       () => this.#gather(),
@@ -159,17 +159,6 @@ export class PlayRun {
     const given = play.keys.strategy ?? tree.settings.strategy ?? "linear";
     const name = this.#interpreter.templar(this.#root).text(given);
     return /(?:^|\.)(?:linear|debug)$/.test(name);
-  }
-
-  #countRole(role: RoleInstance): number {
-    try {
-      return [...allDependencies(role), role].reduce(
-        (sum, each) => sum + countTasks(this.#interpreter.roleTasks(each, "tasks")?.nodes ?? []),
-        0,
-      );
-    } catch {
-      return 0;
-    }
   }
 
   async #gather(): Promise<void> {
@@ -212,7 +201,7 @@ export class PlayRun {
     if (!this.#interpreter.roles.some((each) => each.node === role.node))
       this.#interpreter.roles.push(...allDependencies(role), role);
     this.handlers.addRole(role, parent);
-    this.#tasks.waiting += this.#countRole(role);
+    this.#tasks.waiting += this.#tasks.countRole(role);
     const { allowDuplicates } = use;
     const templar = this.#interpreter.templar(parent);
     const isSingle = allowDuplicates !== undefined && !templar.bool(allowDuplicates, "allow_duplicates");
@@ -237,7 +226,7 @@ export class PlayRun {
     repeats: "always" | "single" | "as its meta says",
   ): Promise<void> {
     if (this.#isDouble(role, repeats)) {
-      this.#tasks.waiting -= this.#countRole(role);
+      this.#tasks.waiting -= this.#tasks.countRole(role);
       return;
     }
     const { vars: _given, ...keys } = role.use.keys;
@@ -385,7 +374,7 @@ export class PlayRun {
       return;
     const dependencies = role?.dependencies ?? [];
     this.#tasks.waiting += dependencies.reduce(
-      (sum, each) => sum + this.#countRole(each),
+      (sum, each) => sum + this.#tasks.countRole(each),
       countTasks(what.nodes),
     );
     this.#host.planned(this.waiting);
