@@ -11,12 +11,12 @@ import { plainMessage } from "../templar.ts";
 import { validateArgumentSpec } from "./argument-spec.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 import { factsOwner } from "./delegation.ts";
+import { setup } from "./facts/setup.ts";
 import { fetch } from "./fetch.ts";
 import { addHost, groupBy } from "./groups.ts";
 import { includeRole, includeTasks, includeVars } from "./includes.ts";
 import { asyncStatus } from "./jobs.ts";
 import { raw, script } from "./programs.ts";
-import { setup } from "./setup.ts";
 import { synchronize } from "./synchronize.ts";
 
 type PlayModule = (call: RenderedCall) => Promise<ModuleEnd> | ModuleEnd;

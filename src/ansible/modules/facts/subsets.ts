@@ -1,4 +1,4 @@
-import { VolleyError } from "../../core/errors.ts";
+import { VolleyError } from "../../../core/errors.ts";
 
 // Which facts `gather_subset` asks for: collectors, what they give and what they need.
 

@@ -1,9 +1,9 @@
-import { VolleyError } from "../../core/errors.ts";
-import type { System } from "../../core/system.ts";
-import { setupFacts } from "../host-state.ts";
-import type { ModuleEnd, RenderedCall } from "./call.ts";
-import { collectorsOf, isCollected } from "./fact-subsets.ts";
-import { gatherLocalFacts, LOCAL_FACTS } from "./local-facts.ts";
+import { VolleyError } from "../../../core/errors.ts";
+import type { System } from "../../../core/system.ts";
+import { setupFacts } from "../../host-state.ts";
+import type { ModuleEnd, RenderedCall } from "../call.ts";
+import { gatherLocalFacts, LOCAL_FACTS } from "./local.ts";
+import { collectorsOf, isCollected } from "./subsets.ts";
 
 const PREFIX = /^ansible_/;
 

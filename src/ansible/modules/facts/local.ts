@@ -1,7 +1,7 @@
 import { posix } from "node:path";
-import { messageOf } from "../../core/errors.ts";
-import type { System } from "../../core/system.ts";
-import { parseFact } from "../../core/values/fact-text.ts";
+import { messageOf } from "../../../core/errors.ts";
+import type { System } from "../../../core/system.ts";
+import { parseFact } from "../../../core/values/fact-text.ts";
 
 /** Where local facts are, unless `fact_path` says another place. */
 export const LOCAL_FACTS = "/etc/ansible/facts.d";
