@@ -13,10 +13,8 @@ import { lintVarsFile, yamlFiles } from "./vars-files.ts";
 
 /** Look whether the files and roles that a task names are there. */
 export function lintTaskFiles(task: LintTask): void {
-  const { node } = task;
-  const { module, args, keys } = node;
-  // Playbooks look for files by trying to use them.
-  if (task.isCaught || readBool(keys.ignore_errors) === true || isNeverFailed(keys.failed_when)) return;
+  if (isForgiven(task)) return;
+  const { module, args } = task.node;
   const raw = args._raw_params;
   switch (module) {
     case "include":
@@ -54,6 +52,14 @@ export function lintTaskFiles(task: LintTask): void {
         needFile(task, args.src, ["files"], "directory");
       return;
   }
+}
+
+/** Return whether the task may fail: playbooks look for files by trying to use them. */
+function isForgiven({ isCaught, node: { module, keys } }: LintTask): boolean {
+  // Imports are done before any task, and nothing but a rescue forgives an include.
+  if (module.startsWith("import_")) return false;
+  if (module === "include" || module === "include_tasks" || module === "include_role") return isCaught;
+  return isCaught || readBool(keys.ignore_errors) === true || isNeverFailed(keys.failed_when);
 }
 
 /** Return the program of a command line, without quotes; empty for one that cannot be split. */

@@ -293,8 +293,23 @@ describe("files", () => {
     "- block: [{copy: {src: d, dest: /d}}]\n  rescue: [{meta: noop}]",
     "- unarchive: {src: https://example.org/f.tar.gz, dest: /f}",
     "- include_vars: '{{ x }}.yml'",
+    "- include_vars: x.yml\n  ignore_errors: true",
+    "- block: [{include_tasks: x.yml}, {include_role: {name: x}}]\n  rescue: [{meta: noop}]",
   ])("%j may be right", async (tasks) => {
     expect(await inTasks(tasks)).toEqual([]);
+  });
+
+  test("nothing ignores that an include or an import finds nothing, and no rescue is in time for an import", async () => {
+    const tasks = [
+      "- {include_tasks: a.yml, ignore_errors: true}",
+      "- {include_role: {name: b}, ignore_errors: true}",
+      "- block: [{import_tasks: c.yml}]\n  rescue: [{meta: noop}]",
+    ];
+    expect(await inTasks(tasks.join("\n"))).toEqual([
+      'site.yml:3:8 missing-file: there is no file of tasks "a.yml"',
+      "site.yml:4:8 missing-role: the role 'b' was not found",
+      'site.yml:5:16 missing-file: there is no file of tasks "c.yml"',
+    ]);
   });
 
   test("files that are there, under names in quotes as well", async () => {
