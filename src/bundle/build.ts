@@ -8,13 +8,14 @@ import {
   brotliDecompressSync,
   constants,
 } from "node:zlib";
-import { BUNDLE_FORMAT, type Manifest, NO_USABLE_NODE_EXIT } from "../core/bundle.ts";
+import { BUNDLE_FORMAT, type Manifest } from "../core/bundle.ts";
 import { isRecord } from "../core/values/value.ts";
 import { type ActionNames, actionsScript, joinNames, namesReached } from "./actions.ts";
 import { type AssetEntry, collectAssets } from "./assets.ts";
 import { type CacheSlot, type Fingerprint, isFresh, openSlot } from "./cache.ts";
 import { type ActionModules, PART_RULES, type RuntimeFiles } from "./parts.ts";
 import type { LoadedPlaybook } from "./playbook.ts";
+import { preludeText } from "./prelude.ts";
 import { loadRuntime, partFile, runtimeFiles, volleyVersion } from "./runtime.ts";
 
 /** The executable file. */
@@ -203,28 +204,6 @@ function makeManifest({ project, playbook }: LoadedPlaybook, hosts: Manifest["ho
     })),
     ...(hosts === undefined ? {} : { hosts }),
   };
-}
-
-/**
- * The shell script that a bundle starts with: it finds Node and gives it the bootstrap. POSIX sh, started as `sh FILE`
- * so that a `noexec` file system does not matter. Under `sudo` the home may be another account's: its Node is not run.
- *
- * NODE_EXTRA_CA_CERTS and NODE_OPTIONS are unset: the first costs 50 ms at every start of Node, and the second may hold
- * options that a bundle must not be started with.
- */
-function preludeText(bootstrap: string): string {
-  if (bootstrap.includes("'"))
-    throw new Error("the bootstrap holds an apostrophe: the prelude cannot quote it");
-  return `#!/bin/sh
-# A Volley bundle: this script, then a zip (unzip -l shows it). Run it as: sh FILE --help
-unset NODE_OPTIONS NODE_EXTRA_CA_CERTS
-for n in "$VOLLEY_NODE" "$HOME/.cache/volley/node/bin/node" node nodejs /usr/local/bin/node /opt/node/bin/node; do
-  case $n in "$HOME/.cache/"*) [ -O "$HOME/.cache/volley" ] || continue;; esac
-  [ -n "$n" ] && command -v "$n" >/dev/null 2>&1 && exec "$n" -e '${bootstrap.trim()}' -- "$0" "$@"
-done
-echo "volley: no Node found on this machine (PATH is $PATH); install Node 18 or newer, or set VOLLEY_NODE to one" >&2
-exit ${NO_USABLE_NODE_EXIT}
-`;
 }
 
 /** The earliest time a zip can hold, used for every entry: the same input then gives the same bytes. */

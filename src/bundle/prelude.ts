@@ -1,0 +1,23 @@
+import { NO_USABLE_NODE_EXIT } from "../core/bundle.ts";
+
+/**
+ * The shell script that a bundle starts with: it finds Node and gives it the bootstrap. POSIX sh, started as `sh FILE`
+ * so that a `noexec` file system does not matter. Under `sudo` the home may be another account's: its Node is not run.
+ *
+ * NODE_EXTRA_CA_CERTS and NODE_OPTIONS are unset: the first costs 50 ms at every start of Node, and the second may hold
+ * options that a bundle must not be started with.
+ */
+export function preludeText(bootstrap: string): string {
+  if (bootstrap.includes("'"))
+    throw new Error("the bootstrap holds an apostrophe: the prelude cannot quote it");
+  return `#!/bin/sh
+# A Volley bundle: this script, then a zip (unzip -l shows it). Run it as: sh FILE --help
+unset NODE_OPTIONS NODE_EXTRA_CA_CERTS
+for n in "$VOLLEY_NODE" "$HOME/.cache/volley/node/bin/node" node nodejs /usr/local/bin/node /opt/node/bin/node; do
+  case $n in "$HOME/.cache/"*) [ -O "$HOME/.cache/volley" ] || continue;; esac
+  [ -n "$n" ] && command -v "$n" >/dev/null 2>&1 && exec "$n" -e '${bootstrap.trim()}' -- "$0" "$@"
+done
+echo "volley: no Node found on this machine (PATH is $PATH); install Node 18 or newer, or set VOLLEY_NODE to one" >&2
+exit ${NO_USABLE_NODE_EXIT}
+`;
+}
