@@ -79,14 +79,14 @@ await build({
     controller: "src/controller.ts",
     testing: "src/testing.ts",
     "bundle/build-actions": "src/bundle/build-actions.ts",
-    "bundle/build-runtime": "src/bundle/build-runtime.ts",
-    "bundle/runtime": "src/bundle/runtime.ts",
+    "bundle/build-parts": "src/bundle/build-parts.ts",
+    "bundle/own-parts": "src/bundle/own-parts.ts",
     ...Object.fromEntries(Object.entries(SCREENS).map(([name, file]) => [`cli/${name}`, file])),
   },
 });
 
 const { actionFiles } = await import(pathToFileURL(join(dist, "bundle/build-actions.js")).href);
-const { buildRuntime } = await import(pathToFileURL(join(dist, "bundle/build-runtime.js")).href);
+const { buildOwnParts } = await import(pathToFileURL(join(dist, "bundle/build-parts.js")).href);
 const source = pathToFileURL(`${join(root, "src")}/`).href;
 
 /** An action is loaded when a playbook first names it: all of them take as long as all else. */
@@ -157,10 +157,10 @@ await build({
 chmodSync(join(dist, "cli/main.js"), 0o755);
 cpSync(join(root, "src/demo"), join(dist, "demo"), { recursive: true });
 
-const { runtimeFiles } = await import(pathToFileURL(join(dist, "bundle/runtime.js")).href);
-const runtime = await buildRuntime(source, minify);
+const { ownPartFiles } = await import(pathToFileURL(join(dist, "bundle/own-parts.js")).href);
+const ownParts = await buildOwnParts(source, minify);
 mkdirSync(join(dist, "agent"));
-for (const [name, bytes] of runtimeFiles(runtime)) writeFileSync(join(dist, "agent", name), bytes);
+for (const [name, bytes] of ownPartFiles(ownParts)) writeFileSync(join(dist, "agent", name), bytes);
 
 if (options["no-types"] !== true) {
   const require = createRequire(import.meta.url);

@@ -13,10 +13,10 @@ import { isRecord } from "../core/values/value.ts";
 import { type ActionNames, actionsScript, joinNames, namesReached } from "./actions.ts";
 import { type AssetEntry, collectAssets } from "./assets.ts";
 import { type CacheSlot, type Fingerprint, isFresh, openSlot } from "./cache.ts";
-import { type ActionModules, PART_RULES, type RuntimeFiles } from "./parts.ts";
+import { loadOwnParts, ownPartFiles, partFile, volleyVersion } from "./own-parts.ts";
+import { type ActionModules, type OwnParts, PART_RULES } from "./parts.ts";
 import type { LoadedPlaybook } from "./playbook.ts";
 import { preludeText } from "./prelude.ts";
-import { loadRuntime, partFile, runtimeFiles, volleyVersion } from "./runtime.ts";
 
 /** The executable file. */
 export interface Bundle {
@@ -38,7 +38,7 @@ export interface BuildOptions {
   /** Actions that the bundle holds beside those that the playbook's code names; names of no action are ignored. */
   readonly actions?: ActionNames;
   /** What Volley itself puts into the bundle. Default: that of this version of Volley. */
-  readonly runtime?: RuntimeFiles;
+  readonly ownParts?: OwnParts;
 }
 
 const FILES = { bundle: "bundle.run", state: "bundle.json", actions: "actions.br" } as const;
@@ -55,10 +55,10 @@ interface BundleState {
 /** Build the bundle of a playbook, or reuse the earlier one when its inputs are unchanged. */
 export async function buildBundle(
   loaded: LoadedPlaybook,
-  { hosts, vars, actions = [], runtime: given }: BuildOptions,
+  { hosts, vars, actions = [], ownParts: given }: BuildOptions,
 ): Promise<Bundle> {
   const slot = openSlot(loaded.project.file);
-  const runtime = given ?? (await loadRuntime());
+  const ownParts = given ?? (await loadOwnParts());
   const { code } = loaded.compiled;
   const names = joinNames(namesReached(code), loaded.compiled.actions ?? [], actions);
   // Parts that ride for what the vars or the code hold, whatever the assets do.
@@ -71,7 +71,7 @@ export async function buildBundle(
   const askedFor = GROUPS_IN_CODE.test(code) || someText(vars, (text) => GROUPS.test(text));
   const parts = digest(
     Buffer.concat([
-      ...runtimeFiles(runtime).map(([, content]) => content),
+      ...ownPartFiles(ownParts).map(([, content]) => content),
       Buffer.from(`${asked} ${names} ${code}`),
     ]),
   );
@@ -90,16 +90,16 @@ export async function buildBundle(
     assets.entries.some(({ content }) => holds(content, text));
   const groups = assetsHold("groups");
   const asksForGroups = askedFor || groups;
-  const script = actionsScript(JSON.parse(runtime.actions.toString("utf8")) as ActionModules, names);
-  const bytes = await zipBehind(Buffer.from(preludeText(runtime.bootstrap.toString("utf8"))), [
+  const script = actionsScript(JSON.parse(ownParts.actions.toString("utf8")) as ActionModules, names);
+  const bytes = await zipBehind(Buffer.from(preludeText(ownParts.bootstrap.toString("utf8"))), [
     text("manifest.json", JSON.stringify(makeManifest(loaded, hosts?.(asksForGroups)))),
     packed("playbook.js.br", brotliCompressSync(Buffer.from(code), quality(CODE_QUALITY, code.length))),
-    packed("actions.js.br", await packActions(script, runtime.isTight, slot)),
+    packed("actions.js.br", await packActions(script, ownParts.isTight, slot)),
     ...PART_RULES.filter(
       ([name, { rides, within }]) =>
         within === undefined &&
         (asked.includes(name) || (rides?.within === "anything" && assetsHold(rides.text))),
-    ).map(([name]) => packed(partFile(name), present(runtime.parts[name], name))),
+    ).map(([name]) => packed(partFile(name), present(ownParts.parts[name], name))),
     ...assets.entries,
   ]);
   const id = digest(bytes);

@@ -66,7 +66,7 @@ export type PartName = keyof typeof PARTS;
 export const PART_RULES = Object.entries(PARTS) as readonly (readonly [PartName, PartRule])[];
 
 /** What Volley itself puts into bundles. */
-export interface RuntimeFiles {
+export interface OwnParts {
   /** Text without apostrophes. */
   readonly bootstrap: Buffer;
   /** The {@link PARTS}, packed. */

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { basename, dirname, extname, resolve } from "node:path";
 import { text as readText } from "node:stream/consumers";
 import type { Command } from "commander";
-import { volleyVersion } from "../bundle/runtime.ts";
+import { volleyVersion } from "../bundle/own-parts.ts";
 import type { RunRecord } from "../controller/records/records.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Outcome, Summary } from "../core/events.ts";

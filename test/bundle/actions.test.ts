@@ -18,11 +18,11 @@ import { describe, expect, test } from "vitest";
 import * as valibot from "../../src/actions/valibot.ts";
 import { type BundleReader, openParts } from "../../src/agent/parts.ts";
 import { type ActionNames, actionsScript, joinNames, namesReached } from "../../src/bundle/actions.ts";
-import { buildRuntime } from "../../src/bundle/build-runtime.ts";
+import { buildOwnParts } from "../../src/bundle/build-parts.ts";
 import { fromRunner } from "../../src/bundle/lent.ts";
+import { loadOwnParts } from "../../src/bundle/own-parts.ts";
 import { type ActionModules, PART_RULES } from "../../src/bundle/parts.ts";
 import { compile } from "../../src/bundle/playbook.ts";
-import { loadRuntime } from "../../src/bundle/runtime.ts";
 import { preparePlaybook } from "../../src/controller/prepare/read.ts";
 import * as volley from "../../src/index.ts";
 import * as api from "../../src/playbook-api.ts";
@@ -96,7 +96,7 @@ describe("the names that code takes from volley", () => {
 });
 
 async function scriptOf(names: ActionNames): Promise<string> {
-  const { actions } = await loadRuntime();
+  const { actions } = await loadOwnParts();
   return actionsScript(JSON.parse(actions.toString()) as ActionModules, names);
 }
 
@@ -168,7 +168,7 @@ describe("the actions of a bundle", () => {
   test("hold no copy of a file that the runner has, nor do other parts", async () => {
     const inRunner = await filesIn("agent/main.ts");
     const source = pathToFileURL(join(root, "src/")).href;
-    const { actions } = await loadRuntime();
+    const { actions } = await loadOwnParts();
     const { modules } = JSON.parse(actions.toString()) as ActionModules;
     const others = PART_RULES.filter(
       ([name, { entry }]) => name !== "runner" && existsSync(join(root, "src", entry)),
@@ -225,16 +225,18 @@ test("an action more in a domain of its own changes no byte of other playbooks",
     .replace("v.strictObject({", "v.strictObject({ drops: v.optional(v.pipe(v.string(), v.ipv4())), ");
   expect(rain).not.toBe(noop.replaceAll("noop", "rain"));
   writeFileSync(join(domain, "rain.ts"), rain);
-  const before = await loadRuntime();
-  const after = await buildRuntime(pathToFileURL(`${copyOfSource}/src/`).href);
+  const before = await loadOwnParts();
+  const after = await buildOwnParts(pathToFileURL(`${copyOfSource}/src/`).href);
   expect(after.actions.length).toBeGreaterThan(before.actions.length);
   const project = makeProject(scratch(), { "site.ts": ONE_COPY });
   const prepared = await preparePlaybook("site.ts", project.directory);
-  const bundles = await Promise.all([before, after].map((runtime) => prepared.bundle({ vars: [], runtime })));
+  const bundles = await Promise.all(
+    [before, after].map((ownParts) => prepared.bundle({ vars: [], ownParts })),
+  );
   expect(bundles[1]!.reused).toBe(false);
   expect(bundles[1]!.id).toBe(bundles[0]!.id);
   // The new action is there for those who ask for it.
-  const asking = await prepared.bundle({ vars: [], runtime: after, actions: ["rain"] });
+  const asking = await prepared.bundle({ vars: [], ownParts: after, actions: ["rain"] });
   expect(asking.bytes.length).toBeGreaterThan(bundles[0]!.bytes.length);
 });
 

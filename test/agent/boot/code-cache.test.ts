@@ -13,7 +13,7 @@ import {
 import { Script } from "node:vm";
 import { brotliDecompressSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { loadRuntime } from "../../../src/bundle/runtime.ts";
+import { loadOwnParts } from "../../../src/bundle/own-parts.ts";
 import { type BundledProject, bundleProject, jobFor, runBundle, startTarget } from "../bundle-fixture.ts";
 
 const FILES = {
@@ -33,7 +33,7 @@ let name: string;
 
 beforeAll(async () => {
   project = await bundleProject(FILES);
-  source = brotliDecompressSync((await loadRuntime()).parts.runner!)
+  source = brotliDecompressSync((await loadOwnParts()).parts.runner!)
     .toString("utf8")
     .split("\0")[0]!;
   marker = project.path("planted-code-was-run");

@@ -7,7 +7,7 @@ import { build, type Plugin } from "esbuild";
 import { buildActions } from "./build-actions.ts";
 import { refuseForbidden } from "./import-rules.ts";
 import { fromRunner, hasSource, type Minify } from "./lent.ts";
-import { PART_RULES, type PartName, type RuntimeFiles } from "./parts.ts";
+import { type OwnParts, PART_RULES, type PartName } from "./parts.ts";
 
 const QUICK_QUALITY = 5;
 
@@ -16,7 +16,7 @@ const QUICK_QUALITY = 5;
  * `minify` is Terser's, which only the build of the package has: without it the parts are packed less tightly, in a
  * fiftieth of the time.
  */
-export async function buildRuntime(sourceDirectory: string, minify?: Minify): Promise<RuntimeFiles> {
+export async function buildOwnParts(sourceDirectory: string, minify?: Minify): Promise<OwnParts> {
   const quality = minify === undefined ? QUICK_QUALITY : constants.BROTLI_MAX_QUALITY;
   const rules = PART_RULES.filter(([, { entry }]) => hasSource(entry, sourceDirectory));
   const codeOf = async (name: PartName, entry: string): Promise<string> => {

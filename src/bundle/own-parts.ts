@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { PART_RULES, type PartName, type RuntimeFiles } from "./parts.ts";
+import { type OwnParts, PART_RULES, type PartName } from "./parts.ts";
 
 /** The names in the package of what Volley puts into bundles. */
 const NAMES = { bootstrap: "bootstrap.js", actions: "actions.json" } as const;
@@ -11,12 +11,12 @@ export function partFile(name: PartName): string {
   return `${name}.js.br`;
 }
 
-/** List the files of the package that {@link loadRuntime} reads, with their content. */
-export function runtimeFiles({
+/** List the files of the package that {@link loadOwnParts} reads, with their content. */
+export function ownPartFiles({
   bootstrap,
   actions,
   parts,
-}: RuntimeFiles): readonly (readonly [string, Buffer])[] {
+}: OwnParts): readonly (readonly [string, Buffer])[] {
   return [
     [NAMES.bootstrap, bootstrap],
     [NAMES.actions, actions],
@@ -24,19 +24,19 @@ export function runtimeFiles({
   ];
 }
 
-let built: Promise<RuntimeFiles> | undefined;
+let built: Promise<OwnParts> | undefined;
 
 /** Load what Volley puts into bundles: from the installed package, or built from source in a checkout that runs from source. */
-export function loadRuntime(): Promise<RuntimeFiles> {
+export function loadOwnParts(): Promise<OwnParts> {
   built ??= readOrBuild();
   return built;
 }
 
-async function readOrBuild(): Promise<RuntimeFiles> {
-  const directory = runtimeDirectory();
+async function readOrBuild(): Promise<OwnParts> {
+  const directory = partsDirectory();
   if (directory === undefined) {
-    const { buildRuntime } = await import("./build-runtime.ts");
-    return buildRuntime(new URL("../", import.meta.url).href);
+    const { buildOwnParts } = await import("./build-parts.ts");
+    return buildOwnParts(new URL("../", import.meta.url).href);
   }
   const read = (file: string): Buffer => readFileSync(new URL(file, directory));
   const parts = PART_RULES.filter(([name]) => existsSync(fileURLToPath(new URL(partFile(name), directory))));
@@ -49,7 +49,7 @@ async function readOrBuild(): Promise<RuntimeFiles> {
 }
 
 /** The directory of the built parts in the package; undefined when Volley runs from source. */
-function runtimeDirectory(): URL | undefined {
+function partsDirectory(): URL | undefined {
   if (import.meta.url.endsWith(".ts")) return undefined;
   // Chunks lie at differing depths below dist.
   return ["./agent/", "../agent/", "../../agent/"]

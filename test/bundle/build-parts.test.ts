@@ -6,8 +6,8 @@ import { brotliDecompressSync } from "node:zlib";
 import { minify } from "terser";
 import { beforeAll, expect, test } from "vitest";
 import * as core from "../../src/agent/shared-core.ts";
-import { buildRuntime } from "../../src/bundle/build-runtime.ts";
-import type { RuntimeFiles } from "../../src/bundle/parts.ts";
+import { buildOwnParts } from "../../src/bundle/build-parts.ts";
+import type { OwnParts } from "../../src/bundle/parts.ts";
 import { preparePlaybook } from "../../src/controller/prepare/read.ts";
 import type { createTemplates } from "../../src/template/index.ts";
 import { scratchDirectory } from "../e2e/lib/project.ts";
@@ -17,14 +17,14 @@ import { type GoldenFile, outcome, readGolden } from "../template/golden.ts";
 const BUDGET = 108_000;
 
 scratchDirectory();
-let runtime: RuntimeFiles;
+let ownParts: OwnParts;
 
 beforeAll(async () => {
-  runtime = await buildRuntime(new URL("../../src/", import.meta.url).href, minify);
+  ownParts = await buildOwnParts(new URL("../../src/", import.meta.url).href, minify);
 });
 
 test("what rides in every bundle stays within its budget", () => {
-  const sizes = [runtime.bootstrap, runtime.parts.runner!].map(({ length }) => length);
+  const sizes = [ownParts.bootstrap, ownParts.parts.runner!].map(({ length }) => length);
   expect(
     sizes.reduce((sum, size) => sum + size),
     `bootstrap, and runner with template, have ${sizes.join(" + ")} bytes`,
@@ -37,10 +37,10 @@ const BUNDLE_OF_88 = 153_600;
 test("the bundle of 88 actions stays below 150 KiB", async () => {
   const site = fileURLToPath(new URL("../bench/site.ts", import.meta.url));
   const prepared = await preparePlaybook(site, dirname(site));
-  const { bytes } = await prepared.bundle({ vars: [], runtime });
+  const { bytes } = await prepared.bundle({ vars: [], ownParts });
   expect(bytes.length).toBeLessThanOrEqual(BUNDLE_OF_88);
   // Parts, actions and files that the playbook does not reach are not in it.
-  const whole = await prepared.bundle({ vars: ["{{ x | from_yaml }}"], runtime, actions: "all" });
+  const whole = await prepared.bundle({ vars: ["{{ x | from_yaml }}"], ownParts, actions: "all" });
   expect(whole.bytes.length).toBeGreaterThan(bytes.length + 40_000);
 });
 
@@ -67,7 +67,7 @@ const MALFORMED: GoldenFile = {
   ].map((template) => ({ template })),
 };
 
-/** Of nunjucks the part holds only what is named in bundle/build-runtime.ts. */
+/** Of nunjucks the part holds only what is named in bundle/build-parts.ts. */
 test.each<[string, () => GoldenFile]>([
   ["cases.json", () => readGolden("cases.json")],
   ["ansible-cases.json", () => readGolden("ansible-cases.json")],
@@ -105,14 +105,14 @@ function loadTemplatePart(): typeof createTemplates {
     core,
     template: undefined as unknown,
     get yaml(): unknown {
-      return loadPart(runtime.parts.yaml!, { core });
+      return loadPart(ownParts.parts.yaml!, { core });
     },
     get "template-more"(): unknown {
-      more ??= loadPart(runtime.parts["template-more"]!, given);
+      more ??= loadPart(ownParts.parts["template-more"]!, given);
       return more;
     },
   };
-  const [, name, template] = brotliDecompressSync(runtime.parts.runner!).toString().split("\0");
+  const [, name, template] = brotliDecompressSync(ownParts.parts.runner!).toString().split("\0");
   expect(name).toBe("template.js");
   given.template = loadCode(template!, given);
   return (given.template as { readonly createTemplates: typeof createTemplates }).createTemplates;
