@@ -37,6 +37,7 @@ export type ErrorCode =
   | "CANCELLED"
   | "OTHERS_FAILED"
   | "COMPARE_FAILED"
+  | "RUNTIME_FAILED"
   | "STARVED"
   | "INTERNAL";
 

@@ -47,15 +47,20 @@ interface OwnFiles {
 }
 
 /**
+ * Return whether a file belongs to this process's user and is writable for nobody else. False for a link, whose mode is
+ * writable for everybody.
+ */
+export function isOwn({ uid, mode }: Pick<NodeFs.Stats, "uid" | "mode">): boolean {
+  return uid === process.geteuid?.() && (mode & 0o22) === 0;
+}
+
+/**
  * Open a directory below `base` for files that are trusted when they are read, such as compiled code. Both directories
  * and each file must belong to this process's user and be writable for nobody else. Links are not followed. The syntax
  * must be one that esbuild can lower for the oldest Node that a bootstrap may meet.
  */
 export function openOwnFiles(fs: Files, base: string, below: string): OwnFiles {
   const directory = `${base}/${below}`;
-  // The mode of a link is writable for everybody, so a link is refused.
-  const isOwn = (stats: NodeFs.Stats): boolean =>
-    stats.uid === process.geteuid?.() && (stats.mode & 0o22) === 0;
   const isOwnDirectory = (): boolean => [base, directory].every((path) => isOwn(fs.lstatSync(path)));
   return {
     read: (name) => {
