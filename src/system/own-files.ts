@@ -50,8 +50,8 @@ interface OwnFiles {
  * Return whether a file belongs to this process's user and is writable for nobody else. False for a link, whose mode is
  * writable for everybody.
  */
-export function isOwn({ uid, mode }: Pick<NodeFs.Stats, "uid" | "mode">): boolean {
-  return uid === process.geteuid?.() && (mode & 0o22) === 0;
+export function isOwn(stats: Pick<NodeFs.Stats, "uid" | "mode">): boolean {
+  return stats.uid === process.geteuid?.() && (stats.mode & 0o22) === 0;
 }
 
 /**
