@@ -1,13 +1,21 @@
 import { homedir } from "node:os";
-import { describeError, exitCodeFor } from "../core/errors.ts";
+import { BUNDLE_FORMAT, type Manifest } from "../core/bundle.ts";
+import { describeError, exitCodeFor, VolleyError } from "../core/errors.ts";
+import { isRecord } from "../core/values/value.ts";
 import { SYSTEM_ARGUMENT } from "../system/remote-system.ts";
 import { settleWorkingDirectory, watchEventLoop } from "../system/this-process.ts";
 import { attach } from "./attach.ts";
 import { type CarryOut, createCarryOut } from "./carry-out.ts";
-import { readManifest, runLocally } from "./local.ts";
-import type { BundleReader } from "./parts.ts";
+import type { Carried } from "./local/command-line.ts";
+import { takeLock } from "./lock.ts";
+import { type BundleReader, openParts } from "./parts.ts";
 import { serve } from "./serve.ts";
 import { serveSystem } from "./users.ts";
+
+/** The part with the command line. */
+interface Local {
+  runLocally(carried: Carried): Promise<number>;
+}
 
 /** Where a bundle begins: `--target` and `--attach` speak the protocol with a controller, `--system` serves another bundle's process, anything else is a person's command line. */
 export function main(bundle: BundleReader, argv: readonly string[]): void {
@@ -37,6 +45,24 @@ async function start(bundle: BundleReader, argv: readonly string[]): Promise<num
     default:
       // Wherever the bundle was carried to.
       settleWorkingDirectory(process.env.HOME || homedir(), false);
-      return runLocally(bundle, argv, carryOut);
+      if (!bundle.names.includes("local.js.br"))
+        throw new VolleyError("USAGE", "this bundle is part of a run; volley bundle makes one to carry");
+      return (openParts(bundle).local as Local).runLocally({
+        bundle,
+        manifest: readManifest(bundle),
+        argv,
+        carryOut,
+        takeLock,
+      });
   }
+}
+
+/** Read the manifest of a bundle. Fails with `BUNDLE_INVALID`. */
+function readManifest(bundle: BundleReader): Manifest {
+  const text = bundle.read("manifest.json")?.toString("utf8");
+  const manifest: unknown = text === undefined ? undefined : JSON.parse(text);
+  if (!isRecord(manifest) || manifest.format !== BUNDLE_FORMAT) {
+    throw new VolleyError("BUNDLE_INVALID", `${bundle.file} is not a bundle this runner understands`);
+  }
+  return manifest as unknown as Manifest;
 }

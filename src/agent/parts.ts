@@ -38,6 +38,8 @@ export interface Parts {
   readonly yaml: unknown;
   /** The interpreter of Ansible's playbooks, whose code requires it as `volley/ansible`. */
   readonly ansible: unknown;
+  /** The command line of a bundle that is carried to its hosts. */
+  readonly local: unknown;
 }
 
 /** Open the parts of a bundle. A part that the bundle does not hold fails with `BUNDLE_INVALID` when it is used. */
@@ -70,6 +72,9 @@ export function openParts(bundle: BundleReader): Parts {
     },
     get ansible() {
       return load("ansible");
+    },
+    get local() {
+      return load("local");
     },
   };
   return parts;

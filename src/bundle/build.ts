@@ -31,7 +31,9 @@ export interface Bundle {
 
 /** The hosts and vars that a bundle is built for. */
 export interface BuildOptions {
-  /** The hosts of a bundle that is carried to them. Such a bundle is never cached. Absent: a bundle for a run. */
+  /** True for a bundle that is carried to its hosts, false for one that a run sends. Default: false. */
+  readonly carried?: boolean;
+  /** The hosts of a carried bundle with their vars. Such a bundle is never cached. */
   readonly hosts?: (asksForGroups: boolean) => NonNullable<Manifest["hosts"]>;
   /** The vars that templates may meet: Jinja text in them decides which parts the bundle needs. */
   readonly vars: Iterable<unknown>;
@@ -41,7 +43,9 @@ export interface BuildOptions {
   readonly ownParts?: OwnParts;
 }
 
-const FILES = { bundle: "bundle.run", state: "bundle.json", actions: "actions.br" } as const;
+const FILES = { bundle: "bundle.run", state: "bundle.json" } as const;
+const CARRIED_FILES = { bundle: "carried.run", state: "carried.json" } as const;
+const ACTIONS_FILE = "actions.br";
 
 interface BundleState {
   readonly id: string;
@@ -55,9 +59,10 @@ interface BundleState {
 /** Build the bundle of a playbook, or reuse the earlier one when its inputs are unchanged. */
 export async function buildBundle(
   loaded: LoadedPlaybook,
-  { hosts, vars, actions = [], ownParts: given }: BuildOptions,
+  { carried = false, hosts, vars, actions = [], ownParts: given }: BuildOptions,
 ): Promise<Bundle> {
   const slot = openSlot(loaded.project.file);
+  const kept = hosts !== undefined ? undefined : carried ? CARRIED_FILES : FILES;
   const ownParts = given ?? (await loadOwnParts());
   const { code } = loaded.compiled;
   const names = joinNames(namesReached(code), loaded.compiled.actions ?? [], actions);
@@ -65,8 +70,10 @@ export async function buildBundle(
   const asked = PART_RULES.filter(
     ([, { rides }]) =>
       rides === undefined ||
-      holds(code, rides.text) ||
-      (rides.within === "anything" && someText(vars, (text) => holds(text, rides.text))),
+      (rides === "carried"
+        ? carried
+        : holds(code, rides.text) ||
+          (rides.within === "anything" && someText(vars, (text) => holds(text, rides.text)))),
   ).map(([name]) => name);
   const askedFor = GROUPS_IN_CODE.test(code) || someText(vars, (text) => GROUPS.test(text));
   const parts = digest(
@@ -75,10 +82,10 @@ export async function buildBundle(
       Buffer.from(`${asked} ${names} ${code}`),
     ]),
   );
-  if (hosts === undefined) {
-    const state = slot.readJson<BundleState>(FILES.state);
+  if (kept !== undefined) {
+    const state = slot.readJson<BundleState>(kept.state);
     if (state !== undefined && state.parts === parts && isFresh(state.assets)) {
-      const bytes = slot.readBytes(FILES.bundle);
+      const bytes = slot.readBytes(kept.bundle);
       // The state of an earlier version does not record it: assume that the assets mention groups.
       const asksForGroups = askedFor || state.groups !== false;
       if (bytes !== undefined && digest(bytes) === state.id)
@@ -98,15 +105,16 @@ export async function buildBundle(
     ...PART_RULES.filter(
       ([name, { rides, within }]) =>
         within === undefined &&
-        (asked.includes(name) || (rides?.within === "anything" && assetsHold(rides.text))),
+        (asked.includes(name) ||
+          (typeof rides === "object" && rides.within === "anything" && assetsHold(rides.text))),
     ).map(([name]) => packed(partFile(name), present(ownParts.parts[name], name))),
     ...assets.entries,
   ]);
   const id = digest(bytes);
-  if (hosts === undefined) {
-    slot.write(FILES.bundle, bytes);
+  if (kept !== undefined) {
+    slot.write(kept.bundle, bytes);
     const state: BundleState = { id, assets: assets.fingerprint, parts, groups };
-    slot.write(FILES.state, JSON.stringify(state));
+    slot.write(kept.state, JSON.stringify(state));
   }
   return { id, bytes, reused: false, asksForGroups };
 }
@@ -126,13 +134,13 @@ function present(part: Buffer | undefined, name: string): Buffer {
 /** Pack the script of the actions, unless the playbook's last bundle had the same: packing tightly takes 100 ms. */
 async function packActions(script: string, isTight: boolean, slot: CacheSlot): Promise<Buffer> {
   const content = Buffer.from(script);
-  const kept = slot.readBytes(FILES.actions);
+  const kept = slot.readBytes(ACTIONS_FILE);
   if (kept !== undefined && unpacksTo(kept, content)) return kept;
   const fresh: Buffer = await promisify(brotliCompress)(
     content,
     quality(isTight ? constants.BROTLI_MAX_QUALITY : CODE_QUALITY, content.length),
   );
-  slot.write(FILES.actions, fresh);
+  slot.write(ACTIONS_FILE, fresh);
   return fresh;
 }
 

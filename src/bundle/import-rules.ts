@@ -32,18 +32,23 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   yaml: { imports: ["core"], node: false, rides: true },
   vars: { imports: ["core"], node: false, rides: true },
   "vars/secrets": { imports: ["core", "vars"], ...onController },
+  // Names of hosts, their ranges, and patterns: a carried bundle picks its plays by them.
+  patterns: { imports: ["core", "system"], ...onHosts },
   template: { imports: ["core", "yaml", "vars"], ...onHosts },
   actions: { imports: ["core", "system"], ...onHosts },
   engine: { imports: ["core", "system", "vars", "template"], ...onHosts },
-  agent: { imports: ["core", "system", "vars", "template", "engine"], ...onHosts },
+  agent: { imports: ["core", "system", "vars", "template", "engine", "patterns"], ...onHosts },
   direct: { imports: ["core", "system", "template", "engine", "agent", "transport"], ...onController },
   "ansible/config": { imports: ["core"], ...onController },
   // Files of the plugin `constructed` hold expressions.
-  inventory: { imports: ["core", "system", "yaml", "vars", "vars/secrets", "template"], ...onController },
+  inventory: {
+    imports: ["core", "yaml", "vars", "vars/secrets", "template", "patterns"],
+    ...onController,
+  },
   transport: { imports: ["core", "system"], ...onController },
   bundle: { imports: ["core", "system", "ansible", "ansible/config"], ...onController },
-  // Of the inventory, only how names fold into sets.
-  reporter: { imports: ["core", "inventory"], ...onController },
+  // Only how names fold into sets.
+  reporter: { imports: ["core", "patterns"], ...onController },
   controller: {
     imports: [
       ...WHOLE_HOST.filter((name) => name !== "actions"),
@@ -52,6 +57,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "direct",
       "bundle",
       "inventory",
+      "patterns",
       "vars/secrets",
       "transport",
     ],
@@ -64,7 +70,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     ],
     ...onController,
   },
-  fanout: { imports: ["core", "system", "inventory", "transport"], ...onController },
+  fanout: { imports: ["core", "system", "patterns", "transport"], ...onController },
   compare: {
     imports: ["core", "vars/secrets", "transport", "controller", "reporter"],
     ...onController,
@@ -80,6 +86,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "compare",
       "reporter",
       "inventory",
+      "patterns",
       "vars/secrets",
       "transport",
       "bundle",

@@ -2,8 +2,8 @@
 interface PartRule {
   /** The file below `src/` whose exports are the part's. A part whose file is not there is not built. */
   readonly entry: string;
-  /** The bundle holds the part only with this text in the compiled playbook, or anywhere: also in an asset or the hosts' vars. Absent: always. */
-  readonly rides?: { readonly text: string | RegExp; readonly within: "code" | "anything" };
+  /** The bundle holds the part only if it is carried to its hosts, or with this text in the compiled playbook, or anywhere: also in an asset or the hosts' vars. Absent: always. */
+  readonly rides?: "carried" | { readonly text: string | RegExp; readonly within: "code" | "anything" };
   /** The part behind whose code this one is packed: together they are smaller. Only for parts that every bundle holds. */
   readonly within?: string;
   /** The file below `src/` that lists the files which the part takes from another part. */
@@ -56,6 +56,7 @@ export const PARTS = {
     rides: { text: seldomUsed(), within: "anything" },
     borrows: { list: "template/lent.ts", from: "template" },
   },
+  local: { entry: "agent/local/command-line.ts", rides: "carried" },
   ansible: { entry: "ansible/index.ts", rides: { text: 'require("volley/ansible")', within: "code" } },
 } as const satisfies Readonly<Record<string, PartRule>>;
 

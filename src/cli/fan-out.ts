@@ -5,8 +5,8 @@ import type { Group, Host, Inventory } from "../core/inventory.ts";
 import { findSecrets } from "../core/secret.ts";
 import type { Become } from "../core/unix/users.ts";
 import { type LoadInventoryOptions, loadInventory } from "../inventory/load.ts";
-import { parseNodeSet } from "../inventory/names.ts";
 import { limitHosts, nobodyLeft, selectHosts } from "../inventory/select.ts";
+import { parseNodeSet } from "../patterns/names.ts";
 import { createSecretStore, resolveVars, type SecretStore } from "../vars/secrets/store.ts";
 import {
   type BecomeFlags,

@@ -5,10 +5,10 @@ import type { ConnectionSettings, Host, Inventory } from "../core/inventory.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
 import { Data, numeric, writeJson } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
+import { isIPv6 } from "../patterns/names.ts";
 import { fillReferences, own } from "../vars/scope.ts";
 import { BOOLEAN_WORDS } from "../yaml/scalar.ts";
 import { type Entry, invalid, locationOf } from "./draft.ts";
-import { isIPv6 } from "./names.ts";
 
 const ADDRESS = /^[\p{L}\p{N}_][\p{L}\p{N}_.%:-]*$/u;
 const SSH_NAMES = [
@@ -21,9 +21,6 @@ const SSH_NAMES = [
 ];
 const FLAGS: ReadonlyMap<string, boolean> = new Map([...BOOLEAN_WORDS, ["1", true], ["0", false]]);
 const LOCAL_NAMES = ["local", "ansible.builtin.local"];
-
-/** The names that mean this machine where the inventory does not have them. */
-export const MACHINE_NAMES: readonly string[] = ["localhost", "127.0.0.1", "::1"];
 
 interface Setting {
   readonly name: string;

@@ -1,7 +1,7 @@
 import { didYouMean, printable, type SourceLocation, VolleyError } from "../core/errors.ts";
 import type { VarSource } from "../core/inventory.ts";
 import { bindSecrets } from "../core/secret.ts";
-import { checkGroupName, parseHostName } from "./names.ts";
+import { checkGroupName, parseHostName } from "../patterns/names.ts";
 
 /** A var as written in its file. */
 export interface Entry {

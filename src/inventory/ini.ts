@@ -1,6 +1,7 @@
 import { didYouMean, type SourceLocation } from "../core/errors.ts";
 import { splitWords } from "../core/unix/shell.ts";
 import { readPythonLiteral } from "../core/values/python-literal.ts";
+import { isIPv6 } from "../patterns/names.ts";
 import {
   addChild,
   addHosts,
@@ -13,7 +14,6 @@ import {
   type ReadContext,
   setGroupVar,
 } from "./draft.ts";
-import { isIPv6 } from "./names.ts";
 
 const SECTION = /^\[([^:\]\s]*)(?::([^\]\s]*))?\]\s*(?:[#;].*)?$/;
 const KINDS = ["hosts", "vars", "children"] as const;

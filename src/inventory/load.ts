@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
 import { printable, type VolleyError } from "../core/errors.ts";
 import type { Group, Host, Inventory } from "../core/inventory.ts";
+import { MACHINE_NAMES } from "../patterns/names.ts";
 import { createSecretStore } from "../vars/secrets/store.ts";
-import { bareHost, MACHINE_NAMES, readConnection } from "./connection.ts";
+import { bareHost, readConnection } from "./connection.ts";
 import {
   createDraft,
   type Draft,

@@ -6,9 +6,9 @@ import { didYouMean, isVolleyError, type SourceLocation, VolleyError } from "../
 import { makeSecret } from "../core/secret.ts";
 import { commandLine } from "../core/unix/shell.ts";
 import { Data, type Dict, dictEntries, isDict, isRecord, makeDict, parseJson } from "../core/values/value.ts";
+import { MACHINE_NAMES } from "../patterns/names.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
 import { isVault } from "../vars/vault-format.ts";
-import { MACHINE_NAMES } from "./connection.ts";
 import {
   addChild,
   addHosts,

@@ -73,6 +73,8 @@ export interface Ended {
 export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Standard input. Default: none. */
+  readonly input?: string;
   /** Called once the process is there. */
   readonly onStart?: (child: ChildProcess) => void;
 }
@@ -83,14 +85,15 @@ export function runBundle(file: string, args: readonly string[], options: StartO
     const child = spawn("/bin/sh", [file, ...args], {
       env: options.env ?? homeOf(file),
       cwd: options.cwd ?? "/",
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     });
+    child.stdin?.on("error", () => {}).end(options.input);
     let stdout = "";
     let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
     });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
     });
     child.once("error", reject);

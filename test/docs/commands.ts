@@ -3,7 +3,7 @@ import { Command, CommanderError } from "commander";
 import { ROOT } from "./markdown.ts";
 
 /** The source of a bundle's own command line: flags for people in the one, for controllers in the other. */
-const BUNDLE_OPTIONS = ["local.ts", "main.ts"]
+const BUNDLE_OPTIONS = ["local/command-line.ts", "main.ts"]
   .map((name) => readFileSync(`${ROOT}src/agent/${name}`, "utf8"))
   .join("\n");
 const NPM_COMMANDS = ["ci", "install", "pack"];

@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { foldNodeSet, formatNodeSet, parseNodeSet } from "../../src/inventory/names.ts";
+import { foldNodeSet, formatNodeSet, parseNodeSet } from "../../src/patterns/names.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, mustEqual, orRefusal } from "./lib/judge.ts";
 

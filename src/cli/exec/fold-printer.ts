@@ -1,6 +1,6 @@
 import type { HostResult } from "../../fanout/exec/fan-out.ts";
 import { createFold, type FoldedHosts, type KeptOutput } from "../../fanout/exec/outputs.ts";
-import { formatNodeSet } from "../../inventory/names.ts";
+import { formatNodeSet } from "../../patterns/names.ts";
 import { count } from "../../reporter/rows/amounts.ts";
 import { textWidth } from "../../reporter/rows/layout.ts";
 import { BOLD, DIM, line, paintRow, type Row, type Style, segment } from "../../reporter/rows/row.ts";

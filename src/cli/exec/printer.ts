@@ -262,7 +262,7 @@ async function statusTable(
 ): Promise<readonly Row[]> {
   // Measuring the width of text takes as long to load as all else, and runs without failures need none.
   const [{ foldNodeSet }, { padText, textWidth, wrapRanges }] = await Promise.all([
-    import("../../inventory/names.ts"),
+    import("../../patterns/names.ts"),
     import("../../reporter/rows/layout.ts"),
   ]);
   const groups = groupResults(results);

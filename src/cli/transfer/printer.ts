@@ -8,7 +8,7 @@ import {
   type TransferOutcome,
   type TransferResult,
 } from "../../fanout/transfer/result.ts";
-import { foldNodeSet } from "../../inventory/names.ts";
+import { foldNodeSet } from "../../patterns/names.ts";
 import { count, formatBytes, formatElapsed, formatRate } from "../../reporter/rows/amounts.ts";
 import { padText, textWidth } from "../../reporter/rows/layout.ts";
 import { BOLD, DIM, paintRow, type Row, type Style, segment } from "../../reporter/rows/row.ts";

@@ -50,7 +50,7 @@ export async function carryBundle(
       throw new VolleyError("USAGE", "--extra-vars are for the hosts of an inventory: name one with -i");
     if (limit !== undefined)
       throw new VolleyError("USAGE", "--limit picks hosts of an inventory: name one with -i");
-    return { ...(await prepared.bundle({ vars: [] })), hosts: [] };
+    return { ...(await prepared.bundle({ carried: true, vars: [] })), hosts: [] };
   }
   const secrets = createSecretStore({ ...options.secrets, cwd, ...(ask === undefined ? {} : { ask }) });
   // What is encrypted in the playbook itself goes along only on request: a run that needs it says so.
@@ -68,6 +68,7 @@ export async function carryBundle(
     throw mask === null ? located : maskError(mask, located);
   }
   const bundle = await prepared.bundle({
+    carried: true,
     hosts: (asksForGroups) => carriedHosts(plan, { asksForGroups, vaulted }),
     vars: [...varsOfJobs(plan), ...(vaulted?.values ?? [])],
   });

@@ -10,7 +10,7 @@ import type { GuestRoles } from "../../core/program.ts";
 import type { Job, JobOptions, JobSession } from "../../core/protocol.ts";
 import { matchesGlob, setGlobPieces } from "../../core/unix/shell.ts";
 import type { Become } from "../../core/unix/users.ts";
-import { MACHINE_NAMES } from "../../inventory/connection.ts";
+import { MACHINE_NAMES } from "../../patterns/names.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";

@@ -13,7 +13,8 @@ import type { VaultedText } from "../../core/values/vaulted.ts";
 import * as volley from "../../index.ts";
 import { addExtraVars, type ExtraVars, readExtraVars } from "../../inventory/extra-vars.ts";
 import { loadInventory } from "../../inventory/load.ts";
-import { limitHosts, type SelectOptions, selectHosts } from "../../inventory/select.ts";
+import { limitHosts, selectHosts } from "../../inventory/select.ts";
+import type { SelectOptions } from "../../patterns/select.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 
 // Only this file of the controller imports the modules that playbooks import: it evaluates playbooks to know their plays.

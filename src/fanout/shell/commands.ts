@@ -1,5 +1,5 @@
 import { describeError } from "../../core/errors.ts";
-import { formatNodeSet } from "../../inventory/names.ts";
+import { formatNodeSet } from "../../patterns/names.ts";
 import type { InputToken, KeyName } from "./input.ts";
 import { createLineEditor } from "./line-editor.ts";
 import type { Pane } from "./pane.ts";

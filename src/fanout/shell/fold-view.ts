@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { UNSAFE } from "../../core/values/characters.ts";
-import { formatNodeSet } from "../../inventory/names.ts";
+import { formatNodeSet } from "../../patterns/names.ts";
 import type { TerminalSize } from "../../transport/transport.ts";
 import type { HostResult } from "../exec/fan-out.ts";
 import { createFold, type FoldedHosts } from "../exec/outputs.ts";

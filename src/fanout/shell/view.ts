@@ -1,4 +1,4 @@
-import { formatNodeSet } from "../../inventory/names.ts";
+import { formatNodeSet } from "../../patterns/names.ts";
 import {
   type Area,
   type Cells,

@@ -1,6 +1,6 @@
 import type { ControllerEvent, Outcome, TaskRef } from "../../core/events.ts";
 import type { Result } from "../../core/result.ts";
-import { foldNodeSet } from "../../inventory/names.ts";
+import { foldNodeSet } from "../../patterns/names.ts";
 import type { Style } from "./row.ts";
 import { safeLine } from "./sanitize.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { expandRanges, formatNodeSet, hasRange, parseNodeSet } from "../../src/inventory/names.ts";
+import { expandRanges, formatNodeSet, hasRange, parseNodeSet } from "../../src/patterns/names.ts";
 
 function fail(problem: string): never {
   throw new Error(problem);

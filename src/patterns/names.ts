@@ -3,6 +3,9 @@ import { printable, type SourceLocation, VolleyError } from "../core/errors.ts";
 
 // Names of hosts and groups: ranges in them, rules for them, and node sets.
 
+/** The names that mean this machine where the inventory does not have them. */
+export const MACHINE_NAMES: readonly string[] = ["localhost", "127.0.0.1", "::1"];
+
 const BRACKETS = /\[([^[\]]*)\]/;
 const ALL_BRACKETS = /\[([^[\]]*)\]/g;
 const RANGE = /^(\d*|[A-Za-z]):(\d+|[A-Za-z])(?::(\d+))?$/;
