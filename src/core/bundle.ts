@@ -82,7 +82,7 @@ export const USE_SCRIPT = 'touch -c "$f" 2>/dev/null';
 export const CLEAR_SCRIPT = '[ ! -d "$f" ] || rm -rf "$f"';
 
 /** Return the shell command that prints the SHA-256 of a file. */
-function hashOf(file: string): string {
+export function hashOf(file: string): string {
   return `sha256sum ${file} 2>/dev/null || shasum -a 256 ${file} 2>/dev/null || openssl dgst -r -sha256 ${file}`;
 }
 
