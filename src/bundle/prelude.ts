@@ -1,4 +1,4 @@
-import { NO_USABLE_NODE_EXIT } from "../core/bundle.ts";
+import { NO_USABLE_NODE_EXIT, NODE_PLACES, OWN_NODE_SCRIPT } from "../core/bundle.ts";
 
 /**
  * The shell script that a bundle starts with: it finds Node and gives it the bootstrap. POSIX sh, started as `sh FILE`
@@ -13,8 +13,8 @@ export function preludeText(bootstrap: string): string {
   return `#!/bin/sh
 # A Volley bundle: this script, then a zip (unzip -l shows it). Run it as: sh FILE --help
 unset NODE_OPTIONS NODE_EXTRA_CA_CERTS
-for n in "$VOLLEY_NODE" "$HOME/.cache/volley/node/bin/node" node nodejs /usr/local/bin/node /opt/node/bin/node; do
-  case $n in "$HOME/.cache/"*) [ -O "$HOME/.cache/volley" ] || continue;; esac
+for n in ${NODE_PLACES}; do
+  ${OWN_NODE_SCRIPT}
   [ -n "$n" ] && command -v "$n" >/dev/null 2>&1 && exec "$n" -e '${bootstrap.trim()}' -- "$0" "$@"
 done
 echo "volley: no Node found on this machine (PATH is $PATH); install Node 18 or newer, or set VOLLEY_NODE to one" >&2

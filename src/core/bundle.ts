@@ -57,6 +57,13 @@ export const CORRUPT = "volley:corrupt";
 /** Exit code of a launch script that cannot keep a bundle. */
 export const NO_CACHE_EXIT = 96;
 
+/** The words of a shell's `for` that name the places of Node on a host, in their order. */
+export const NODE_PLACES =
+  '"$VOLLEY_NODE" "$HOME/.cache/volley/node/bin/node" node nodejs /usr/local/bin/node /opt/node/bin/node';
+
+/** In a loop over {@link NODE_PLACES}, skip a Node that others may have put into the cache. The name of the loop's variable is `n`. */
+export const OWN_NODE_SCRIPT = 'case $n in "$HOME/.cache/"*) [ -O "$HOME/.cache/volley" ] || continue;; esac';
+
 /** The environment variable set for a bundle whose host ends processes with the login. */
 export const ENDS_WITH_LOGIN = "VOLLEY_ENDS";
 

@@ -1,4 +1,5 @@
 import type { VolleyError } from "./errors.ts";
+import type { RuntimeMode } from "./runtimes.ts";
 import type { Vars } from "./values/vars.ts";
 
 /** A host's connection and vars, as a TypeScript inventory declares them. */
@@ -60,6 +61,8 @@ export interface ConnectionSettings {
   /** The user to become; null for none; undefined when the inventory does not say. */
   readonly become: string | null | undefined;
   readonly becomeMethod: string | undefined;
+  /** The vars `volley_runtime` and `volley_runtime_dir`: how a host without a usable Node gets one, and where it is kept. */
+  readonly runtime?: { readonly mode?: RuntimeMode | undefined; readonly directory?: string | undefined };
 }
 
 /** A host, with everything the inventory says about it. */

@@ -1,4 +1,4 @@
-import { hashOf, NO_CACHE_EXIT } from "./bundle.ts";
+import { hashOf } from "./bundle.ts";
 import { quote } from "./unix/shell.ts";
 
 // A runtime is a build of Node that Volley brings to a host that has none: an archive (tar, gzip) under its SHA-256.
@@ -50,7 +50,7 @@ export function archOfMachine(machine: string): RuntimeArch | undefined {
 export const UNUSABLE = "volley:unusable";
 
 /** The reasons for which a host cannot use a runtime that it was sent. */
-export type UnusableReason = "space" | "noexec" | "run";
+export type UnusableReason = "denied" | "space" | "noexec" | "run";
 
 /** Set `$r` to the directory of runtimes. `directory`: another one than the cache of the user. */
 export function runtimeDirectoryScript(directory: string | undefined): string {
@@ -70,8 +70,13 @@ n="$r/$i/${PROGRAM}"; ! [ -x "$n" ] || ! [ -O "$n" ] || { export VOLLEY_NODE="$n
 
 /** Set `$i` to the id of the runtime for this machine, and `$b` to the bytes of its archive; both are empty without one. */
 export function chooseScript(runtimes: readonly RuntimeTraits[]): string {
-  const cases = runtimes.map(({ arch, id, bytes }) => `${MACHINES[arch]}) i=${id} b=${bytes};;`);
-  return `i= b=; case $(uname -m) in ${cases.join(" ")} esac`;
+  const cases = runtimes.map(({ arch, id, bytes }) => `${MACHINES[arch]}) i=${id} b=${bytes} k=${arch};;`);
+  return `i= b= k=; case $(uname -m) in ${cases.join(" ")} esac`;
+}
+
+/** Ask the controller for the runtime that {@link chooseScript} chose, by the word of its architecture in a become dialogue. */
+export function archScript(nonce: string): string {
+  return `echo ${nonce}:$k >&2`;
 }
 
 /** Return the name of a runtime's archive while it is sent, below the directory of runtimes. Every run goes on with it. */
@@ -79,8 +84,11 @@ export function runtimePart(id: string): string {
   return `.${id}.part`;
 }
 
-/** Make the directory `$r`, which only its owner can write to. */
-export const MAKE_RUNTIMES_SCRIPT = `(umask 077; mkdir -p "$r") && [ -O "$r" ] && [ -w "$r" ] || { echo "$r cannot be written to" >&2; exit ${NO_CACHE_EXIT}; }`;
+/** Make the directory `$r`, or say that the user cannot write there, or that it is another user's. */
+export function makeRuntimesScript(directory: string | undefined): string {
+  const umask = directory === undefined ? "umask 077; " : "";
+  return `(${umask}mkdir -p "$r") 2>/dev/null; [ -O "$r" ] && [ -w "$r" ] || { echo ${UNUSABLE} denied; exit 0; }`;
+}
 
 /**
  * Unpack the archive `$r/.$i.part` to `$r/$i`, and set VOLLEY_NODE to its program. The archive is verified first, and
@@ -93,13 +101,13 @@ export function unpackRuntimeScript(damaged: string): string {
 case $(${hashOf('"$a"')}) in "$i"*) ;; *) rm -f "$a"; ${damaged};; esac
 u="$r/.$i.$$.tmp"; rm -rf "$u"
 (umask 077; mkdir "$u" && gzip -dc "$a" | tar -xf - -C "$u") && [ -e "$u/LICENSE" ] || { rm -rf "$u" "$a"; echo ${UNUSABLE} space; exit 0; }
-if e=$("$u/bin/node" -v 2>&1); then ln "$u/bin/node" "$u/${PROGRAM}"
+if e=$("$u/bin/node" -v 2>&1); then mv "$u/bin/node" "$u/${PROGRAM}"
 elif e=$("$u/lib/ld.so" --library-path "$u/lib" "$u/bin/node" -v 2>&1); then printf '#!/bin/sh\\nd=\${0%%/*}\\nexec "$d/lib/ld.so" --library-path "$d/lib" "$d/bin/node" "$@"\\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"
-else printf '#!/bin/sh\\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"; k=run; "$u/${PROGRAM}" || k=noexec; rm -rf "$u" "$a"; echo "$e" >&2; echo ${UNUSABLE} $k; exit 0
+else printf '#!/bin/sh\\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"; k=run; "$u/${PROGRAM}" 2>/dev/null || k=noexec; rm -rf "$u" "$a"; echo "$e" >&2; echo ${UNUSABLE} $k; exit 0
 fi
 mv "$u" "$r/$i" && rm -rf "$r/$i/.$i.$$.tmp" "$a"
-ls -td "$r"/*/ | tail -n +${KEPT_RUNTIMES + 1} | while read -r o; do ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qF " $o" || rm -rf "$o"; done
-find "$r" -name ".*" -mtime +1 -exec rm -rf {} + 2>/dev/null
+ls -td "$r"/*/ | grep -E '/[0-9a-f]{64}/$' | tail -n +${KEPT_RUNTIMES + 1} | while read -r o; do ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qF " $o" || rm -rf "$o"; done
+find "$r" -mindepth 1 -maxdepth 1 -name ".????????????????????????????????????????????????????????????????.*" -mtime +1 -exec rm -rf {} + 2>/dev/null
 }
 export VOLLEY_NODE="$n"`;
 }

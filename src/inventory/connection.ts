@@ -2,6 +2,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { ConnectionSettings, Host, Inventory } from "../core/inventory.ts";
+import { RUNTIME_MODES } from "../core/runtimes.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
 import { Data, numeric, writeJson } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
@@ -162,7 +163,27 @@ export function readConnection(input: ConnectionInput): ConnectionSettings {
     ...readKind(input),
     become: readBecome(input),
     becomeMethod: text(input, read(input, "ansible_become_method")),
+    ...readRuntime(input),
   };
+}
+
+/** Read the vars of Volley's own about the Node of a host. */
+function readRuntime(input: ConnectionInput): Pick<ConnectionSettings, "runtime"> {
+  const mode = read(input, "volley_runtime");
+  const place = read(input, "volley_runtime_dir");
+  if (mode === undefined && place === undefined) return {};
+  const word = mode === undefined ? undefined : RUNTIME_MODES.find((each) => each === mode.value);
+  if (mode !== undefined && word === undefined)
+    return refuse(
+      input,
+      mode.name,
+      mode.entry,
+      `must be one of ${RUNTIME_MODES.join(", ")}, not ${writeJson(mode.value)}`,
+    );
+  const directory = text(input, place);
+  if (place !== undefined && directory?.startsWith("/") !== true)
+    return refuse(input, place.name, place.entry, `${writeJson(place.value)} is not an absolute path`);
+  return { runtime: { mode: word, directory } };
 }
 
 /** Describe a host that no source of the inventory names, by vars over those of `all`. Fails as {@link readConnection} does. */

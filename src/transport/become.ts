@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { PassThrough, type Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { VolleyError } from "../core/errors.ts";
+import type { RuntimeArch } from "../core/runtimes.ts";
 import {
   type Become,
   type BecomeMethod,
@@ -131,6 +132,8 @@ interface BecomeTalkOptions extends BecomeAttempt {
   readonly signal: AbortSignal;
   /** Write the bundle to the process, whose user has no copy of it. Absent: the process never asks. */
   sendBundle?(): Promise<void>;
+  /** Writes the runtime of this architecture to the process, which waits for it. */
+  sendRuntime?(arch: RuntimeArch): Promise<void>;
   /** True when the process is on a terminal: its output until it is ready is then dropped. Default: false. */
   readonly onTerminal?: boolean;
 }
@@ -147,9 +150,9 @@ export interface BecomeTalk {
   readonly said: () => string;
 }
 
-/** Answer the questions of a command that becomes another user: the password once, and the bundle. */
+/** Answer the questions of a command that becomes another user: the password once, the runtime, and the bundle. */
 export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): BecomeTalk {
-  const { host, become, nonce, signal, sendBundle, onTerminal = false } = options;
+  const { host, become, nonce, signal, sendBundle, sendRuntime, onTerminal = false } = options;
   const hearsStdout = onTerminal || needsTerminal(options.become);
   const { password, method, user } = become;
   const reader = createBecomeReader(nonce, method);
@@ -197,7 +200,9 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
     for (const word of piece.heard) {
       if (word === "ask") answer();
       else if (word === "ready") settle(resolve);
-      else if (!settled) void sendBundle?.().then(() => settle(resolve), fail);
+      else if (settled) continue;
+      else if (word === "want") void sendBundle?.().then(() => settle(resolve), fail);
+      else void sendRuntime?.(word).catch(fail);
     }
     return passed;
   };

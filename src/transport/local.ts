@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { spawnOnTerminal } from "../system/terminal-child.ts";
 import { closeWhenSilent } from "./left-open.ts";
@@ -25,11 +25,11 @@ function createLocalConnection(host: string): Connection {
       pty?.resizable === true
         ? executeOnTerminal(command, pty, closed)
         : execute(command ?? LOGIN_SHELL, closed),
-    upload: async (bytes, path, { mode, onProgress }) => {
-      const full = join(homedir(), path);
+    upload: async (bytes, path, { mode, resumes = false, onProgress }) => {
+      const full = resolve(homedir(), path);
       try {
         await mkdir(dirname(full), { recursive: true, mode: 0o700 });
-        await writeFile(full, bytes, { mode, flag: "wx" });
+        await writeFile(full, bytes, { mode, flag: resumes ? "w" : "wx" });
       } catch (thrown) {
         throw new VolleyError("UPLOAD_FAILED", `cannot write ${full}: ${(thrown as Error).message}`, {
           cause: thrown,

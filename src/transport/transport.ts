@@ -25,6 +25,11 @@ export type RemoteExit =
 /** Options for sending a file. */
 export interface UploadOptions {
   readonly mode: number;
+  /**
+   * Go on behind the bytes that a file of this name has already; the caller verifies the whole. A transport that cannot
+   * go on begins anew. Default: such a file is refused.
+   */
+  readonly resumes?: boolean;
   /** Called with the number of bytes that have arrived so far. */
   readonly onProgress?: (bytes: number) => void;
   readonly signal: AbortSignal;
@@ -57,7 +62,7 @@ export interface Connection {
    * a terminal.
    */
   exec(command: string | undefined, signal: AbortSignal, options?: ExecOptions): Promise<RemoteProcess>;
-  /** Send a file to a path relative to the user's home. Fails with `UPLOAD_FAILED`. */
+  /** Send a file to a path, which counts from the user's home unless it is absolute. Fails with `UPLOAD_FAILED`. */
   upload(bytes: Buffer, path: string, options: UploadOptions): Promise<void>;
   /** Prepare for an upload, so that it starts without a wait. Absent where an upload needs no preparation. */
   expectUpload?(): void;

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import type { AnsibleSettings } from "../../ansible/config/settings.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Inventory } from "../../core/inventory.ts";
+import type { RuntimeMode } from "../../core/runtimes.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import type { AskPassphrase } from "../../transport/ssh/keys.ts";
 import type { SecretOptions } from "../../vars/secrets/sources.ts";
@@ -23,10 +24,15 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   /** Hosts at work at a time. Default 50. */
   readonly concurrency?: number;
   /**
-   * By a bundle on the host, directly from here, or (`auto`) directly where the host has no usable Node. Default
-   * `auto`.
+   * By a bundle on the host, directly from here, or (`auto`) directly where the host has no usable Node and cannot be
+   * sent one. Default `auto`.
    */
   readonly via?: Via;
+  /**
+   * How a host without a usable Node gets one: `send` a runtime that was fetched, install the `package` of its
+   * distribution (not in check mode), or `never`. Wins over the var `volley_runtime`. Default `send`.
+   */
+  readonly runtime?: RuntimeMode;
   /** Time limit of a host for each play that sets none itself. Default: no limit. */
   readonly hostTimeoutMs?: number;
   /** Time for a host that exceeded its limit to finish the current task. Default 10 s. */

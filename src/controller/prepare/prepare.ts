@@ -3,11 +3,13 @@ import { hostname, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Bundle } from "../../bundle/build.ts";
+import { listRuntimes } from "../../bundle/runtimes/store.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import type { GuestRoles } from "../../core/program.ts";
 import type { Job, JobOptions, JobSession } from "../../core/protocol.ts";
+import { RUNTIME_MODES, type RuntimeTraits } from "../../core/runtimes.ts";
 import { matchesGlob, setGlobPieces } from "../../core/unix/shell.ts";
 import type { Become } from "../../core/unix/users.ts";
 import { MACHINE_NAMES } from "../../patterns/names.ts";
@@ -15,7 +17,7 @@ import type { Endpoint, Transport } from "../../transport/transport.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
 import { makeRunId, type RunRecord, readEvents, readRecord, runsDirectory } from "../records/records.ts";
-import type { Via } from "../session/state.ts";
+import type { NodeSetup, Via } from "../session/state.ts";
 import { openFactCache } from "./fact-cache.ts";
 import { type AskStep, DEFAULTS, type RunOptions, recordable } from "./options.ts";
 import { playOfStart } from "./outline.ts";
@@ -79,6 +81,8 @@ export interface PlannedHost {
   /** The user to start the bundle as; null: the login user. */
   readonly become: Become | null;
   readonly job: Job & { readonly session: JobSession };
+  /** The way to get Node onto the host, where it has none. */
+  readonly node: NodeSetup;
 }
 
 /** Limits of a run; times in milliseconds. */
@@ -205,6 +209,7 @@ export async function prepare(
       isLed,
       asksNoHost,
       vaulted,
+      runtimes: method === "direct" ? [] : listRuntimes(),
     });
     const plan: Plan = {
       run,
@@ -399,6 +404,7 @@ function hostMaker(
     isLed,
     asksNoHost,
     vaulted,
+    runtimes,
   }: {
     readonly bundle: Bundle;
     readonly isLed: boolean;
@@ -406,6 +412,7 @@ function hostMaker(
     readonly session: JobSession;
     readonly startAtPlay: number | undefined;
     readonly vaulted: OpenedVault | undefined;
+    readonly runtimes: readonly RuntimeTraits[];
   },
 ): MakeHost {
   const {
@@ -450,7 +457,19 @@ function hostMaker(
       endpoint,
       transport,
       become: become.start,
+      node: nodeSetup(host, options, runtimes),
       job: { ...job, session, become: become.job, ...(secrets.length === 0 ? {} : { secrets }) },
     });
   };
+}
+
+/** Return the way to get Node onto a host that has none. Check mode installs no package. */
+function nodeSetup(
+  { connection: { runtime } }: Host,
+  { runtime: asked, check = false }: Pick<RunOptions, "runtime" | "check">,
+  runtimes: readonly RuntimeTraits[],
+): NodeSetup {
+  const wanted = asked ?? runtime?.mode ?? RUNTIME_MODES[0];
+  const mode = check && wanted === "package" ? "never" : wanted;
+  return { mode, runtimes: mode === "send" ? runtimes : [], directory: runtime?.directory };
 }

@@ -1,5 +1,7 @@
+import { readRuntime } from "../../bundle/runtimes/store.ts";
 import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
 import { type Question, questionKey } from "../../core/protocol.ts";
+import type { RuntimeTraits } from "../../core/runtimes.ts";
 import { createMask, type Mask, maskEvent } from "../../vars/mask.ts";
 import type { Plan, PlannedHost } from "../prepare/prepare.ts";
 import type { Recorder } from "../records/recorder.ts";
@@ -56,6 +58,7 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
     earlier: events,
     signal: now,
   });
+  const archives = createArchives();
   const open = ({ name, ...host }: PlannedHost): HostSession => {
     const masked = <E extends ReceivedEvent | ControllerEvent>(event: E): E => {
       const mask = secrets.maskOf(name);
@@ -84,6 +87,7 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
         once.take(event);
         delegates(event);
       },
+      readRuntime: archives,
       locate: playbook.locateRemote,
       startTimeoutMs: limits.startMs,
       returnTimeoutMs: limits.returnMs,
@@ -107,6 +111,16 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
       return open(host);
     },
     forget: results.remove,
+  };
+}
+
+/** Return what reads the archive of a runtime: once, however many hosts get it. */
+function createArchives(): (runtime: RuntimeTraits) => Promise<Buffer> {
+  const read = new Map<string, Promise<Buffer>>();
+  return (runtime) => {
+    const known = read.get(runtime.id) ?? readRuntime(runtime);
+    read.set(runtime.id, known);
+    return known;
   };
 }
 

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { VolleyError } from "../../core/errors.ts";
 import type { HostEnd } from "../../core/events.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../../core/protocol.ts";
-import { needsTerminal } from "../../core/unix/users.ts";
+import { RUNTIME_CACHE } from "../../core/runtimes.ts";
+import { type Become, DEFAULT_BECOME_USER, needsTerminal } from "../../core/unix/users.ts";
 import { startDirect } from "../../direct/serve.ts";
 import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce, talkBecome } from "../../transport/become.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
@@ -10,14 +11,15 @@ import { encodeVars } from "../../vars/whole-value.ts";
 import type { Place } from "../schedule/places.ts";
 import {
   attachCommand,
+  installCommand,
   isLaunchTalked,
-  type LaunchAnswer,
   type LaunchAs,
   launchCommand,
   makeNonce,
   sendBundle,
+  sendRuntime,
   verifyAndLaunchCommand,
-  writeBundle,
+  writeFile,
 } from "./launch.ts";
 import { HostNoise, onMaskedText, receive } from "./receive.ts";
 import type { HostSession, SessionOptions } from "./session.ts";
@@ -32,6 +34,7 @@ import {
   type Script,
   type Session,
   type TimerName,
+  type Upload,
 } from "./state.ts";
 import { step } from "./step.ts";
 import { FIRST_JOURNALED } from "./told.ts";
@@ -66,11 +69,11 @@ class Driver implements HostSession {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    const { endpoint, become, bundle, job, mayLaunch, via, earlier } = options;
+    const { endpoint, become, bundle, job, mayLaunch, node, via, earlier } = options;
     const { startTimeoutMs, returnTimeoutMs, waitMs } = options;
     this.#noise = new HostNoise(endpoint.host, options.emit);
     this.#session = openSession(
-      { endpoint, become, bundle, plays: job.plays, mayLaunch, startTimeoutMs, returnTimeoutMs, waitMs },
+      { endpoint, become, bundle, plays: job.plays, mayLaunch, node, startTimeoutMs, returnTimeoutMs, waitMs },
       via,
       performance.now(),
       earlier,
@@ -217,30 +220,48 @@ class Driver implements HostSession {
     report.input({ type: "connected", ...connection.timings });
   }
 
-  async #upload(upload: number, report: Report): Promise<void> {
-    const { id, bytes } = this.#options.bundle;
+  async #upload({ number, bundle, runtime }: Upload, report: Report): Promise<void> {
     const { signal } = this.#abort;
-    const nonce = this.#nonceOf(upload);
-    await sendBundle(this.#connection!, { id, nonce, bytes, signal, onProgress: this.#tellProgress });
-    report.input({ type: "uploaded" });
+    const { id, bytes } = this.#options.bundle;
+    const connection = this.#connection!;
+    const nonce = this.#nonceOf(number);
+    const runtimeBytes = runtime === undefined ? 0 : runtime.bytes;
+    const total = runtimeBytes + (bundle ? bytes.length : 0);
+    if (runtime !== undefined) {
+      const archive = await this.#options.readRuntime(runtime);
+      const directory = this.#options.node.directory ?? RUNTIME_CACHE;
+      const onProgress = this.#progress(total, 0);
+      await sendRuntime(connection, { id: runtime.id, directory, bytes: archive, signal, onProgress });
+    }
+    if (bundle) {
+      const onProgress = this.#progress(total, runtimeBytes);
+      await sendBundle(connection, { id, nonce, bytes, signal, onProgress });
+    }
+    report.input({ type: "uploaded", bytes: total });
   }
 
   async #exec(script: Script, limitMs: number, report: Report): Promise<void> {
     const { bundle, mask } = this.#options;
     const connection = this.#connection!;
-    const become = script.is === "direct" ? null : this.#options.become;
+    const become = this.#becomeFor(script);
     const as = become === null ? null : { become, nonce: makeBecomeNonce(), bytes: bundle.bytes.length };
     if (script.is === "launch" && script.expectsUpload) connection.expectUpload?.();
     this.#noise.begin();
     const started = await this.#start(connection, script, as);
-    const talk = as !== null && isLaunchTalked(as.become) ? this.#talk(started, as, report) : undefined;
+    const limitStart = (): void =>
+      this.#wait("first word", limitMs, () => {
+        const message = `${this.host}: the bundle did not start within ${limitMs / 1_000} s`;
+        report.input({ type: "failed", error: new VolleyError("TIMEOUT", message) });
+      });
+    const talk =
+      as !== null && isLaunchTalked(as.become) ? this.#talk(started, as, report, limitStart) : undefined;
     const process = talk?.process ?? started;
     onMaskedText(process.stderr, mask, (text) => {
       if (report.counts) this.#noise.takeStderr(text);
     });
     let isGreeted = false;
     let saidBye = false;
-    let answer: LaunchAnswer | undefined;
+    let answer: Pick<Extract<Input, { type: "word" }>, "word" | "rest"> | undefined;
     receive(
       process.stdout,
       {
@@ -255,8 +276,8 @@ class Driver implements HostSession {
         noise: (text) => {
           if (report.counts) this.#noise.tell(text);
         },
-        answer: (word) => {
-          answer = word;
+        answer: (word, rest) => {
+          answer = { word, rest };
         },
         broken: (error) => report.input({ type: "broken", error }),
       },
@@ -264,15 +285,12 @@ class Driver implements HostSession {
     );
     if (!report.counts) return;
     this.#stdin = process.stdin;
-    this.#wait("first word", limitMs, () => {
-      const message = `${this.host}: the bundle did not start within ${limitMs / 1_000} s`;
-      report.input({ type: "failed", error: new VolleyError("TIMEOUT", message) });
-    });
+    limitStart();
     // A script that only answers must be gone before the next one is started in its place.
     void process.exit.then(async (exit) => {
       if (!report.counts) return;
       clearTimeout(this.#timers.get("first word"));
-      if (!isGreeted && answer !== undefined) return report.input({ type: "word", word: answer });
+      if (!isGreeted && answer !== undefined) return report.input({ type: "word", ...answer });
       const said = talk?.said() ?? "";
       report.input({
         type: "exited",
@@ -290,7 +308,7 @@ class Driver implements HostSession {
   }
 
   async #start(connection: Connection, script: Script, as: LaunchAs | null): Promise<RemoteProcess> {
-    const { endpoint, become, bundle, job, playbook } = this.#options;
+    const { endpoint, become, bundle, job, playbook, node } = this.#options;
     const { signal } = this.#abort;
     const exec = (command: string): Promise<RemoteProcess> =>
       as !== null && needsTerminal(as.become)
@@ -299,26 +317,48 @@ class Driver implements HostSession {
     switch (script.is) {
       case "launch": {
         const left = script.left === undefined ? undefined : this.#nonceOf(script.left);
-        return exec(launchCommand(bundle.id, as, { left, mayDecline: script.mayDecline }));
+        return exec(launchCommand(bundle.id, as, { left, look: script.look, ...node }));
       }
-      case "verify":
-        return exec(verifyAndLaunchCommand(bundle.id, this.#nonceOf(script.upload), as));
+      case "verify": {
+        const sent = { ...script.upload, nonce: this.#nonceOf(script.upload.number) };
+        return exec(verifyAndLaunchCommand(bundle.id, sent, as, node));
+      }
       case "attach":
-        return exec(attachCommand(bundle.id, as, { run: job.session.run, host: job.host }, script.from));
+        return exec(
+          attachCommand(bundle.id, as, { run: job.session.run, host: job.host }, script.from, node),
+        );
+      case "install":
+        return exec(installCommand(as));
       case "direct":
         return startDirect(connection, { endpoint, become, playbook, signal, bundleId: bundle.id });
     }
   }
 
   /** Answer what sudo, doas or su asks before the process is the wanted user's. */
-  #talk(process: RemoteProcess, { become, nonce }: LaunchAs, report: Report): BecomeTalk {
-    const { endpoint, bundle } = this.#options;
+  #talk(
+    process: RemoteProcess,
+    { become, nonce }: LaunchAs,
+    report: Report,
+    limitStart: () => void,
+  ): BecomeTalk {
+    const { endpoint, bundle, node } = this.#options;
     const { signal } = this.#abort;
+    const send = async (bytes: Buffer): Promise<void> => {
+      const tell = this.#progress(bytes.length, 0);
+      const onProgress: typeof tell = (sent, elapsedMs) => {
+        tell(sent, elapsedMs);
+        // The script says its first word once all has arrived.
+        if (report.counts) limitStart();
+      };
+      await writeFile(process, { bytes, signal, onProgress });
+      report.input({ type: "uploaded", bytes: bytes.length });
+    };
     return talkBecome(process, {
       ...{ host: endpoint.host, login: endpoint.user, become, nonce, signal },
-      sendBundle: async () => {
-        await writeBundle(process, { bytes: bundle.bytes, signal, onProgress: this.#tellProgress });
-        report.input({ type: "uploaded" });
+      sendBundle: () => send(bundle.bytes),
+      sendRuntime: async (arch) => {
+        const runtime = node.runtimes.find((each) => each.arch === arch);
+        if (runtime !== undefined) await send(await this.#options.readRuntime(runtime));
       },
     });
   }
@@ -336,10 +376,20 @@ class Driver implements HostSession {
     return { type: "event", event };
   }
 
-  readonly #tellProgress = (bytes: number, elapsedMs: number): void => {
-    const { endpoint, bundle, emit } = this.#options;
-    emit({ type: "host:upload", host: endpoint.host, bytes, totalBytes: bundle.bytes.length, elapsedMs });
-  };
+  /** Return what tells how much of `total` bytes has arrived, of which `before` were sent by then. */
+  #progress(totalBytes: number, before: number): (bytes: number, elapsedMs: number) => void {
+    const { endpoint, emit } = this.#options;
+    return (bytes, elapsedMs) => {
+      emit({ type: "host:upload", host: endpoint.host, bytes: before + bytes, totalBytes, elapsedMs });
+    };
+  }
+
+  /** Return the user that a script runs as; null: the login user. */
+  #becomeFor(script: Script): Become | null {
+    const { become } = this.#options;
+    if (script.is === "direct") return null;
+    return script.is === "install" && become?.user !== DEFAULT_BECOME_USER ? null : become;
+  }
 
   #nonceOf(upload: number): string {
     return `${this.#nonce}-${upload}`;

@@ -26,10 +26,6 @@ export const ENDS = {
 /** The reason for losing a host that a task restarts. */
 export const RESTARTS = "the host restarts";
 
-/** The message about a host without Node that `auto` works on directly. */
-export const WITHOUT_NODE =
-  "there is no usable Node: worked on directly, without a bundle (--via bundle insists on one)";
-
 /** Return the outcome for a host whose part was broken off by an error. */
 export function outcomeOf(thrown: unknown): Outcome {
   switch ((thrown as Partial<VolleyError>).code) {

@@ -7,7 +7,9 @@ import {
   ENDS_WITH_LOGIN,
   NO_CACHE_EXIT,
   NO_USABLE_NODE_EXIT,
+  NODE_PLACES,
   nameScript,
+  OWN_NODE_SCRIPT,
   ownCopyScript,
   takeOverScript,
   temporaryPath,
@@ -15,7 +17,20 @@ import {
   USE_SCRIPT,
   wholeScript,
 } from "../../core/bundle.ts";
-import { VolleyError } from "../../core/errors.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import {
+  archScript,
+  chooseScript,
+  DESCRIBE_SCRIPT,
+  DESCRIPTION,
+  makeRuntimesScript,
+  type RuntimeTraits,
+  runtimeDirectoryScript,
+  runtimePart,
+  UNUSABLE,
+  unpackRuntimeScript,
+  useRuntimeScript,
+} from "../../core/runtimes.ts";
 import { quote } from "../../core/unix/shell.ts";
 import {
   type Become,
@@ -33,8 +48,11 @@ export const ABSENT = "volley:absent";
 /** Printed instead when the host has no Node to start a bundle with. */
 export const NO_NODE = "volley:nonode";
 
-/** The words that a launch script may print instead of starting a bundle. */
-export const LAUNCH_ANSWERS = [ABSENT, CORRUPT, NO_NODE] as const;
+/** Printed when a package manager has ended, whatever it did. */
+export const INSTALLED = "volley:installed";
+
+/** The words that a launch script may print instead of starting a bundle; more words may follow {@link NO_NODE} and {@link UNUSABLE}. */
+export const LAUNCH_ANSWERS = [ABSENT, CORRUPT, NO_NODE, UNUSABLE, INSTALLED] as const;
 
 /** An answer in {@link LAUNCH_ANSWERS}. */
 export type LaunchAnswer = (typeof LAUNCH_ANSWERS)[number];
@@ -60,36 +78,104 @@ export function isLaunchTalked(become: Become): boolean {
   return isTalked(become) || keepsOwnCopy(become);
 }
 
+/** Where Node may come from on a host that has none. */
+export interface NodeSource {
+  /** The runtimes that may be sent there. */
+  readonly runtimes: readonly RuntimeTraits[];
+  /** The directory of runtimes. Default: the cache of the user who runs them. */
+  readonly directory?: string | undefined;
+}
+
+/** How a launch script looks for Node before it starts a bundle: by its name, or by its version, too. */
+export type NodeLook = "name" | "version";
+
+/** Options of {@link launchCommand}. */
+export interface LaunchOptions extends NodeSource {
+  /** The nonce of an upload whose remains are removed. */
+  readonly left?: string | undefined;
+  /** Print {@link NO_NODE} and a description of the host where there is no usable Node. Default: leave that to the bundle. */
+  readonly look?: NodeLook | undefined;
+}
+
 /**
  * Return the command that starts a bundle when the host has it whole, and otherwise makes its directory and prints
- * `volley:absent`. `left`: the nonce of an upload whose remains are removed. `mayDecline`: print `volley:nonode` where
- * the host has neither the bundle nor a usable Node. A user that keeps its own copy asks for the bundle in the dialogue.
+ * `volley:absent`. A user that keeps its own copy asks for bundle and runtime in the dialogue.
  */
 export function launchCommand(
   id: string,
   as: LaunchAs | null,
-  { left, mayDecline = false }: { readonly left?: string | undefined; readonly mayDecline?: boolean } = {},
+  { left, look, runtimes, directory }: LaunchOptions = { runtimes: [] },
 ): string {
   const remove = left === undefined ? "" : `rm -f "$HOME/${temporaryPath(id, left)}"\n`;
+  const use = useRuntimeScript(runtimes, directory);
   if (as !== null && keepsOwnCopy(as.become)) {
     const { nonce, bytes } = as;
-    return inShell(`${remove}${goOnAs(as, ownCopyScript(id, nonce, bytes, begin("$f", id)))}`, as);
+    const ask =
+      look === undefined
+        ? ""
+        : `${findNode("version")}
+[ -n "$n" ] || { ${chooseScript(runtimes)}
+${runtimeDirectoryScript(directory)}
+[ -n "$i" ] || { ${DESCRIBE_SCRIPT}echo ${NO_NODE} ${DESCRIPTION}; exit 0; }
+${makeRuntimesScript(directory)}
+${archScript(nonce)}; (umask 077; head -c "$b" >"$r/.$i.part") || { rm -f "$r/.$i.part"; echo ${UNUSABLE} space; exit 0; }
+${unpackRuntimeScript(`echo ${CORRUPT}; exit 0`)}
+}
+`;
+    return inShell(
+      `${remove}${goOnAs(as, `${use}\n${ask}${ownCopyScript(id, nonce, bytes, begin("$f", id))}`)}`,
+      as,
+    );
   }
+  const makePlace = `${CLEAR_SCRIPT}; umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}`;
+  const decline =
+    look === undefined
+      ? ""
+      : `[ -z "$w" ] && v=${look === "version" ? "1" : ""} || v=1
+${findNode("$v")}
+[ -n "$n" ] || { ${runtimeDirectoryScript(directory)}; ${DESCRIBE_SCRIPT}${chooseScript(runtimes)}
+[ -z "$i" ] || { ${makePlace}
+${makeRuntimesScript(directory)}
+}
+echo ${NO_NODE} ${DESCRIPTION}; exit 0; }
+`;
   return inShell(
     `${remove}f="$HOME/${BUNDLE_CACHE}/${id}.run"
-${wholeScript(id)} || { ${mayDecline ? DECLINE : ""}${CLEAR_SCRIPT}; umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
+${use}
+w=; ${wholeScript(id)} || w=absent
+${decline}[ -z "$w" ] || { ${makePlace}; echo ${ABSENT}; exit 0; }
 ${USE_SCRIPT}
 ${startScript((bundle) => begin(bundle, id), as)}`,
     as,
   );
 }
 
-/** Return the command that verifies an upload, renames it and starts it, or prints `volley:corrupt`. */
-export function verifyAndLaunchCommand(id: string, nonce: string, as: LaunchAs | null): string {
+/** An upload that was sent to temporary names. */
+export interface Sent {
+  readonly nonce: string;
+  /** True when the upload had the bundle. */
+  readonly bundle: boolean;
+  /** The runtime that the upload had. */
+  readonly runtime: RuntimeTraits | undefined;
+}
+
+/** Return the command that verifies an upload, renames it and starts the bundle, or prints `volley:corrupt` or {@link UNUSABLE}. */
+export function verifyAndLaunchCommand(
+  id: string,
+  { nonce, bundle, runtime }: Sent,
+  as: LaunchAs | null,
+  { runtimes, directory }: NodeSource = { runtimes: [] },
+): string {
   return inShell(
     `${nameScript(id, nonce)}
-${takeOverScript(id)}
-${startScript((bundle) => begin(bundle, id), as)}`,
+${bundle ? takeOverScript(id) : USE_SCRIPT}
+${
+  runtime === undefined
+    ? useRuntimeScript(runtimes, directory)
+    : `${runtimeDirectoryScript(directory)}; i=${runtime.id}
+${unpackRuntimeScript(`echo ${CORRUPT}; exit 0`)}`
+}
+${startScript((file) => begin(file, id), as)}`,
     as,
   );
 }
@@ -98,14 +184,42 @@ ${startScript((bundle) => begin(bundle, id), as)}`,
  * Return the command that tells the events of a host's part of a run from a sequence number on: from the process that
  * carries it out, or from its journal.
  */
-export function attachCommand(id: string, as: LaunchAs | null, { run, host }: RunPart, from: number): string {
+export function attachCommand(
+  id: string,
+  as: LaunchAs | null,
+  { run, host }: RunPart,
+  from: number,
+  { runtimes, directory }: NodeSource = { runtimes: [] },
+): string {
   const attach = (bundle: string): string =>
     `exec sh "${bundle}" --attach ${quote(run)} ${from} ${quote(partName(host))}`;
-  const find = `f="$HOME/${BUNDLE_CACHE}/${id}.run"
+  const find = `${useRuntimeScript(runtimes, directory)}
+f="$HOME/${BUNDLE_CACHE}/${id}.run"
 ${wholeScript(id)} || exit ${LAUNCH_EXITS.unknownRun}
 ${USE_SCRIPT}`;
   if (as === null || !keepsOwnCopy(as.become)) return inShell(`${find}\n${startScript(attach, as)}`, as);
   return inShell(goOnAs(as, `${find}\n${sayWord(as.nonce, "ready")}; ${attach("$f")}`), as);
+}
+
+/** Install Node by the host's package manager, whose output goes to standard error. */
+const INSTALL_SCRIPT = `exec 3>&1 </dev/null >&2
+if command -v apt-get >/dev/null; then export DEBIAN_FRONTEND=noninteractive; i="apt-get -qq -y --no-install-recommends install nodejs"; $i || { apt-get -qq update && $i; }
+elif command -v dnf >/dev/null; then dnf -q -y install nodejs
+elif command -v yum >/dev/null; then yum -q -y install nodejs
+elif command -v zypper >/dev/null; then zypper -q -n install nodejs
+elif command -v apk >/dev/null; then apk add -q nodejs
+elif command -v pacman >/dev/null; then pacman -Sy --noconfirm --needed nodejs
+else echo "no package manager that Volley knows is there"; fi
+echo ${INSTALLED} >&3`;
+
+/** Return the command that has root install Node by the host's package manager, and then prints {@link INSTALLED}. */
+export function installCommand(as: LaunchAs | null): string {
+  if (as === null)
+    return inShell(
+      `[ "$(id -u)" = 0 ] || exec sudo -n -H sh -c ${quote(INSTALL_SCRIPT)}\n${INSTALL_SCRIPT}`,
+    );
+  const say = isLaunchTalked(as.become) ? `${sayWord(as.nonce, "ready")}; ` : "";
+  return inShell(goOnAs(as, `${say}${INSTALL_SCRIPT}`), as);
 }
 
 /** Return the command that removes an upload. */
@@ -113,8 +227,14 @@ export function discardCommand(id: string, nonce: string): string {
   return inShell(`rm -f "$HOME/${temporaryPath(id, nonce)}"`);
 }
 
-/** Looks for Node as the prelude does; asked only where the bundle would have to be sent. */
-const DECLINE = `s=; for n in "$VOLLEY_NODE" "$HOME/.cache/volley/node/bin/node" node nodejs /usr/local/bin/node /opt/node/bin/node; do case $n in "$HOME/.cache/"*) [ -O "$HOME/.cache/volley" ] || continue;; esac; [ -n "$n" ] && command -v "$n" >/dev/null 2>&1 && { case $("$n" -v 2>/dev/null) in v1[89].*|v[2-9][0-9].*|v[1-9][0-9][0-9].*) s=1;; esac; break; }; done; [ -n "$s" ] || { echo ${NO_NODE}; exit 0; }; `;
+/**
+ * Set `$n` to the Node that the prelude would start, or to nothing. The version is looked at where `version` is a text
+ * for the shell that is not empty: that takes a start of Node.
+ */
+function findNode(version: string): string {
+  return `p= n=; for n in ${NODE_PLACES}; do ${OWN_NODE_SCRIPT}; [ -n "$n" ] && command -v "$n" >/dev/null 2>&1 && { p=$n; break; }; done
+n=$p; [ -z "$n" ] || [ -z "${version}" ] || case $("$n" -v 2>/dev/null) in v1[89].*|v[2-9][0-9].*|v[1-9][0-9][0-9].*) ;; *) n=;; esac`;
+}
 
 /** The lines that start a bundle with a job, so that it outlives the login where the host allows that. */
 function begin(bundle: string, id: string): string {
@@ -150,7 +270,9 @@ $k true </dev/null >/dev/null 2>&1 || k=
 function startScript(start: (bundle: string) => string, as: LaunchAs | null): string {
   if (as === null) return start("$f");
   const say = isTalked(as.become) ? `${sayWord(as.nonce, "ready")}; ` : "";
-  return goOnAs(as, `${say}${start("$0")}`, `"$f"`);
+  // The other user gets none of this one's environment.
+  const node = '[ -z "$1" ] || export VOLLEY_NODE="$1"\n';
+  return goOnAs(as, `${node}${say}${start("$0")}`, `"$f" "$VOLLEY_NODE"`);
 }
 
 /** The lines that go on with a script as another user. */
@@ -182,6 +304,24 @@ export function makeNonce(): string {
   return randomBytes(6).toString("hex");
 }
 
+/**
+ * Send a runtime to the host, and go on with what an earlier connection has sent of it. A cut leaves the part there for
+ * the next connection; another error removes it.
+ */
+export async function sendRuntime(
+  connection: Connection,
+  { id, directory, bytes, signal, onProgress }: SendOptions & { readonly id: string; readonly directory: string },
+): Promise<void> {
+  const tell = createProgress(bytes.length, onProgress);
+  const path = `${directory}/${runtimePart(id)}`;
+  try {
+    await connection.upload(bytes, path, { mode: 0o600, resumes: true, signal, onProgress: tell });
+  } catch (thrown) {
+    if (isVolleyError(thrown) && thrown.code === "UPLOAD_FAILED") await discard(connection, `rm -f ${atHome(path)}`);
+    throw thrown;
+  }
+}
+
 /** Send a bundle to a temporary name on a host. An upload that fails is removed, where the host can still be told. */
 export async function sendBundle(
   connection: Connection,
@@ -191,28 +331,33 @@ export async function sendBundle(
   try {
     await connection.upload(bytes, temporaryPath(id, nonce), { mode: 0o600, signal, onProgress: tell });
   } catch (thrown) {
-    await discard(connection, id, nonce);
+    await discard(connection, discardCommand(id, nonce));
     throw thrown;
   }
 }
 
 /**
- * Write a bundle to a process that waits for it on standard input. Fails with `CANCELLED`. Returns early when the
+ * Write a bundle, or a runtime, to a process that waits for it on standard input. Fails with `CANCELLED`. Returns early when the
  * process ends, which its exit tells.
  */
-export async function writeBundle(
+export async function writeFile(
   { stdin, exit }: RemoteProcess,
   { bytes, signal, onProgress }: SendOptions,
 ): Promise<void> {
   const tell = createProgress(bytes.length, onProgress);
   const ended = exit.then(() => "ended" as const);
   for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
-    if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled while the bundle was sent");
+    if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled while a file was sent");
     const chunk = bytes.subarray(from, from + CHUNK_BYTES);
     const written = new Promise<"written">((resolve) => stdin.write(chunk, () => resolve("written")));
     if ((await Promise.race([written, ended])) === "ended") return;
     tell(from + chunk.length);
   }
+}
+
+/** Return a path as a word of a shell; a relative one counts from the home. */
+function atHome(path: string): string {
+  return path.startsWith("/") ? quote(path) : `"$HOME"/${quote(path)}`;
 }
 
 function createProgress(total: number, onProgress: SendOptions["onProgress"]): (bytes: number) => void {
@@ -228,12 +373,12 @@ function createProgress(total: number, onProgress: SendOptions["onProgress"]): (
 }
 
 /** Remove an upload that failed, unless the host no longer answers. */
-async function discard(connection: Connection, id: string, nonce: string): Promise<void> {
+async function discard(connection: Connection, command: string): Promise<void> {
   const limit = AbortSignal.timeout(DISCARD_MS);
   const late = new Promise<void>((resolve) =>
     limit.addEventListener("abort", () => resolve(), { once: true }),
   );
-  const discarding = connection.exec(discardCommand(id, nonce), limit).then(
+  const discarding = connection.exec(command, limit).then(
     async (process) => {
       process.stdout.resume();
       process.stderr.resume();

@@ -27,7 +27,7 @@ export interface ReceiveHandlers {
   /** A line before `hello`, or one that is not of the protocol. */
   noise(text: string): void;
   /** A launch script names its reason not to start the bundle. */
-  answer(word: LaunchAnswer): void;
+  answer(word: LaunchAnswer, rest: readonly string[]): void;
   /** The host broke the protocol; the rest of the output is dropped. */
   broken(error: VolleyError): void;
 }
@@ -47,6 +47,9 @@ export const RECEIVE_LIMITS: ReceiveLimits = {
   totalBytes: 1 << 30,
   events: 2_000_000,
 };
+
+/** An answer of a launch script, and the words behind it. */
+const ANSWER = new RegExp(`(${LAUNCH_ANSWERS.join("|")})((?: [\\w.:+~-]+)*)$`);
 
 /** The beginning of every line of the protocol. */
 const EVENT_PREFIX = '{"type":"';
@@ -92,10 +95,10 @@ export function receive(
       greeted = true;
       return takeEvent(line.slice(at));
     }
-    const word = LAUNCH_ANSWERS.find((candidate) => line.endsWith(candidate));
-    if (word === undefined) return noise(line);
-    noise(line.slice(0, -word.length));
-    handlers.answer(word);
+    const said = ANSWER.exec(line);
+    if (said === null) return noise(line);
+    noise(line.slice(0, said.index));
+    handlers.answer(said[1] as LaunchAnswer, said[2]!.split(" ").slice(1));
   };
   const takeEvent = (line: string): void => {
     const value = parse(line);

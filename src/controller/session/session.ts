@@ -1,12 +1,13 @@
 import type { SerializedError } from "../../core/errors.ts";
 import type { ControllerEvent, HostEnd, ReceivedEvent } from "../../core/events.ts";
 import type { Command, Job, JobSession, Question } from "../../core/protocol.ts";
+import type { RuntimeTraits } from "../../core/runtimes.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { DirectPlaybook } from "../../direct/serve.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
 import type { Mask } from "../../vars/mask.ts";
 import type { Place } from "../schedule/places.ts";
-import type { EndReason, PlayLimit, Via } from "./state.ts";
+import type { EndReason, NodeSetup, PlayLimit, Via } from "./state.ts";
 import type { EarlierPart } from "./told.ts";
 
 /** Options of a session. */
@@ -35,6 +36,9 @@ export interface SessionOptions {
   /** False when the bundle is no longer the one that the run began with: the host may then only report. */
   readonly mayLaunch: boolean;
   readonly via: Via;
+  readonly node: NodeSetup;
+  /** Return the archive of a runtime. Fails with `RUNTIME_INVALID` where it is damaged. */
+  readRuntime(runtime: RuntimeTraits): Promise<Buffer>;
   /** Carried out where no bundle is sent. */
   readonly playbook: DirectPlaybook;
   /** The host's part as the log of an earlier controller has it. */

@@ -1,15 +1,16 @@
 import type { SerializedError, VolleyError } from "../../core/errors.ts";
 import type { ControllerEvent, HostEnd, Outcome, Phase, ReceivedEvent } from "../../core/events.ts";
 import type { Command, Question, WireEvent } from "../../core/protocol.ts";
+import type { RuntimeMode, RuntimeTraits } from "../../core/runtimes.ts";
 import { type Become, keepsOwnCopy } from "../../core/unix/users.ts";
 import type { Endpoint } from "../../transport/transport.ts";
 import type { ProcessEnd } from "./explain.ts";
-import type { LaunchAnswer } from "./launch.ts";
+import type { LaunchAnswer, NodeLook } from "./launch.ts";
 import { fullTally, hasFailed, NOTHING_EARLIER, type Told } from "./told.ts";
 
 // A host's part of a run: its state, the inputs and effects of step.ts, and the small functions that its steps share.
 
-/** The way to work on a host: by a bundle on the host, directly from the controller, or by a bundle if the host has a usable Node. */
+/** The way to work on a host: by a bundle on the host, directly from the controller, or by a bundle if the host has a usable Node, or can be sent one. */
 export type Via = "bundle" | "direct" | "auto";
 
 /** The constants of a session. */
@@ -31,6 +32,17 @@ export interface Setup {
   readonly returnTimeoutMs: number;
   /** Limit for reaching a host for the first time, where a first try was in vain; 0 for that try alone. */
   readonly waitMs: number;
+  /** The way to get Node onto a host that has none. */
+  readonly node: NodeSetup;
+}
+
+/** The way to get Node onto a host that has none. */
+export interface NodeSetup {
+  readonly mode: RuntimeMode;
+  /** The runtimes that the controller has; none unless the mode is `send`. */
+  readonly runtimes: readonly RuntimeTraits[];
+  /** The directory of runtimes on the host. Default: the cache of the user who runs the bundle. */
+  readonly directory?: string | undefined;
 }
 
 /** The controller's knowledge of a host's part of a run. */
@@ -46,6 +58,8 @@ export interface Session {
   readonly ending: Ending | undefined;
   readonly limit: (PlayLimit & { readonly expired: boolean }) | undefined;
   readonly uploads: Uploads;
+  /** True once the host was asked for the version of its Node, or its package manager for Node: a second time would find no more. */
+  readonly nodeTried: { readonly version: boolean; readonly install: boolean };
   /** The time of the last input, in milliseconds. */
   readonly now: number;
   readonly clock: Clock;
@@ -69,7 +83,7 @@ export type State =
       readonly early: readonly Input[];
       readonly away?: Away | undefined;
     }
-  | { readonly is: "uploading"; readonly away?: Away | undefined }
+  | { readonly is: "uploading"; readonly upload: Upload; readonly away?: Away | undefined }
   /** The host carries out its job. It may still be away: a host about to restart is, until it has restarted. */
   | {
       readonly is: "running";
@@ -91,14 +105,24 @@ export type Script =
   | {
       readonly is: "launch";
       readonly left: number | undefined;
-      readonly mayDecline: boolean;
+      /** How the script looks for Node; undefined: not at all. */
+      readonly look: NodeLook | undefined;
       readonly expectsUpload: boolean;
     }
-  /** Verify the upload with this number, and start the bundle. */
-  | { readonly is: "verify"; readonly upload: number }
+  /** Verify an upload, and start the bundle. */
+  | { readonly is: "verify"; readonly upload: Upload }
+  /** Install Node by the host's package manager. */
+  | { readonly is: "install" }
   /** Find the run again, and tell its events from this sequence number on. */
   | { readonly is: "attach"; readonly from: number }
   | { readonly is: "direct" };
+
+/** Files to send to temporary names. */
+export interface Upload {
+  readonly number: number;
+  readonly bundle: boolean;
+  readonly runtime: RuntimeTraits | undefined;
+}
 
 /** The time from losing a host to its return. */
 export interface Away {
@@ -174,14 +198,14 @@ export type Input =
   | { readonly type: "kill" }
   /* From the connection. */
   | { readonly type: "connected"; readonly connectMs: number; readonly authenticateMs: number }
-  | { readonly type: "uploaded" }
+  | { readonly type: "uploaded"; readonly bytes: number }
   /** Connecting, uploading or starting a script failed, or the first word did not come in time. */
   | { readonly type: "failed"; readonly error: unknown }
   /* From the host's process. */
   /** The process reads commands from now on. */
   | { readonly type: "ready" }
   /** The script ended, and named its reason not to start the bundle. */
-  | { readonly type: "word"; readonly word: LaunchAnswer }
+  | { readonly type: "word"; readonly word: LaunchAnswer; readonly rest: readonly string[] }
   | { readonly type: "event"; readonly event: WireEvent }
   | { readonly type: "question"; readonly question: Question }
   /** The whole result of a task, for other hosts. */
@@ -197,8 +221,7 @@ export type Effect =
   | { readonly type: "connect"; readonly pauseMs: number; readonly until: number | undefined }
   /** Start a script, which must say its first word in time. */
   | { readonly type: "exec"; readonly script: Script; readonly limitMs: number }
-  /** Send the bundle to a temporary name with this number. */
-  | { readonly type: "upload"; readonly upload: number }
+  | { readonly type: "upload"; readonly upload: Upload }
   /** Write the job; the host tells its events after this sequence number. */
   | { readonly type: "job"; readonly after: number }
   | { readonly type: "write"; readonly command: Command }
@@ -233,6 +256,7 @@ export function openSession(setup: Setup, via: Via, now: number, earlier = NOTHI
     ending: undefined,
     limit: undefined,
     uploads: { bytes: uploadedBytes, count: 0, damaged: 0, left: undefined },
+    nodeTried: { version: false, install: false },
     now,
     clock: { startedAt: now, mark: now, phases: {}, waitingSince: undefined },
   };

@@ -1,7 +1,7 @@
 import { CORRUPT } from "../../core/bundle.ts";
 import { serializeError, VolleyError } from "../../core/errors.ts";
 import type { Command, WireEvent } from "../../core/protocol.ts";
-import { awayOf, goesOn, mayReturn, newAway, nextOf, startLimit } from "./away.ts";
+import { goesOn, mayReturn, newAway, nextOf } from "./away.ts";
 import {
   explainDamage,
   explainDirectEnd,
@@ -11,10 +11,11 @@ import {
   RESTARTS,
   reasonOf,
   silentEnd,
-  WITHOUT_NODE,
 } from "./explain.ts";
-import { LAUNCH_EXITS, type LaunchAnswer, NO_NODE } from "./launch.ts";
+import { INSTALLED, LAUNCH_EXITS, type LaunchAnswer } from "./launch.ts";
 import { conclude, end, failed, lose, tryAgain } from "./loss.ts";
+import { answeredAboutNode, lacksNode } from "./node.ts";
+import { launch, send, start } from "./start.ts";
 import {
   addPhase,
   after,
@@ -65,11 +66,11 @@ export function step(before: Session, input: Input, now: number): Next {
     case "connected":
       return connected(session, input);
     case "uploaded":
-      return uploaded(session);
+      return uploaded(session, input.bytes);
     case "ready":
       return ready(session);
     case "word":
-      return answered(session, input.word);
+      return answered(session, input.word, input.rest);
     case "event":
     case "question":
     case "share":
@@ -187,35 +188,10 @@ function connected(
   );
 }
 
-function launch(session: Session): Next {
-  const { setup, via, uploads } = session;
-  if (via === "direct") return start(session, { is: "direct" });
-  // No host can have a bundle built just now, so open SFTP while asking.
-  const expectsUpload = !setup.bundle.reused && !sendsToUser(setup) && uploads.bytes === 0;
-  return start(session, { is: "launch", left: uploads.left, mayDecline: via === "auto", expectsUpload });
-}
-
 function attach(session: Session): Next {
   const { setup, via, told } = session;
   if (via === "direct") return failed(session, explainDirectEnd(setup.endpoint.host));
   return start(session, { is: "attach", from: Math.max(FIRST_JOURNALED, told.lastSequence + 1) });
-}
-
-/** The host has no Node: work on it from here. */
-function decline(session: Session): Next {
-  const { host } = session.setup.endpoint;
-  return after(
-    [{ type: "emit", event: { type: "log", host, level: "info", text: WITHOUT_NODE } }],
-    launch({ ...session, via: "direct", known: false }),
-  );
-}
-
-function start(session: Session, script: Script): Next {
-  const away = awayOf(session.state);
-  return [
-    { ...session, state: { is: "starting", script, listening: false, early: [], away } },
-    [{ type: "exec", script, limitMs: startLimit(session) }],
-  ];
 }
 
 function ready(session: Session): Next {
@@ -233,13 +209,14 @@ function ready(session: Session): Next {
 }
 
 /** The script ended, and named its reason not to start the bundle. */
-function answered(session: Session, word: LaunchAnswer): Next {
+function answered(session: Session, word: LaunchAnswer, rest: readonly string[]): Next {
   const { state, setup, uploads } = session;
   if (state.is !== "starting") return [session, []];
-  const { script, away } = state;
-  const asks = script.is === "launch" || script.is === "verify";
-  if (word === NO_NODE && asks && session.via === "auto") return decline(session);
-  if (word === NO_NODE || !asks) return exited(session, silentEnd({ kind: "exited", code: 0 }));
+  const { script } = state;
+  if (script.is === "attach" || script.is === "direct")
+    return exited(session, silentEnd({ kind: "exited", code: 0 }));
+  const aboutNode = answeredAboutNode(session, word, rest);
+  if (aboutNode !== undefined) return aboutNode;
   const toUser = sendsToUser(setup);
   // The script misses a bundle that was sent: the bundle arrived damaged.
   const damaged = uploads.damaged + (word === CORRUPT || script.is === "verify" || toUser ? 1 : 0);
@@ -247,37 +224,33 @@ function answered(session: Session, word: LaunchAnswer): Next {
   if (damaged === MAX_DAMAGED)
     return failed(absent, explainDamage(setup.endpoint.host, setup.bundle.id, MAX_DAMAGED));
   if (session.ending !== undefined) return end(absent, "cancelled", undefined);
-  if (toUser) return launch(absent);
-  const upload = uploads.count + 1;
-  return [
-    {
-      ...absent,
-      state: { is: "uploading", away },
-      uploads: { ...absent.uploads, count: upload, left: upload },
-    },
-    [{ type: "upload", upload }],
-  ];
+  // Which of the files arrived damaged is asked for.
+  if (toUser || (script.is === "verify" && script.upload.runtime !== undefined)) return launch(absent);
+  return send(absent, { bundle: true, runtime: undefined });
 }
 
-function uploaded(session: Session): Next {
-  const { state, setup, uploads } = session;
+function uploaded(session: Session, bytes: number): Next {
+  const { state, uploads } = session;
   if (state.is !== "uploading" && state.is !== "starting") return [session, []];
-  const bytes = uploads.bytes + setup.bundle.bytes.length;
-  const sent = takePhase({ ...session, uploads: { ...uploads, bytes } }, "upload");
-  // A process on its way to another user received the bundle on standard input, and continues by itself.
+  const sent = takePhase({ ...session, uploads: { ...uploads, bytes: uploads.bytes + bytes } }, "upload");
+  // A process on its way to another user received the files on standard input, and continues by itself.
   if (state.is === "starting") return [sent, []];
   if (session.ending !== undefined) return end(sent, "cancelled", undefined);
-  return start(sent, { is: "verify", upload: uploads.count });
+  return start(sent, { is: "verify", upload: state.upload });
 }
 
 /** The script, or the bundle, ended before `hello`. */
 function notStarted(session: Session, script: Script, processEnd: ProcessEnd): Next {
-  const { setup, via, told } = session;
+  const { setup, told } = session;
   const { exit } = processEnd;
   const { endpoint, mayLaunch, become } = setup;
   const code = exit.kind === "exited" ? exit.code : undefined;
   const launches = script.is === "launch" || script.is === "verify";
-  if (launches && via === "auto" && code === LAUNCH_EXITS.noNode) return decline(session);
+  if (launches && code === LAUNCH_EXITS.noNode) {
+    const next = lacksNode(session);
+    if (next !== undefined) return next;
+  }
+  if (script.is === "install") return answeredAboutNode(session, INSTALLED, [])!;
   // The host may be at work nevertheless, or about to restart.
   if ((exit.kind === "lost" || told.restart !== undefined) && mayReturn(session))
     return lose(session, reasonOf(exit));

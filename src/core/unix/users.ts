@@ -75,6 +75,9 @@ const BECOME_WORDS = {
   ready: "ready",
   /** The shell runs as the user, and waits for the bundle. */
   want: "want",
+  /** The shell runs as the user, and waits for the runtime of this architecture; another word follows. */
+  x64: "x64",
+  arm64: "arm64",
 } as const;
 
 /** Ends sudo's prompt; no user name holds this character. */
@@ -132,7 +135,7 @@ export function becomeCommand(become: Become, nonce: string, script: string, wor
 }
 
 /** A word meant for the controller, or a prompt for a password (`ask`). */
-type BecomeHeard = "ask" | "ready" | "want";
+type BecomeHeard = "ask" | "ready" | "want" | "x64" | "arm64";
 
 /** A piece of output, with the words taken out. */
 interface BecomePiece {
@@ -227,7 +230,7 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
       } else {
         heard.push(word);
         readyAt = passed.length;
-        done = true;
+        done = word === "ready" || word === "want";
       }
     }
     if (!done && rest.startsWith(begins) && passed.endsWith(SUDO_RS.before)) {

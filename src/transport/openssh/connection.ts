@@ -146,13 +146,13 @@ async function upload(
   host: string,
   bytes: Buffer,
   path: string,
-  { mode, onProgress, signal }: UploadOptions,
+  { mode, resumes = false, onProgress, signal }: UploadOptions,
 ): Promise<void> {
   const file = quote(path);
   const permissions = mode.toString(8);
   const umask = (0o777 & ~mode).toString(8);
   // noclobber: a file or link that another user planted under this name is refused, not followed.
-  const script = `umask ${umask}; set -C; { [ ! -e ${file} ] || exit ${EXISTS}; }; cat > ${file} && chmod ${permissions} ${file} && wc -c < ${file}`;
+  const script = `umask ${umask}; ${resumes ? `rm -f ${file}; ` : ""}set -C; { [ ! -e ${file} ] || exit ${EXISTS}; }; cat > ${file} && chmod ${permissions} ${file} && wc -c < ${file}`;
   const process = exec(loginShellLine(script));
   let stdout = "";
   let stderr = "";
@@ -180,7 +180,8 @@ async function upload(
         ? "there is a file of this name already"
         : stderr.trim().split("\n").at(-1) || `${arrived} of ${bytes.length} bytes arrived`;
     const directory = path.split("/").slice(0, -1).join("/");
-    throw new VolleyError("UPLOAD_FAILED", `${host}: cannot write in ~/${directory}: ${why}`);
+    const place = path.startsWith("/") ? directory : `~/${directory}`;
+    throw new VolleyError("UPLOAD_FAILED", `${host}: cannot write in ${place}: ${why}`);
   } finally {
     signal.removeEventListener("abort", onAbort);
   }

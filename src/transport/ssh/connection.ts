@@ -295,40 +295,51 @@ async function sendFile(
   path: string,
   options: UploadOptions,
 ): Promise<void> {
-  const { mode, signal } = options;
+  const { mode, resumes = false, signal } = options;
   const cancelled = (): VolleyError => new VolleyError("CANCELLED", `${host}: sending was cancelled`);
   const send = async (): Promise<void> => {
     // Exclusive: a file or link that another user planted under this name is refused, not followed.
-    const handle = await session.open(path, OPEN.write | OPEN.create | OPEN.exclusive, { mode });
-    await writeAll(session, handle, bytes, options);
+    const exclusive = resumes ? 0 : OPEN.exclusive;
+    const handle = await session.open(path, OPEN.write | OPEN.create | exclusive, { mode });
+    await writeAll(session, handle, bytes, resumes ? await lengthThere(session, handle, bytes) : 0, options);
   };
   try {
     await orAborted(send(), signal, cancelled);
   } catch (thrown) {
     if (isVolleyError(thrown) && thrown.code === "CANCELLED") throw thrown;
     const why = thrown instanceof SftpError ? reasonOf(thrown) : (thrown as Error).message;
-    const message = `${host}: cannot write in ~/${posix.dirname(path)}: ${why}`;
+    const directory = posix.dirname(path);
+    const message = `${host}: cannot write in ${posix.isAbsolute(path) ? "" : "~/"}${directory}: ${why}`;
     throw new VolleyError("UPLOAD_FAILED", message, { cause: thrown });
   }
+}
+
+/** Return the number of bytes that need not be sent again. A file that is longer than the whole is emptied. */
+async function lengthThere(session: FileSession, handle: FileHandle, bytes: Buffer): Promise<number> {
+  const { size = 0 } = await session.fstat(handle);
+  if (size <= bytes.length) return size;
+  await session.fsetstat(handle, { size: 0 });
+  return 0;
 }
 
 async function writeAll(
   session: FileSession,
   handle: FileHandle,
   bytes: Buffer,
+  from: number,
   { onProgress, signal }: UploadOptions,
 ): Promise<void> {
   const chunkBytes = Math.min(CHUNK_BYTES, session.maxWriteBytes);
-  let sent = 0;
-  let arrived = 0;
+  let sent = from;
+  let arrived = from;
   let isStopped = false;
   let closed: Promise<void> | undefined;
   const sendChunks = async (): Promise<void> => {
     while (sent < bytes.length && !isStopped && !signal.aborted) {
-      const from = sent;
-      const chunk = bytes.subarray(from, from + chunkBytes);
+      const at = sent;
+      const chunk = bytes.subarray(at, at + chunkBytes);
       sent += chunk.length;
-      const written = session.write(handle, from, chunk);
+      const written = session.write(handle, at, chunk);
       // Sent right after the last write: answers come in order, so the close saves a round trip.
       if (sent >= bytes.length) closed = session.closeHandle(handle);
       await written;

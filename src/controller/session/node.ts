@@ -1,0 +1,121 @@
+import { VolleyError } from "../../core/errors.ts";
+import { chooseRuntime, parseBareHost, UNUSABLE, type UnusableReason } from "../../core/runtimes.ts";
+import { INSTALLED, type LaunchAnswer, NO_NODE } from "./launch.ts";
+import { failed } from "./loss.ts";
+import { launch, send, start } from "./start.ts";
+import { after, type Next, type Session } from "./state.ts";
+
+// A host without a usable Node: it is sent a runtime, its package manager installs Node, or it is worked on directly.
+
+/** Take an answer of a launch script that concerns Node; undefined for other answers. */
+export function answeredAboutNode(
+  session: Session,
+  word: LaunchAnswer,
+  rest: readonly string[],
+): Next | undefined {
+  switch (word) {
+    case NO_NODE:
+      return withoutNode(session, rest);
+    case UNUSABLE:
+      return doWithout(session, REASONS[rest[0] as UnusableReason] ?? REASONS.run);
+    case INSTALLED:
+      return launch(session, "version");
+    default:
+      return undefined;
+  }
+}
+
+/** The bundle itself found no Node, or one that is too old: ask for the version, once. Undefined: nothing more can be tried. */
+export function lacksNode(session: Session): Next | undefined {
+  const { via, setup, nodeTried } = session;
+  const isMet = via === "auto" || setup.node.runtimes.length > 0 || setup.node.mode === "package";
+  if (!isMet) return undefined;
+  if (!nodeTried.version)
+    return launch({ ...session, known: false, nodeTried: { ...nodeTried, version: true } }, "version");
+  return via === "auto" ? doWithout(session, REASONS.run) : undefined;
+}
+
+function withoutNode(session: Session, description: readonly string[]): Next {
+  const { setup, nodeTried } = session;
+  const { mode, runtimes } = setup.node;
+  const { host } = setup.endpoint;
+  if (mode === "package") {
+    if (nodeTried.install) return doWithout(session, REASONS.package);
+    return after(
+      [log(session, "info", "there is no usable Node: its package manager installs one")],
+      start({ ...session, nodeTried: { ...nodeTried, install: true } }, { is: "install" }),
+    );
+  }
+  const bare = parseBareHost(description);
+  if (mode === "never" || bare === undefined)
+    return doWithout(session, { why: "", hint: "", level: "info" });
+  const choice = chooseRuntime(runtimes, bare);
+  if (!("runtime" in choice))
+    return doWithout(session, { ...choice, level: runtimes.length === 0 ? "info" : "warn" });
+  const { runtime } = choice;
+  const text = `there is no usable Node: Node ${runtime.version} is sent there, once (${(runtime.bytes / 2 ** 20).toFixed(1)} MiB)`;
+  if (session.ending !== undefined) return failed(session, new VolleyError("CANCELLED", `${host}: cancelled`));
+  return after(
+    [log(session, "info", text)],
+    send({ ...session, known: false }, { bundle: !bare.hasBundle, runtime }),
+  );
+}
+
+/** Why a host goes without a runtime. */
+interface Lack {
+  /** Empty where nothing but the missing Node is to be told. */
+  readonly why: string;
+  readonly hint: string;
+  /** `info` where nothing went wrong. */
+  readonly level: "info" | "warn";
+}
+
+const REASONS: Readonly<Record<UnusableReason | "package", Lack>> = {
+  denied: {
+    why: "the directory of runtimes is not writable there, or belongs to another user",
+    hint: "name another directory with volley_runtime_dir",
+    level: "warn",
+  },
+  space: {
+    why: "Node could not be unpacked there: the disk is full, or a quota is reached",
+    hint: "make room, or name another directory with volley_runtime_dir",
+    level: "warn",
+  },
+  noexec: {
+    why: "Node cannot be started from its directory there, which is mounted noexec",
+    hint: "name a directory on another file system with volley_runtime_dir",
+    level: "warn",
+  },
+  run: {
+    why: "the Node that was sent, or installed there, cannot be started",
+    hint: "the lines of the host above say why; `volley runtime fetch --libc musl` brings one with libraries of its own",
+    level: "warn",
+  },
+  package: {
+    why: "its package manager has no Node 18 or newer",
+    hint: "install Node by hand, or let runs send one: volley_runtime: send",
+    level: "warn",
+  },
+};
+
+/** Work on the host from here; where a bundle is insisted on, fail. */
+function doWithout(session: Session, { why, hint, level }: Lack): Next {
+  const { via, setup } = session;
+  const { host } = setup.endpoint;
+  const reason = why === "" ? "" : `: ${why}`;
+  if (via !== "auto") {
+    const error = new VolleyError(
+      "NODE_MISSING",
+      `${host}: there is no usable Node${reason}`,
+      hint === "" ? {} : { hint },
+    );
+    return failed(session, error);
+  }
+  const remedy = hint === "" ? " (--via bundle insists on one)" : ` (${hint})`;
+  const text = `there is no usable Node${reason}; worked on directly, without a bundle${remedy}`;
+  return after([log(session, level, text)], launch({ ...session, via: "direct", known: false }));
+}
+
+function log(session: Session, level: "info" | "warn", text: string): Next[1][number] {
+  return { type: "emit", event: { type: "log", host: session.setup.endpoint.host, level, text } };
+}
