@@ -54,6 +54,7 @@ export interface RunFlags extends InventoryFlags, Omit<ConnectionFlags, "forks">
   readonly hostTimeout?: number;
   readonly seed?: string;
   readonly via: Via;
+  readonly runtime: boolean;
   readonly timing?: boolean;
 }
 
@@ -161,11 +162,12 @@ export function addRunOptions(command: Command): Command {
       .helpGroup(group),
   );
   command.addOption(
-    new Option("--via <method>", "by a bundle on the host, or directly; auto: direct without Node")
+    new Option("--via <method>", "by a bundle on the host, or directly; auto: directly where Node is lacking")
       .choices(["auto", "bundle", "direct"])
       .default("auto")
       .helpGroup(group),
   );
+  add("--no-runtime", "send no Node to hosts that have none (volley runtime --help)");
 
   group = "Secrets:";
   add(

@@ -108,6 +108,7 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
         ...(flags.hostTimeout === undefined ? {} : { hostTimeoutMs: flags.hostTimeout * 1_000 }),
         ...(flags.seed === undefined ? {} : { seed: flags.seed }),
         via: flags.via,
+        ...(flags.runtime ? {} : { runtime: "never" as const }),
         check: flags.check ?? false,
         // The screen shows diffs in each host's log; other output shows them only with --diff.
         diff: flags.diff ?? isWatched,

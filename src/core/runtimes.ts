@@ -150,7 +150,7 @@ const SPARE_KIB = 16 << 10;
 /** The runtime for a host, or the reason why there is none for it. */
 export type RuntimeChoice =
   | { readonly runtime: RuntimeTraits }
-  | { readonly why: string; /** What would change that. */ readonly hint: string };
+  | { readonly why: string /** What would change that. */; readonly hint: string };
 
 /** Choose the runtime for a host. `fetch` is the command that would bring one, for messages. */
 export function chooseRuntime(
@@ -176,7 +176,10 @@ export function chooseRuntime(
     };
   const runtime = fits.find(({ hasLibraries }) => hasLibraries || !isTooOld(libc));
   if (runtime === undefined) {
-    const what = libc === "musl" ? "its C library is musl" : `its C library, ${libc.replace("-", " ")}, is older than ${OLDEST_GLIBC}`;
+    const what =
+      libc === "musl"
+        ? "its C library is musl"
+        : `its C library, ${libc.replace("-", " ")}, is older than ${OLDEST_GLIBC}`;
     return {
       why: `${what}, which the runtime here cannot use`,
       hint: `volley runtime fetch --arch ${arch} --libc musl: a runtime with libraries of its own`,

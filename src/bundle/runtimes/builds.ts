@@ -1,5 +1,4 @@
-/** An architecture that there are runtimes for, under Node's name (`process.arch`). */
-export type RuntimeArch = "x64" | "arm64";
+import { archOfMachine, type RuntimeArch } from "../../core/runtimes.ts";
 
 /** A build of Node for Linux in the npm registry. */
 export interface NodeBuild {
@@ -42,9 +41,7 @@ export const BUILDS: Readonly<Record<RuntimeArch, NodeBuild>> = {
 /** The architectures that there are runtimes for. */
 export const RUNTIME_ARCHS = Object.keys(BUILDS) as readonly RuntimeArch[];
 
-const OTHER_NAMES: Readonly<Record<string, RuntimeArch>> = { x86_64: "x64", amd64: "x64", aarch64: "arm64" };
-
-/** Return the architecture of a name as Node, `uname -m` or Debian has it; undefined where there is no runtime for it. */
+/** Return the architecture of a name as Node or uname(1) has it; undefined where there is no runtime for it. */
 export function runtimeArch(name: string): RuntimeArch | undefined {
-  return RUNTIME_ARCHS.find((arch) => arch === (OTHER_NAMES[name] ?? name));
+  return RUNTIME_ARCHS.find((arch) => arch === name) ?? archOfMachine(name);
 }

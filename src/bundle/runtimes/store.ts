@@ -3,29 +3,19 @@ import * as fs from "node:fs";
 import { mkdir, mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import type { RuntimeArch, RuntimeTraits } from "../../core/runtimes.ts";
 import { fileReason, writeReason } from "../../core/unix/user-file.ts";
 import { isRecord } from "../../core/values/value.ts";
 import { cacheDirectory, isOwn, openOwnFiles } from "../../system/own-files.ts";
 import { machineId, processStart } from "../../system/this-process.ts";
-import { type RuntimeArch, runtimeArch } from "./builds.ts";
+import { runtimeArch } from "./builds.ts";
 
 // The runtimes of this controller: what is there, and how one is read, kept and removed.
 
 /** A build of Node that Volley carries to hosts: an archive with `bin/node`, `LICENSE` and, where it has libraries, `lib/`. */
-export interface Runtime {
-  /** SHA-256 of the archive's bytes, in hexadecimal. */
-  readonly id: string;
-  readonly arch: RuntimeArch;
-  /** The version of Node, such as `24.22.3`. */
-  readonly version: string;
+export interface Runtime extends RuntimeTraits {
   /** The path of the archive, a `.tar.gz`. */
   readonly file: string;
-  /** Size of the archive. */
-  readonly bytes: number;
-  /** Size of the files in the archive. */
-  readonly unpackedBytes: number;
-  /** True where `lib/` holds glibc's loader, as `lib/ld.so`, and all libraries that Node needs. */
-  readonly hasLibraries: boolean;
 }
 
 /** All that is written down of a runtime; the rest follows from the id. */

@@ -3,7 +3,7 @@ import { hostname, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Bundle } from "../../bundle/build.ts";
-import { listRuntimes } from "../../bundle/runtimes/store.ts";
+import { listRuntimes, type Runtime } from "../../bundle/runtimes/store.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
@@ -52,6 +52,8 @@ export interface Plan {
   /** Milliseconds that preparing took, up to the bundle. */
   readonly buildMs: number;
   readonly method: Via;
+  /** The runtimes that may be sent to hosts. */
+  readonly runtimes: readonly Runtime[];
   /** Asks the person before each task. */
   readonly askStep: AskStep | undefined;
   readonly check: boolean;
@@ -202,6 +204,7 @@ export async function prepare(
       ...(options.resume === undefined ? {} : { resume: options.resume }),
     };
     const reached: Pick<Transports, "of"> = asksNoHost ? { of: reachedHere } : transports;
+    const runtimes = method === "direct" || options.runtime === "never" ? [] : listRuntimes();
     const make = hostMaker(selected, options, {
       bundle,
       session,
@@ -209,7 +212,7 @@ export async function prepare(
       isLed,
       asksNoHost,
       vaulted,
-      runtimes: method === "direct" ? [] : listRuntimes(),
+      runtimes,
     });
     const plan: Plan = {
       run,
@@ -233,6 +236,7 @@ export async function prepare(
       bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
       buildMs,
       method,
+      runtimes,
       askStep: options.step,
       check,
       seed: options.seed ?? run,

@@ -1,7 +1,6 @@
-import { readRuntime } from "../../bundle/runtimes/store.ts";
+import { type Runtime, readRuntime } from "../../bundle/runtimes/store.ts";
 import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
 import { type Question, questionKey } from "../../core/protocol.ts";
-import type { RuntimeTraits } from "../../core/runtimes.ts";
 import { createMask, type Mask, maskEvent } from "../../vars/mask.ts";
 import type { Plan, PlannedHost } from "../prepare/prepare.ts";
 import type { Recorder } from "../records/recorder.ts";
@@ -58,7 +57,7 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
     earlier: events,
     signal: now,
   });
-  const archives = createArchives();
+  const archives = createArchives(plan.runtimes);
   const open = ({ name, ...host }: PlannedHost): HostSession => {
     const masked = <E extends ReceivedEvent | ControllerEvent>(event: E): E => {
       const mask = secrets.maskOf(name);
@@ -114,12 +113,12 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
   };
 }
 
-/** Return what reads the archive of a runtime: once, however many hosts get it. */
-function createArchives(): (runtime: RuntimeTraits) => Promise<Buffer> {
+/** Return the reader of the archives of runtimes, by id: each is read once, however many hosts get it. */
+function createArchives(runtimes: readonly Runtime[]): (id: string) => Promise<Buffer> {
   const read = new Map<string, Promise<Buffer>>();
-  return (runtime) => {
-    const known = read.get(runtime.id) ?? readRuntime(runtime);
-    read.set(runtime.id, known);
+  return (id) => {
+    const known = read.get(id) ?? readRuntime(runtimes.find((each) => each.id === id)!);
+    read.set(id, known);
     return known;
   };
 }

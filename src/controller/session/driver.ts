@@ -73,7 +73,17 @@ class Driver implements HostSession {
     const { startTimeoutMs, returnTimeoutMs, waitMs } = options;
     this.#noise = new HostNoise(endpoint.host, options.emit);
     this.#session = openSession(
-      { endpoint, become, bundle, plays: job.plays, mayLaunch, node, startTimeoutMs, returnTimeoutMs, waitMs },
+      {
+        endpoint,
+        become,
+        bundle,
+        plays: job.plays,
+        mayLaunch,
+        node,
+        startTimeoutMs,
+        returnTimeoutMs,
+        waitMs,
+      },
       via,
       performance.now(),
       earlier,
@@ -228,7 +238,7 @@ class Driver implements HostSession {
     const runtimeBytes = runtime === undefined ? 0 : runtime.bytes;
     const total = runtimeBytes + (bundle ? bytes.length : 0);
     if (runtime !== undefined) {
-      const archive = await this.#options.readRuntime(runtime);
+      const archive = await this.#options.readRuntime(runtime.id);
       const directory = this.#options.node.directory ?? RUNTIME_CACHE;
       const onProgress = this.#progress(total, 0);
       await sendRuntime(connection, { id: runtime.id, directory, bytes: archive, signal, onProgress });
@@ -358,7 +368,7 @@ class Driver implements HostSession {
       sendBundle: () => send(bundle.bytes),
       sendRuntime: async (arch) => {
         const runtime = node.runtimes.find((each) => each.arch === arch);
-        if (runtime !== undefined) await send(await this.#options.readRuntime(runtime));
+        if (runtime !== undefined) await send(await this.#options.readRuntime(runtime.id));
       },
     });
   }

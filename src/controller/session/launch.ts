@@ -215,9 +215,7 @@ echo ${INSTALLED} >&3`;
 /** Return the command that has root install Node by the host's package manager, and then prints {@link INSTALLED}. */
 export function installCommand(as: LaunchAs | null): string {
   if (as === null)
-    return inShell(
-      `[ "$(id -u)" = 0 ] || exec sudo -n -H sh -c ${quote(INSTALL_SCRIPT)}\n${INSTALL_SCRIPT}`,
-    );
+    return inShell(`[ "$(id -u)" = 0 ] || exec sudo -n -H sh -c ${quote(INSTALL_SCRIPT)}\n${INSTALL_SCRIPT}`);
   const say = isLaunchTalked(as.become) ? `${sayWord(as.nonce, "ready")}; ` : "";
   return inShell(goOnAs(as, `${say}${INSTALL_SCRIPT}`), as);
 }
@@ -310,14 +308,21 @@ export function makeNonce(): string {
  */
 export async function sendRuntime(
   connection: Connection,
-  { id, directory, bytes, signal, onProgress }: SendOptions & { readonly id: string; readonly directory: string },
+  {
+    id,
+    directory,
+    bytes,
+    signal,
+    onProgress,
+  }: SendOptions & { readonly id: string; readonly directory: string },
 ): Promise<void> {
   const tell = createProgress(bytes.length, onProgress);
   const path = `${directory}/${runtimePart(id)}`;
   try {
     await connection.upload(bytes, path, { mode: 0o600, resumes: true, signal, onProgress: tell });
   } catch (thrown) {
-    if (isVolleyError(thrown) && thrown.code === "UPLOAD_FAILED") await discard(connection, `rm -f ${atHome(path)}`);
+    if (isVolleyError(thrown) && thrown.code === "UPLOAD_FAILED")
+      await discard(connection, `rm -f ${atHome(path)}`);
     throw thrown;
   }
 }

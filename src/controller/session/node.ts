@@ -1,9 +1,9 @@
 import { VolleyError } from "../../core/errors.ts";
 import { chooseRuntime, parseBareHost, UNUSABLE, type UnusableReason } from "../../core/runtimes.ts";
 import { INSTALLED, type LaunchAnswer, NO_NODE } from "./launch.ts";
-import { failed } from "./loss.ts";
+import { end, failed } from "./loss.ts";
 import { launch, send, start } from "./start.ts";
-import { after, type Next, type Session } from "./state.ts";
+import { after, canBringNode, type Next, type NodeSetup, type Session } from "./state.ts";
 
 // A host without a usable Node: it is sent a runtime, its package manager installs Node, or it is worked on directly.
 
@@ -25,20 +25,20 @@ export function answeredAboutNode(
   }
 }
 
-/** The bundle itself found no Node, or one that is too old: ask for the version, once. Undefined: nothing more can be tried. */
+/** The bundle itself found no Node, or one that is too old. Undefined: nothing else can be tried. */
 export function lacksNode(session: Session): Next | undefined {
-  const { via, setup, nodeTried } = session;
-  const isMet = via === "auto" || setup.node.runtimes.length > 0 || setup.node.mode === "package";
-  if (!isMet) return undefined;
-  if (!nodeTried.version)
+  const { via, nodeTried, setup } = session;
+  if (canBringNode(setup.node) && !nodeTried.version)
     return launch({ ...session, known: false, nodeTried: { ...nodeTried, version: true } }, "version");
-  return via === "auto" ? doWithout(session, REASONS.run) : undefined;
+  if (via !== "auto") return undefined;
+  return doWithout(session, canBringNode(setup.node) ? REASONS.run : plainLack(setup.node));
 }
 
 function withoutNode(session: Session, description: readonly string[]): Next {
   const { setup, nodeTried } = session;
   const { mode, runtimes } = setup.node;
-  const { host } = setup.endpoint;
+  const bare = parseBareHost(description);
+  if (!canBringNode(setup.node) || bare === undefined) return doWithout(session, plainLack(setup.node));
   if (mode === "package") {
     if (nodeTried.install) return doWithout(session, REASONS.package);
     return after(
@@ -46,19 +46,21 @@ function withoutNode(session: Session, description: readonly string[]): Next {
       start({ ...session, nodeTried: { ...nodeTried, install: true } }, { is: "install" }),
     );
   }
-  const bare = parseBareHost(description);
-  if (mode === "never" || bare === undefined)
-    return doWithout(session, { why: "", hint: "", level: "info" });
   const choice = chooseRuntime(runtimes, bare);
-  if (!("runtime" in choice))
-    return doWithout(session, { ...choice, level: runtimes.length === 0 ? "info" : "warn" });
+  if (!("runtime" in choice)) return doWithout(session, { ...choice, level: "warn" });
+  if (session.ending !== undefined) return end(session, "cancelled", undefined);
   const { runtime } = choice;
-  const text = `there is no usable Node: Node ${runtime.version} is sent there, once (${(runtime.bytes / 2 ** 20).toFixed(1)} MiB)`;
-  if (session.ending !== undefined) return failed(session, new VolleyError("CANCELLED", `${host}: cancelled`));
+  const mib = (runtime.bytes / 2 ** 20).toFixed(1);
   return after(
-    [log(session, "info", text)],
+    [log(session, "info", `there is no usable Node: Node ${runtime.version} is sent, once (${mib} MiB)`)],
     send({ ...session, known: false }, { bundle: !bare.hasBundle, runtime }),
   );
+}
+
+/** The lack of a host that nothing was tried on. */
+function plainLack({ mode }: NodeSetup): Lack {
+  const hint = mode === "send" ? "after `volley runtime fetch` runs send one" : "";
+  return { why: "", hint, level: "info" };
 }
 
 /** Why a host goes without a runtime. */

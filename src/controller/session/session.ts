@@ -1,7 +1,6 @@
 import type { SerializedError } from "../../core/errors.ts";
 import type { ControllerEvent, HostEnd, ReceivedEvent } from "../../core/events.ts";
 import type { Command, Job, JobSession, Question } from "../../core/protocol.ts";
-import type { RuntimeTraits } from "../../core/runtimes.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { DirectPlaybook } from "../../direct/serve.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
@@ -37,8 +36,8 @@ export interface SessionOptions {
   readonly mayLaunch: boolean;
   readonly via: Via;
   readonly node: NodeSetup;
-  /** Return the archive of a runtime. Fails with `RUNTIME_INVALID` where it is damaged. */
-  readRuntime(runtime: RuntimeTraits): Promise<Buffer>;
+  /** Return the archive of the runtime with this id. Fails with `RUNTIME_FAILED`. */
+  readRuntime(id: string): Promise<Buffer>;
   /** Carried out where no bundle is sent. */
   readonly playbook: DirectPlaybook;
   /** The host's part as the log of an earlier controller has it. */

@@ -1,6 +1,6 @@
 import { awayOf, startLimit } from "./away.ts";
 import type { NodeLook } from "./launch.ts";
-import { type Next, type Script, type Session, sendsToUser, type Upload } from "./state.ts";
+import { canBringNode, type Next, type Script, type Session, sendsToUser, type Upload } from "./state.ts";
 
 // The steps that start a script on the host, or send what a script needs.
 
@@ -13,7 +13,7 @@ export function launch(session: Session, look?: NodeLook): Next {
   if (via === "direct") return start(session, { is: "direct" });
   // No host can have a bundle built just now, so open SFTP while asking.
   const expectsUpload = !setup.bundle.reused && !sendsToUser(setup) && uploads.bytes === 0;
-  const isMet = via === "auto" || setup.node.runtimes.length > 0 || setup.node.mode === "package";
+  const isMet = via === "auto" || canBringNode(setup.node);
   return start(session, {
     is: "launch",
     left: uploads.left,

@@ -240,6 +240,11 @@ export type Effect =
   /** Close everything, and tell how the host's part ended. */
   | { readonly type: "end"; readonly end: HostEnd };
 
+/** Return whether anything can bring Node onto a host that has none. */
+export function canBringNode({ mode, runtimes }: NodeSetup): boolean {
+  return mode === "package" || runtimes.length > 0;
+}
+
 /** The session after a step, and the effects of the step. */
 export type Next = readonly [Session, readonly Effect[]];
 

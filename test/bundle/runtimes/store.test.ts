@@ -16,7 +16,6 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import type { RuntimeArch } from "../../../src/bundle/runtimes/builds.ts";
 import {
   keepRuntime,
   listRuntimes,
@@ -26,6 +25,7 @@ import {
   removeRuntimes,
   runtimesDirectory,
 } from "../../../src/bundle/runtimes/store.ts";
+import type { RuntimeArch } from "../../../src/core/runtimes.ts";
 
 let cache: string;
 

@@ -4,9 +4,11 @@ import { ABSENT, NO_NODE } from "../../../src/controller/session/launch.ts";
 import {
   type Effect,
   type Input,
+  type NodeSetup,
   openSession,
   type Session,
   type Setup,
+  type Upload,
   type Via,
 } from "../../../src/controller/session/state.ts";
 import { step } from "../../../src/controller/session/step.ts";
@@ -30,6 +32,7 @@ export interface Circumstances {
   readonly reused?: boolean;
   readonly waitMs?: number;
   readonly earlier?: Partial<EarlierPart>;
+  readonly node?: NodeSetup;
 }
 
 export function open({
@@ -39,6 +42,7 @@ export function open({
   reused = true,
   waitMs = 0,
   earlier,
+  node = { mode: "send", runtimes: [] },
 }: Circumstances): Session {
   const setup: Setup = {
     endpoint: { host: "web1", address: "192.0.2.1", port: 22, user: "ann" },
@@ -49,6 +53,7 @@ export function open({
     startTimeoutMs: 60_000,
     returnTimeoutMs: 5_000,
     waitMs,
+    node,
   };
   return openSession(setup, via, 0, earlier === undefined ? undefined : { ...NOTHING_EARLIER, ...earlier });
 }
@@ -58,7 +63,7 @@ export function open({
 export const begin: Input = { type: "begin" };
 export const connected: Input = { type: "connected", connectMs: 3, authenticateMs: 4 };
 export const ready: Input = { type: "ready" };
-export const uploaded: Input = { type: "uploaded" };
+export const uploaded: Input = { type: "uploaded", bytes: 1_000 };
 export const cancel: Input = { type: "cancel" };
 export const kill: Input = { type: "kill" };
 export const stop: Input = {
@@ -70,9 +75,9 @@ export const limit = {
   type: "limit",
   limit: { index: 0, name: "One", limitMs: 700, graceMs: 300 },
 } as const satisfies Input;
-export const absent: Input = { type: "word", word: ABSENT };
-export const corrupt: Input = { type: "word", word: CORRUPT };
-export const noNode: Input = { type: "word", word: NO_NODE };
+export const absent: Input = { type: "word", word: ABSENT, rest: [] };
+export const corrupt: Input = { type: "word", word: CORRUPT, rest: [] };
+export const noNode: Input = { type: "word", word: NO_NODE, rest: [] };
 
 export const failed = (code: ErrorCode): Input => ({
   type: "failed",
@@ -120,6 +125,11 @@ export const asksOnce: Input = {
   question: { kind: "once", task: 1, index: 0, nth: 1, ...TASK },
 };
 
+function filesOf({ number, bundle, runtime }: Upload): string {
+  if (runtime === undefined) return String(number);
+  return `${number} with Node for ${runtime.arch}${bundle ? "" : " alone"}`;
+}
+
 /** An effect in one line. */
 export function show(effect: Effect): string {
   switch (effect.type) {
@@ -128,13 +138,14 @@ export function show(effect: Effect): string {
     case "exec": {
       const { script } = effect;
       if (script.is === "attach") return `attach from ${script.from}`;
-      if (script.is === "verify") return `verify ${script.upload}`;
-      if (script.is === "direct") return "direct";
-      const { left, mayDecline, expectsUpload } = script;
-      return `launch${left === undefined ? "" : ` left ${left}`}${mayDecline ? " or decline" : ""}${expectsUpload ? ", open SFTP" : ""}`;
+      if (script.is === "verify") return `verify ${filesOf(script.upload)}`;
+      if (script.is === "direct" || script.is === "install") return script.is;
+      const { left, look, expectsUpload } = script;
+      const asks = look === undefined ? "" : look === "name" ? " or decline" : " or decline by version";
+      return `launch${left === undefined ? "" : ` left ${left}`}${asks}${expectsUpload ? ", open SFTP" : ""}`;
     }
     case "upload":
-      return `upload ${effect.upload}`;
+      return `upload ${filesOf(effect.upload)}`;
     case "job":
       return `job after ${effect.after}`;
     case "write":

@@ -22,6 +22,7 @@ import {
   attachCommand,
   discardCommand,
   launchCommand,
+  type Sent,
   verifyAndLaunchCommand,
 } from "../../../src/controller/session/launch.ts";
 import { CORRUPT, ownCopyScript, temporaryPath } from "../../../src/core/bundle.ts";
@@ -35,6 +36,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(join(home, ".."), { recursive: true }));
 
+const SENT: Sent = { nonce: "n", bundle: true, runtime: undefined };
 const script = 'echo "ran $0 $*"\n';
 const id = createHash("sha256").update(script).digest("hex");
 const cache = (): string => join(home, ".cache", "volley", "bundles");
@@ -67,7 +69,7 @@ test("sent whole: named and started; then found", () => {
   sh(launchCommand(id, null));
   writeFileSync(join(home, temporaryPath(id, "n")), script, { mode: 0o600 });
   const ran = { code: 0, out: `ran ${join(cache(), `${id}.run`)} --target ${id}\n`, err: "" };
-  expect(sh(verifyAndLaunchCommand(id, "n", null))).toEqual(ran);
+  expect(sh(verifyAndLaunchCommand(id, SENT, null))).toEqual(ran);
   expect(readdirSync(cache())).toEqual([`${id}.run`]);
   expect(sh(launchCommand(id, null))).toEqual(ran);
 });
@@ -101,7 +103,7 @@ test.each(DAMAGE)("%s: sent again, once", (_what, damage) => {
   damage(file);
   expect(sh(launchCommand(id, null))).toEqual({ code: 0, out: `${ABSENT}\n`, err: "" });
   writeFileSync(join(home, temporaryPath(id, "n")), script, { mode: 0o600 });
-  expect(sh(verifyAndLaunchCommand(id, "n", null)).out).toContain("ran ");
+  expect(sh(verifyAndLaunchCommand(id, SENT, null)).out).toContain("ran ");
   expect(sh(launchCommand(id, null)).out).toContain("ran ");
 });
 
@@ -121,7 +123,7 @@ test.each(DAMAGE)("a user's own copy that is %s is asked for again, once", (_wha
 test("sent damaged: said, and removed", () => {
   sh(launchCommand(id, null));
   writeFileSync(join(home, temporaryPath(id, "n")), `${script} `);
-  expect(sh(verifyAndLaunchCommand(id, "n", null))).toEqual({ code: 0, out: `${CORRUPT}\n`, err: "" });
+  expect(sh(verifyAndLaunchCommand(id, SENT, null))).toEqual({ code: 0, out: `${CORRUPT}\n`, err: "" });
   expect(readdirSync(cache())).toEqual([]);
 });
 
@@ -141,7 +143,7 @@ test("five bundles are kept, the newest, without what was compiled of the others
     }
   }
   writeFileSync(join(home, temporaryPath(id, "n")), script);
-  sh(verifyAndLaunchCommand(id, "n", null));
+  sh(verifyAndLaunchCommand(id, SENT, null));
   const kept = readdirSync(cache()).filter((name) => name.endsWith(".run"));
   expect(kept.sort()).toEqual([`${id}.run`, "old1.run", "old2.run", "old3.run", "old4.run"].sort());
   expect(existsSync(join(cache(), "old5.run.playbook.js.v20-x64"))).toBe(false);
@@ -168,7 +170,7 @@ test("those are kept that were used last, or are in use, however long ago they w
   expect(sh(launchCommand(used, null)).out).toBe("going on\n");
   const sent = createHash("sha256").update("echo new\n").digest("hex");
   writeFileSync(join(home, temporaryPath(sent, "n")), "echo new\n");
-  expect(sh(verifyAndLaunchCommand(sent, "n", null)).out).toBe("new\n");
+  expect(sh(verifyAndLaunchCommand(sent, SENT, null)).out).toBe("new\n");
   const kept = readdirSync(cache()).map((name) => name.slice(0, 12));
   running.stdin.end();
   await once(running, "close");
@@ -196,6 +198,6 @@ test("temporary files of yesterday are swept, those of today are somebody's", ()
   utimesSync(join(cache(), ".x.old.tmp"), 1_000_000, 1_000_000);
   writeFileSync(join(cache(), ".x.new.tmp"), "");
   writeFileSync(join(home, temporaryPath(id, "n")), script);
-  sh(verifyAndLaunchCommand(id, "n", null));
+  sh(verifyAndLaunchCommand(id, SENT, null));
   expect(readdirSync(cache()).filter((name) => name.endsWith(".tmp"))).toEqual([".x.new.tmp"]);
 });

@@ -169,11 +169,11 @@ describe("without Node", () => {
     expect(session.via).toBe("direct");
   });
 
-  test("`bundle` fails, and so does a host that declines unasked", () => {
+  test("`bundle` fails", () => {
     expect(feed({}, [...STARTED, exited(LAUNCH_EXITS.noNode, "volley: no Node")]).last).toEqual([
       "end failed NODE_MISSING",
     ]);
-    expect(feed({}, [...STARTED, noNode]).last).toEqual(["end failed PROTOCOL_INVALID"]);
+    expect(feed({}, [...STARTED, noNode]).last).toEqual(["end failed NODE_MISSING"]);
   });
 
   test("a host worked on directly is lost with its connection", () => {

@@ -1,6 +1,12 @@
 import { expect, test } from "vitest";
-import { ABSENT, LAUNCH_EXITS, NO_NODE } from "../../../src/controller/session/launch.ts";
-import { type Effect, type Input, openSession, type Session } from "../../../src/controller/session/state.ts";
+import { ABSENT, INSTALLED, LAUNCH_EXITS, NO_NODE } from "../../../src/controller/session/launch.ts";
+import {
+  type Effect,
+  type Input,
+  type NodeSetup,
+  openSession,
+  type Session,
+} from "../../../src/controller/session/state.ts";
 import { step } from "../../../src/controller/session/step.ts";
 import { NOTHING_EARLIER } from "../../../src/controller/session/told.ts";
 import { CORRUPT } from "../../../src/core/bundle.ts";
@@ -8,6 +14,7 @@ import { type ErrorCode, VolleyError } from "../../../src/core/errors.ts";
 import type { TargetEvent } from "../../../src/core/events.ts";
 import { PROTOCOL_VERSION } from "../../../src/core/protocol.ts";
 import { EMPTY_TALLY } from "../../../src/core/result.ts";
+import { type RuntimeTraits, UNUSABLE } from "../../../src/core/runtimes.ts";
 import { type Draw, drawFrom } from "../../fuzz/lib/random.ts";
 
 const WALKS = 3_000;
@@ -82,7 +89,7 @@ function happen(world: World): Input {
     case "connect":
       return draw.chance(0.6) ? { type: "connected", connectMs: 1, authenticateMs: 1 } : failed();
     case "upload":
-      return draw.chance(0.7) ? { type: "uploaded" } : failed();
+      return draw.chance(0.7) ? { type: "uploaded", bytes: 1_000 } : failed();
     case "exec":
       if (!world.ready && draw.chance(0.6)) return { type: "ready" };
       return world.greeted ? speak(world) : answer(world, failed);
@@ -119,7 +126,11 @@ function answer(world: World, failed: () => Input): Input {
     });
   }
   return draw.pick<() => Input>([
-    () => ({ type: "word", word: draw.pick([ABSENT, ABSENT, CORRUPT, NO_NODE]) }),
+    () => ({
+      type: "word",
+      word: draw.pick([ABSENT, ABSENT, CORRUPT, NO_NODE, UNUSABLE, INSTALLED]),
+      rest: draw.pick([[], ["space"], BARE, BARE]),
+    }),
     () => exited(draw),
     () => ({ type: "broken", error: new VolleyError("PROTOCOL_INVALID", "nonsense") }),
     failed,
@@ -279,6 +290,17 @@ function freeze(value: unknown): void {
   for (const inner of Object.values(value)) freeze(inner);
 }
 
+const RUNTIME: RuntimeTraits = {
+  id: "c".repeat(64),
+  arch: "x64",
+  version: "24.0.0",
+  bytes: 40_000_000,
+  unpackedBytes: 120_000_000,
+  hasLibraries: true,
+};
+/** A host without Node, as a launch script describes it. */
+const BARE = ["x86_64", "6.1.0", "glibc-2.36", "9000000", "absent"] as const;
+
 function openDrawn(draw: Draw): Session {
   const restart = draw.chance(0.1) ? { task: 1, timeoutMs: 9_000 } : undefined;
   const earlier = draw.chance(0.3)
@@ -294,6 +316,12 @@ function openDrawn(draw: Draw): Session {
       startTimeoutMs: 60_000,
       returnTimeoutMs: 5_000,
       waitMs: 0,
+      node: draw.pick<NodeSetup>([
+        { mode: "send", runtimes: [] },
+        { mode: "send", runtimes: [RUNTIME] },
+        { mode: "package", runtimes: [] },
+        { mode: "never", runtimes: [] },
+      ]),
     },
     draw.pick(["bundle", "bundle", "auto", "direct"]),
     0,
