@@ -173,15 +173,24 @@ describe("the actions of a bundle", () => {
     const others = PART_RULES.filter(
       ([name, { entry }]) => name !== "runner" && existsSync(join(root, "src", entry)),
     );
-    const held = [
-      ...Object.keys(modules).map((id) => `src/${id}.ts`),
-      ...(
+    const partsOf = async (chosen: typeof others): Promise<readonly string[]> =>
+      (
         await Promise.all(
-          others.map(async ([name, { entry }]) => [
+          chosen.map(async ([name, { entry }]) => [
             ...(await filesIn(entry, [await fromRunner(source, "part", name)])),
           ]),
         )
-      ).flat(),
+      ).flat();
+    // Bundles of runs would pay for what the runner lends, so a carried bundle may hold copies, but for classes.
+    const carried = others.filter(([, { rides }]) => rides === "carried");
+    const copied = (await partsOf(carried)).filter((file) => inRunner.has(file));
+    expect(copied.length).toBeGreaterThan(0);
+    expect(
+      copied.filter((file) => /^export (?:abstract )?class/m.test(readFileSync(join(root, file), "utf8"))),
+    ).toEqual([]);
+    const held = [
+      ...Object.keys(modules).map((id) => `src/${id}.ts`),
+      ...(await partsOf(others.filter((other) => !carried.includes(other)))),
     ];
     expect(held.length).toBeGreaterThan(60);
     const copies = held.filter((file) => inRunner.has(file) && file.startsWith("src/"));
@@ -252,7 +261,10 @@ test("a bundle holds actions that its caller names, and carries them out", async
   const all = await size("site.ts", "all");
   expect(some).toBeGreaterThan(none + 5_000);
   expect(all).toBeGreaterThan(some + 20_000);
-  const { bytes } = await (await preparePlaybook("copy/site.ts", project.directory)).bundle({ vars: [] });
+  const { bytes } = await (await preparePlaybook("copy/site.ts", project.directory)).bundle({
+    carried: true,
+    vars: [],
+  });
   writeFileSync(project.path("site.run"), bytes);
   mkdirSync(project.path("home"));
   const { status, stderr } = spawnSync("/bin/sh", [project.path("site.run"), "--local", "here"], {
@@ -275,7 +287,7 @@ test("a playbook in YAML has the interpreter and the actions of its modules; one
     "site.ts": ONE_COPY,
   });
   const bundleOf = async (file: string): Promise<Buffer> =>
-    (await (await preparePlaybook(file, project.directory)).bundle({ vars: [] })).bytes;
+    (await (await preparePlaybook(file, project.directory)).bundle({ carried: true, vars: [] })).bytes;
   const bytes = await bundleOf("site.yml");
   expect(bytes.includes("ansible.js.br")).toBe(true);
   expect((await bundleOf("site.ts")).includes("ansible.js.br")).toBe(false);
