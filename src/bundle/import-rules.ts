@@ -116,6 +116,7 @@ export const PACKAGES: Readonly<Record<string, PackageRule>> = {
   ssh2: { homes: ["transport/ssh/", "embedded"], rides: false },
   esbuild: { homes: ["bundle"], rides: false },
   archiver: { homes: ["bundle"], rides: false },
+  "tar-stream": { homes: ["bundle/runtimes/"], rides: false },
   "age-encryption": { homes: ["vars/secrets"], rides: false },
   "p-limit": { homes: ["controller"], rides: false },
   pino: { homes: ["controller"], rides: false },

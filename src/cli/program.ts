@@ -15,6 +15,7 @@ import { addDocCommand } from "./reference/doc.ts";
 import { addRoleCommand } from "./role.ts";
 import { addAttachCommand, addRunCommand } from "./run.ts";
 import { addReportCommand, addRunsCommand } from "./runs.ts";
+import { addRuntimeCommand } from "./runtime.ts";
 import { addShellCommand } from "./shell.ts";
 import { cannotWrite, tellTemporary } from "./terminal.ts";
 import { addGetCommand, addPutCommand } from "./transfer/transfer.ts";
@@ -43,6 +44,7 @@ addLintCommand(program);
 addInventoryCommand(program);
 addHostsCommand(program);
 addRoleCommand(program);
+addRuntimeCommand(program);
 addDocCommand(program);
 addDemoCommand(program);
 

@@ -16,8 +16,7 @@ export interface NodeBuild {
 const VERSION = "24.22.3";
 
 /**
- * The pinned builds. The registry has this version for these two architectures of Linux alone. Both need Linux 4.18 or
- * newer, as Node's own documentation states, and glibc 2.28.
+ * The pinned builds. The registry has this version for these two architectures of Linux alone.
  */
 export const BUILDS: Readonly<Record<RuntimeArch, NodeBuild>> = {
   x64: {
@@ -44,4 +43,14 @@ export const RUNTIME_ARCHS = Object.keys(BUILDS) as readonly RuntimeArch[];
 /** Return the architecture of a name as Node or uname(1) has it; undefined where there is no runtime for it. */
 export function runtimeArch(name: string): RuntimeArch | undefined {
   return RUNTIME_ARCHS.find((arch) => arch === name) ?? archOfMachine(name);
+}
+
+/** The name of a package with its version, as npm takes it. */
+export function packageName({ package: name, version }: NodeBuild): string {
+  return `${name}@${version}`;
+}
+
+/** The name of the file that `npm pack` writes. */
+export function packageFile({ package: name, version }: NodeBuild): string {
+  return `${name}-${version}.tgz`;
 }
