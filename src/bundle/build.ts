@@ -35,6 +35,8 @@ export interface BuildOptions {
   readonly carried?: boolean;
   /** The hosts of a carried bundle with their vars. Such a bundle is never cached. */
   readonly hosts?: (asksForGroups: boolean) => NonNullable<Manifest["hosts"]>;
+  /** True for a bundle that gets a signature (`signing/sign.ts`), and can verify it. Such a bundle is never cached. Default: false. */
+  readonly isSigned?: boolean;
   /** The vars that templates may meet: Jinja text in them decides which parts the bundle needs. */
   readonly vars: Iterable<unknown>;
   /** Actions that the bundle holds beside those that the playbook's code names; names of no action are ignored. */
@@ -59,10 +61,10 @@ interface BundleState {
 /** Build the bundle of a playbook, or reuse the earlier one when its inputs are unchanged. */
 export async function buildBundle(
   loaded: LoadedPlaybook,
-  { carried = false, hosts, vars, actions = [], ownParts: given }: BuildOptions,
+  { carried = false, isSigned = false, hosts, vars, actions = [], ownParts: given }: BuildOptions,
 ): Promise<Bundle> {
   const slot = openSlot(loaded.project.file);
-  const kept = hosts !== undefined ? undefined : carried ? CARRIED_FILES : FILES;
+  const kept = hosts !== undefined || isSigned ? undefined : carried ? CARRIED_FILES : FILES;
   const ownParts = given ?? (await loadOwnParts());
   const { code } = loaded.compiled;
   const names = joinNames(namesReached(code), loaded.compiled.actions ?? [], actions);
@@ -98,7 +100,8 @@ export async function buildBundle(
   const groups = assetsHold("groups");
   const asksForGroups = askedFor || groups;
   const script = actionsScript(JSON.parse(ownParts.actions.toString("utf8")) as ActionModules, names);
-  const bytes = await zipBehind(Buffer.from(preludeText(ownParts.bootstrap.toString("utf8"))), [
+  const prelude = preludeText(ownParts.bootstrap.toString("utf8"), isSigned);
+  const bytes = await zipBehind(Buffer.from(prelude), [
     text("manifest.json", JSON.stringify(makeManifest(loaded, hosts?.(asksForGroups)))),
     packed("playbook.js.br", brotliCompressSync(Buffer.from(code), quality(CODE_QUALITY, code.length))),
     packed("actions.js.br", await packActions(script, ownParts.isTight, slot)),

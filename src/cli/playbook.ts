@@ -20,7 +20,8 @@ import {
 import { writeOutput } from "./output-file.ts";
 import { ansibleSettings, inventoriesOf, isAnsiblePlaybook, settleSources } from "./run-options.ts";
 import { expandLimit } from "./runs.ts";
-import { askPassphrase } from "./terminal.ts";
+import { askPassphrase, expandHome } from "./terminal.ts";
+import { signOption } from "./verify.ts";
 
 // The commands on a playbook that reach no host: `volley check` and `volley bundle`.
 
@@ -191,6 +192,7 @@ function checkTypes({ file, directory }: Project): string {
 interface BundleFlags extends InventoryFlags, ExtraVarsFlags, SecretFlags {
   readonly output: string;
   readonly withSecrets?: boolean;
+  readonly sign?: string;
 }
 
 /** Add `volley bundle`. */
@@ -209,6 +211,7 @@ export function addBundleCommand(program: Command): void {
     ),
   )
     .option("--with-secrets", "let the bundle hold the secrets of its hosts, in clear")
+    .addOption(signOption())
     .requiredOption("-o, --output <file>", "file to write; - is standard output")
     .action(async (playbook: string, flags: BundleFlags) => {
       await makeBundle(playbook, flags);
@@ -221,7 +224,7 @@ async function makeBundle(playbook: string, flags: BundleFlags): Promise<void> {
   const { carryBundle } = await import("../controller/prepare/carry.ts");
   const settings = await ansibleSettings([playbook]);
   // The settings' inventory is no wish to have its hosts in the bundle.
-  const { inventory, withSecrets, output, extraVars } = flags;
+  const { inventory, withSecrets, sign, output, extraVars } = flags;
   const limit = await expandLimit(flags.limit);
   const { id, bytes, hosts } = await carryBundle({
     playbook,
@@ -231,6 +234,7 @@ async function makeBundle(playbook: string, flags: BundleFlags): Promise<void> {
     ...(extraVars === undefined ? {} : { extraVars }),
     ...(settings === undefined ? {} : { ansible: settings }),
     ...(withSecrets === undefined ? {} : { withSecrets }),
+    ...(sign === undefined ? {} : { signingKey: expandHome(sign) }),
     ...(inventory === undefined ? {} : { inventory }),
     ...(limit === undefined ? {} : { limit }),
   });

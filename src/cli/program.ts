@@ -19,6 +19,7 @@ import { addRuntimeCommand } from "./runtime.ts";
 import { addShellCommand } from "./shell.ts";
 import { cannotWrite, tellTemporary } from "./terminal.ts";
 import { addGetCommand, addPutCommand } from "./transfer/transfer.ts";
+import { addVerifyCommand } from "./verify.ts";
 
 const program = new Command("volley")
   .description(
@@ -39,6 +40,7 @@ addShellCommand(program);
 addCompareCommand(program);
 addAttachCommand(program);
 addBundleCommand(program);
+addVerifyCommand(program);
 addCheckCommand(program);
 addLintCommand(program);
 addInventoryCommand(program);

@@ -12,6 +12,8 @@ const NO_USABLE_NODE = 97;
 /** Where what V8 makes of code is kept, below `~/.cache/volley`, and how many files of it: of some five playbooks. */
 const CODE = "compiled";
 const KEPT_CODE = 20;
+/** The end record of a bundle lies in so many bytes at its end; see MAX_ARMOR_BYTES in bundle/signing/format.ts. */
+const TAIL_BYTES = 16_384;
 
 interface Entry {
   readonly method: number;
@@ -73,10 +75,12 @@ function start(): void {
   };
 
   const size = fs.fstatSync(descriptor).size;
-  const tail = bytesAt(Math.max(0, size - 22), 22);
-  const directoryLength = tail.readUInt32LE(12);
-  const directoryAt = tail.readUInt32LE(16);
-  if (tail.readUInt32LE(0) !== 0x06054b50 || directoryAt + directoryLength + 22 !== size) throw damaged();
+  // The signature of a signed bundle stands behind the end record.
+  const tail = bytesAt(Math.max(0, size - TAIL_BYTES), TAIL_BYTES + 22);
+  const end = tail.lastIndexOf("PK\u0005\u0006");
+  const directoryLength = tail.readUInt32LE(end + 12);
+  const directoryAt = tail.readUInt32LE(end + 16);
+  if (directoryAt + directoryLength + 22 + tail.readUInt16LE(end + 20) !== size) throw damaged();
   const directory = bytesAt(directoryAt, directoryLength);
   for (let at = 0; at < directory.length; ) {
     if (directory.length - at < 46 || directory.readUInt32LE(at) !== 0x02014b50) throw damaged();
@@ -145,7 +149,8 @@ function start(): void {
         filename: `volley/${name}`,
         // So that positions in stacks are those of the entry, which the controller holds a map of.
         columnOffset: -wrapper.length,
-        ...(cachedData === undefined ? {} : { cachedData }),
+        // Never spread: esbuild's helper for old versions of Node takes 400 bytes of every bundle.
+        cachedData,
       });
       if (isKept && (cachedData === undefined || script.cachedDataRejected === true))
         compiled.push({ script, cache });

@@ -47,6 +47,12 @@ Usage: sh FILE --local HOST [options]
       --list         the plays, roles, hosts and files inside
   -h, --help         this text
 
+Of a bundle that is signed (volley bundle --sign), by OpenSSH's ssh-keygen before any other part of it is started:
+
+      --verify FILE             say who signed it; FILE names the allowed signers, see ssh-keygen(1)
+      --require-signature FILE  verify it, then go on
+      --signer IDENTITY         with either: the one allowed signer who must have signed
+
 Exit codes: 0 all well, 1 wrong usage or a damaged bundle, 2 something failed, 70 never ended, 130 interrupted.
 `;
 }
@@ -200,6 +206,9 @@ function readOptions(argv: readonly string[]): Values {
   try {
     values = parseArgs({ args: [...argv], options: OPTIONS, strict: true, allowPositionals: false }).values;
   } catch (thrown) {
+    // The prelude of a signed bundle takes these options away.
+    if (argv.some((word) => /^--(verify|require-signature|signer)\b/.test(word)))
+      throw new VolleyError("SIGNATURE_REFUSED", "this bundle is not signed");
     throw new VolleyError("USAGE", `${(thrown as Error).message.split(". ")[0]}; --help shows the options`, {
       cause: thrown,
     });

@@ -1,4 +1,6 @@
-import type { Bundle } from "../../bundle/build.ts";
+import { createHash } from "node:crypto";
+import type { BuildOptions, Bundle } from "../../bundle/build.ts";
+import { signBundle } from "../../bundle/signing/sign.ts";
 import type { CarriedHost } from "../../core/bundle.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { findSecrets } from "../../core/secret.ts";
@@ -31,6 +33,8 @@ export interface CarryOptions {
   readonly limit?: string;
   /** Allow the bundle to hold the secrets of its hosts, in clear. Default false: such a bundle is refused. */
   readonly withSecrets?: boolean;
+  /** The key that signs the bundle, as {@link signBundle} takes it. Default: none does. */
+  readonly signingKey?: string;
   readonly secrets?: SecretOptions;
   /** Settings of Ansible for a playbook in YAML. */
   readonly ansible?: RunOptions["ansible"];
@@ -43,14 +47,18 @@ export interface CarryOptions {
 export async function carryBundle(
   options: CarryOptions,
 ): Promise<Bundle & { readonly hosts: readonly string[] }> {
-  const { playbook, cwd, inventory: paths, limit, withSecrets = false, ask, extraVars } = options;
+  const { playbook, cwd, inventory: paths, limit, withSecrets = false, signingKey, ask, extraVars } = options;
   const prepared = await preparePlaybook(playbook, cwd, options.ansible);
+  const build = async (ingredients: BuildOptions): Promise<Bundle> => {
+    const bundle = await prepared.bundle({ ...ingredients, isSigned: signingKey !== undefined });
+    return signingKey === undefined ? bundle : await sign(bundle, signingKey);
+  };
   if (paths === undefined) {
     if (extraVars !== undefined)
       throw new VolleyError("USAGE", "--extra-vars are for the hosts of an inventory: name one with -i");
     if (limit !== undefined)
       throw new VolleyError("USAGE", "--limit picks hosts of an inventory: name one with -i");
-    return { ...(await prepared.bundle({ carried: true, vars: [] })), hosts: [] };
+    return { ...(await build({ carried: true, vars: [] })), hosts: [] };
   }
   const secrets = createSecretStore({ ...options.secrets, cwd, ...(ask === undefined ? {} : { ask }) });
   // What is encrypted in the playbook itself goes along only on request: a run that needs it says so.
@@ -67,12 +75,17 @@ export async function carryBundle(
     const located = prepared.locate(thrown);
     throw mask === null ? located : maskError(mask, located);
   }
-  const bundle = await prepared.bundle({
+  const bundle = await build({
     carried: true,
     hosts: (asksForGroups) => carriedHosts(plan, { asksForGroups, vaulted }),
     vars: [...varsOfJobs(plan), ...(vaulted?.values ?? [])],
   });
   return { ...bundle, hosts: plan.hosts.map(({ name }) => name) };
+}
+
+async function sign(bundle: Bundle, key: string): Promise<Bundle> {
+  const bytes = await signBundle(bundle.bytes, key);
+  return { ...bundle, bytes, id: createHash("sha256").update(bytes).digest("hex") };
 }
 
 function carriedHosts(

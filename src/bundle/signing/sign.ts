@@ -1,0 +1,56 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
+import { bytesToSign, dearmor, NAMESPACE, readNamespace, withSignature } from "./format.ts";
+import { complaint, sshKeygen, withPrivateDirectory } from "./ssh-keygen.ts";
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/**
+ * Sign a bundle as `ssh-keygen -Y sign` does, and return the signed file. ssh-keygen asks for a passphrase on the
+ * terminal by itself. Fails with `USAGE` for a key that is missing, `SIGNING_FAILED` for one that cannot sign, and
+ * `CANCELLED` when ssh-keygen was interrupted.
+ *
+ * @param bundle A bundle that was built to verify itself, and has no signature.
+ * @param key A file with a private key, or with a public key or certificate whose private key lies beside it or is held
+ *   by the agent (`SSH_AUTH_SOCK`).
+ */
+export async function signBundle(bundle: Buffer, key: string): Promise<Buffer> {
+  if (!existsSync(key))
+    throw new VolleyError("USAGE", `there is no key ${key}`, {
+      hint: "name a file with a private key, or a .pub whose private key the agent holds",
+    });
+  const signed = bytesToSign(bundle);
+  return withPrivateDirectory(async (directory) => {
+    // Only the call without a standard input may ask for a passphrase.
+    const file = join(directory, "bundle");
+    writeFileSync(file, signed, { mode: 0o600, flag: "wx" });
+    // Ctrl-C at the question for the passphrase goes to both processes: the file is removed first.
+    const ignore = (): void => {};
+    for (const signal of SIGNALS) process.on(signal, ignore);
+    try {
+      const end = await sshKeygen(["-q", "-Y", "sign", "-f", resolve(key), "-n", NAMESPACE, file], {
+        input: "inherit",
+        showsErrors: isOnDevice(key) && process.stderr.isTTY === true,
+      });
+      if (end.signal !== null) throw new VolleyError("CANCELLED", "signing was interrupted");
+      const blob = end.ok ? dearmor(readFileSync(`${file}.sig`, "latin1")) : undefined;
+      if (blob === undefined || readNamespace(blob) !== NAMESPACE)
+        throw new VolleyError("SIGNING_FAILED", `cannot sign with ${key}: ${complaint(end, directory)}`);
+      return withSignature(signed, blob);
+    } finally {
+      for (const signal of SIGNALS) process.off(signal, ignore);
+    }
+  });
+}
+
+/** True for a key on a security key (FIDO), which may ask to be touched. */
+function isOnDevice(key: string): boolean {
+  return [key, `${key}.pub`].some((path) => {
+    try {
+      return readFileSync(path, "latin1").startsWith("sk-");
+    } catch {
+      return false;
+    }
+  });
+}

@@ -1,0 +1,55 @@
+import { readFileSync } from "node:fs";
+import { type Command, Option } from "commander";
+import { VolleyError } from "../core/errors.ts";
+import { fileReason } from "../core/unix/user-file.ts";
+import { safeLine } from "../reporter/rows/sanitize.ts";
+import { expandHome } from "./terminal.ts";
+
+// Signed bundles: `volley verify`, and the option that signs.
+
+/** Make `--sign` of the commands that write bundles. */
+export function signOption(): Option {
+  return new Option(
+    "--sign <key>",
+    "sign it with this SSH key: a private key, or a .pub whose private key the agent holds",
+  );
+}
+
+interface VerifyFlags {
+  readonly signers: string;
+  readonly signer?: string;
+}
+
+/** Add `volley verify`. */
+export function addVerifyCommand(program: Command): void {
+  program
+    .command("verify <bundle>")
+    .summary("verify the signature of a bundle")
+    .description(
+      "Verify that an allowed signer made a bundle, and that no byte of it was changed since, without running anything of it. Exit code 0 when that is proved, else 1. Needs ssh-keygen of OpenSSH 8.2 or newer.",
+    )
+    .requiredOption(
+      "--signers <file>",
+      "the allowed signers: lines of an identity and a public key, see ALLOWED SIGNERS in ssh-keygen(1)",
+    )
+    .option("--signer <identity>", "the identity that must have signed (default: any in the file)")
+    .action(async (bundle: string, { signers, signer }: VerifyFlags) => {
+      const { verifyBundle } = await import("../bundle/signing/verify.ts");
+      const { identity, keyType, fingerprint } = await verifyBundle(readBundle(bundle), {
+        name: bundle,
+        allowedSigners: expandHome(signers),
+        ...(signer === undefined ? {} : { identity: signer }),
+      });
+      process.stdout.write(
+        `${safeLine(`${bundle}: signed by ${identity} with ${keyType} key ${fingerprint}`)}\n`,
+      );
+    });
+}
+
+function readBundle(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (thrown) {
+    throw new VolleyError("USAGE", `cannot read ${path}: ${fileReason(thrown)}`, { cause: thrown });
+  }
+}
