@@ -86,6 +86,7 @@ volley_no "$f $g"
 )
 volley_own() (
 p=$1
+[ -f "$p" ] || volley_no "there is no file \${p:-of allowed signers}"
 case $p in /*) ;; *) p=$(pwd -P)/\${p#./};; esac
 r=$(readlink -f "$p")
 [ "$p" = "$r" ] || volley_no "$1 is reached by a link: name it \${r:-by its path}"
