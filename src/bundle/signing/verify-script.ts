@@ -90,8 +90,9 @@ p=$1
 case $p in /*) ;; *) p=$(pwd -P)/\${p#./};; esac
 r=$(readlink -f "$p")
 [ "$p" = "$r" ] || volley_no "$1 is reached by a link: name it \${r:-by its path}"
-while [ "$p" = "$(find "$p" -prune \\( -user 0 -o -user "$(id -u)" \\) \\( ! -perm -020 ! -perm -002 -o -type d -perm -1000 \\))" ] || volley_no "others than root and you can write to $p, and so exchange $1"; do
-[ "$p" != / ] || exit 0
+while :; do
+[ "$p" = "$(find "$p" -prune \\( -user 0 -o -user "$(id -u)" \\) \\( ! -perm -020 ! -perm -002 -o -type d -perm -1000 \\))" ] || volley_no "others than root and you can write to $p, and so exchange $1"
+[ "$p" != / ] || break
 p=\${p%/*}
 p=\${p:-/}
 done
@@ -104,7 +105,7 @@ const PROOF = "'.* key SHA256:'";
 /**
  * The part of a signed bundle's prelude that answers `--verify`, and that verifies before anything is started where
  * `--require-signature` is given. One changed byte must not make a refusal a success, so no exit code of a refusal
- * depends on one number: `expr` ends the script, or an argument that no runner takes is left in front of all others.
+ * depends on one number: `expr` ends the script, or an argument stays there that no runner takes.
  */
 export const VERIFYING_PRELUDE = `${FUNCTIONS}m= a= i= o=
 for x do
@@ -112,27 +113,30 @@ shift
 y=$o$x o=
 case $y in
 --verify | --require-signature | --signer) o=$y=;;
---verify=*) m=v$m a=\${y#*=};;
---require-signature=*) m=r$m a=\${y#*=};;
+--verify=* | --require-signature=*) set -- "$@" --unverified; m=$m\${y%%=*} a=\${y#*=};;
 --signer=?*) i=\${y#*=};;
 --signer=) volley_no "--signer needs an identity";;
 *) set -- "$@" "$x";;
 esac
 done
-set -- \${m:+--unverified} "$@"
 case $o:$m:$i in
 ::) ;;
-:*v*:*)
+:*--v*:*)
 out=$(volley_verify "$0" "$a" "$i")
 printf %s "\${out:+$out
 }"
 exec expr "$out" : ${PROOF} >/dev/null;;
-:*r*:*)
-out=$(volley_own "$0" && volley_own "$a" && volley_verify "$0" "$a" "$i")
+:*--r*:*)
+out=$(volley_verify "$0" "$a" "$i" && volley_own "$0" && volley_own "$a") || out=
 printf %s "\${out:+$out
 }"
-expr "$out" : ${PROOF} >/dev/null || exit
-shift;;
+if expr "$out" : ${PROOF} >/dev/null; then
+for x do
+shift
+[ "$x" = --unverified ] || set -- "$@" "$x"
+done
+else exit
+fi;;
 ::*) volley_no "--signer goes with --verify or --require-signature";;
 *) volley_no "\${o%=} needs a value";;
 esac
