@@ -92,16 +92,45 @@ export async function startSystem(become: Become, bundle: string): Promise<Remot
   const begin = become.method !== "sudo" && isTalked(become) ? `${sayWord(nonce, "begin")}\n` : "";
   const own = keepsOwnCopy(become);
   const bytes = own ? readFileSync(bundle) : Buffer.alloc(0);
+  // A runtime, which only this user can enter; another Node is found by the other user, too.
+  const node = process.env.VOLLEY_NODE ?? "";
+  const runtime = RUNTIME.exec(node);
+  const lent = own && runtime !== null ? packRuntime(runtime[1]!) : undefined;
   const script = own
-    ? ownCopyScript(
+    ? `${lent === undefined ? "" : takeRuntimeScript(runtime![2]!, nonce, await lent.bytes)}${ownCopyScript(
         createHash("sha256").update(bytes).digest("hex"),
         nonce,
         bytes.length,
         `exec sh "$f" ${SYSTEM_ARGUMENT}`,
-      )
-    : `${sayWord(nonce, "ready")}; exec sh "$0" ${SYSTEM_ARGUMENT}`;
+      )}`
+    : `export VOLLEY_NODE=${quote(node)}; ${sayWord(nonce, "ready")}; exec sh "$0" ${SYSTEM_ARGUMENT}`;
   const line = `${begin}${becomeCommand(become, nonce, script, own ? "" : quote(bundle))}`;
-  return talkTo(spawn("sh", ["-c", line], options), become, { nonce, bytes });
+  return talkTo(spawn("sh", ["-c", line], options), become, { nonce, bytes, lend: lent?.to });
+}
+
+/** The program of a runtime: its directory, and the runtime's id. */
+const RUNTIME = /^(.+\/([0-9a-f]{64}))\/node$/;
+
+/** Pack a directory; each use of the archive packs it anew, because nobody has room for it. */
+function packRuntime(directory: string): {
+  readonly bytes: Promise<number>;
+  to(stream: Writable): void;
+} {
+  const tar = () => spawn("tar", ["-cf", "-", "-C", directory, "."], { stdio: ["ignore", "pipe", "ignore"] }).stdout;
+  const count = async (): Promise<number> => {
+    let bytes = 0;
+    for await (const chunk of tar()) bytes += (chunk as Buffer).length;
+    return bytes;
+  };
+  return { bytes: count(), to: (stream) => void tar().pipe(stream, { end: false }) };
+}
+
+/** Have the user keep a copy of a runtime, whose archive of `bytes` the script reads from standard input after a word. */
+function takeRuntimeScript(id: string, nonce: string, bytes: number): string {
+  return `r="$HOME/.cache/volley/runtimes/${id}"
+[ -x "$r/node" ] || { (umask 077; mkdir -p "$r.$$") && ${sayWord(nonce, "runtime")} && head -c ${bytes} | tar -xf - -C "$r.$$" && mv "$r.$$" "$r" || rm -rf "$r.$$"; }
+export VOLLEY_NODE="$r/node"
+`;
 }
 
 /** A process group of its own: a signal that ends a task's processes must not end the System. */
@@ -110,7 +139,9 @@ const options = { detached: true } as const;
 async function talkTo(
   child: ChildProcessWithoutNullStreams,
   become: Become,
-  talk: { readonly nonce: string; readonly bytes: Buffer } | undefined,
+  talk:
+    | { readonly nonce: string; readonly bytes: Buffer; lend?: ((stream: Writable) => void) | undefined }
+    | undefined,
 ): Promise<RemoteSystem> {
   let said = "";
   let refused: string | undefined;
@@ -122,6 +153,7 @@ async function talkTo(
     said = (said + piece.text).slice(-STDERR_KEPT);
     for (const word of piece.heard) {
       if (word === "want") child.stdin.write(talk!.bytes);
+      if (word === "runtime") talk!.lend?.(child.stdin);
       if (word !== "ask") continue;
       if (asked || become.password === undefined) {
         refused = asked ? `${become.method} does not take the password` : `${become.method} wants a password`;

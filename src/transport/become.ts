@@ -202,7 +202,7 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
       else if (word === "ready") settle(resolve);
       else if (settled) continue;
       else if (word === "want") void sendBundle?.().then(() => settle(resolve), fail);
-      else void sendRuntime?.(word).catch(fail);
+      else if (word !== "runtime") void sendRuntime?.(word).catch(fail);
     }
     return passed;
   };

@@ -235,16 +235,15 @@ class Driver implements HostSession {
     const { id, bytes } = this.#options.bundle;
     const connection = this.#connection!;
     const nonce = this.#nonceOf(number);
-    const runtimeBytes = runtime === undefined ? 0 : runtime.bytes;
-    const total = runtimeBytes + (bundle ? bytes.length : 0);
+    const total = (runtime?.bytes ?? 0) + (bundle ? bytes.length : 0);
+    const tell = this.#progress(total);
     if (runtime !== undefined) {
       const archive = await this.#options.readRuntime(runtime.id);
       const directory = this.#options.node.directory ?? RUNTIME_CACHE;
-      const onProgress = this.#progress(total, 0);
-      await sendRuntime(connection, { id: runtime.id, directory, bytes: archive, signal, onProgress });
+      await sendRuntime(connection, { id: runtime.id, directory, bytes: archive, signal, onProgress: tell });
     }
     if (bundle) {
-      const onProgress = this.#progress(total, runtimeBytes);
+      const onProgress = (sent: number): void => tell((runtime?.bytes ?? 0) + sent);
       await sendBundle(connection, { id, nonce, bytes, signal, onProgress });
     }
     report.input({ type: "uploaded", bytes: total });
@@ -354,9 +353,9 @@ class Driver implements HostSession {
     const { endpoint, bundle, node } = this.#options;
     const { signal } = this.#abort;
     const send = async (bytes: Buffer): Promise<void> => {
-      const tell = this.#progress(bytes.length, 0);
-      const onProgress: typeof tell = (sent, elapsedMs) => {
-        tell(sent, elapsedMs);
+      const tell = this.#progress(bytes.length);
+      const onProgress: typeof tell = (sent) => {
+        tell(sent);
         // The script says its first word once all has arrived.
         if (report.counts) limitStart();
       };
@@ -386,11 +385,13 @@ class Driver implements HostSession {
     return { type: "event", event };
   }
 
-  /** Return what tells how much of `total` bytes has arrived, of which `before` were sent by then. */
-  #progress(totalBytes: number, before: number): (bytes: number, elapsedMs: number) => void {
+  /** Return what tells how much of so many bytes has arrived, and how long that took. */
+  #progress(totalBytes: number): (bytes: number) => void {
     const { endpoint, emit } = this.#options;
-    return (bytes, elapsedMs) => {
-      emit({ type: "host:upload", host: endpoint.host, bytes: before + bytes, totalBytes, elapsedMs });
+    const startedAt = performance.now();
+    return (bytes) => {
+      const elapsedMs = performance.now() - startedAt;
+      emit({ type: "host:upload", host: endpoint.host, bytes, totalBytes, elapsedMs });
     };
   }
 

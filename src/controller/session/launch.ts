@@ -294,7 +294,7 @@ interface SendOptions {
   readonly bytes: Buffer;
   readonly signal: AbortSignal;
   /** Called at the beginning, at the end, and every tenth of a second between. */
-  readonly onProgress: (bytes: number, elapsedMs: number) => void;
+  readonly onProgress: (bytes: number) => void;
 }
 
 /** Return the part of a temporary name that tells the uploads of one session from all others. */
@@ -365,15 +365,15 @@ function atHome(path: string): string {
   return path.startsWith("/") ? quote(path) : `"$HOME"/${quote(path)}`;
 }
 
+/** Tell the beginning, the end, and every tenth of a second between. */
 function createProgress(total: number, onProgress: SendOptions["onProgress"]): (bytes: number) => void {
-  const startedAt = performance.now();
-  let toldAt = startedAt;
-  onProgress(0, 0);
+  let toldAt = performance.now();
+  onProgress(0);
   return (bytes) => {
     const time = performance.now();
     if (bytes < total && time - toldAt < PROGRESS_MS) return;
     toldAt = time;
-    onProgress(bytes, time - startedAt);
+    onProgress(bytes);
   };
 }
 

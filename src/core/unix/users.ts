@@ -75,16 +75,17 @@ const BECOME_WORDS = {
   ready: "ready",
   /** The shell runs as the user, and waits for the bundle. */
   want: "want",
-  /** The shell runs as the user, and waits for the runtime of this architecture; another word follows. */
+  /** The shell runs as the user, and waits for the runtime of this architecture, or of this machine; another word follows. */
   x64: "x64",
   arm64: "arm64",
+  runtime: "runtime",
 } as const;
 
 /** Ends sudo's prompt; no user name holds this character. */
 const PROMPT_END = ",";
 
 /** Return the shell command that writes a word to standard error. */
-export function sayWord(nonce: string, word: "begin" | "ready" | "want"): string {
+export function sayWord(nonce: string, word: keyof typeof BECOME_WORDS): string {
   return `echo ${nonce}:${BECOME_WORDS[word]} >&2`;
 }
 
@@ -135,7 +136,7 @@ export function becomeCommand(become: Become, nonce: string, script: string, wor
 }
 
 /** A word meant for the controller, or a prompt for a password (`ask`). */
-type BecomeHeard = "ask" | "ready" | "want" | "x64" | "arm64";
+type BecomeHeard = "ask" | "ready" | "want" | "x64" | "arm64" | "runtime";
 
 /** A piece of output, with the words taken out. */
 interface BecomePiece {
