@@ -100,9 +100,9 @@ export function unpackRuntimeScript(damaged: string): string {
 [ -x "$n" ] || {
 case $(${hashOf('"$a"')}) in "$i"*) ;; *) rm -f "$a"; ${damaged};; esac
 u="$r/.$i.$$.tmp"; rm -rf "$u"
-(umask 077; mkdir "$u" && gzip -dc "$a" | tar -xf - -C "$u") && [ -e "$u/LICENSE" ] || { rm -rf "$u" "$a"; echo ${UNUSABLE} space; exit 0; }
+(umask 077; mkdir "$u" && gzip -dc "$a" | tar -xf - -C "$u") && chmod 700 "$u" && [ -e "$u/LICENSE" ] || { rm -rf "$u" "$a"; echo ${UNUSABLE} space; exit 0; }
 if e=$("$u/bin/node" -v 2>&1); then mv "$u/bin/node" "$u/${PROGRAM}"
-elif e=$("$u/lib/ld.so" --library-path "$u/lib" "$u/bin/node" -v 2>&1); then printf '#!/bin/sh\\nd=\${0%%/*}\\nexec "$d/lib/ld.so" --library-path "$d/lib" "$d/bin/node" "$@"\\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"
+elif [ -e "$u/lib/ld.so" ] && e=$("$u/lib/ld.so" --library-path "$u/lib" "$u/bin/node" -v 2>&1); then printf '#!/bin/sh\\nd=\${0%%/*}\\nexec "$d/lib/ld.so" --library-path "$d/lib" "$d/bin/node" "$@"\\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"
 else printf '#!/bin/sh\\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"; k=run; "$u/${PROGRAM}" 2>/dev/null || k=noexec; rm -rf "$u" "$a"; echo "$e" >&2; echo ${UNUSABLE} $k; exit 0
 fi
 mv "$u" "$r/$i" && rm -rf "$r/$i/.$i.$$.tmp" "$a"

@@ -116,7 +116,8 @@ function packRuntime(directory: string): {
   readonly bytes: Promise<number>;
   to(stream: Writable): void;
 } {
-  const tar = () => spawn("tar", ["-cf", "-", "-C", directory, "."], { stdio: ["ignore", "pipe", "ignore"] }).stdout;
+  const tar = () =>
+    spawn("tar", ["-cf", "-", "-C", directory, "."], { stdio: ["ignore", "pipe", "ignore"] }).stdout;
   const count = async (): Promise<number> => {
     let bytes = 0;
     for await (const chunk of tar()) bytes += (chunk as Buffer).length;

@@ -57,7 +57,9 @@ export function explainFailedStart(
   if (exit.kind === "lost") return new VolleyError("CONNECTION_LOST", `${host}: ${exit.reason}`);
   const code = exit.kind === "exited" ? exit.code : undefined;
   if (code === LAUNCH_EXITS.noNode)
-    return new VolleyError("NODE_MISSING", `${host}: ${(volley ?? said).replace(/^volley: /, "")}`);
+    return new VolleyError("NODE_MISSING", `${host}: ${(volley ?? said).replace(/^volley: /, "")}`, {
+      hint: "after `volley runtime fetch` runs send one; --via auto works directly, without Node",
+    });
   if (code === LAUNCH_EXITS.noCache) {
     const owner = become !== null && keepsOwnCopy(become) ? become.user : user;
     return new VolleyError(

@@ -42,7 +42,7 @@ function withoutNode(session: Session, description: readonly string[]): Next {
   if (mode === "package") {
     if (nodeTried.install) return doWithout(session, REASONS.package);
     return after(
-      [log(session, "info", "there is no usable Node: its package manager installs one")],
+      [log(session, "notice", "there is no usable Node: its package manager installs one, once")],
       start({ ...session, nodeTried: { ...nodeTried, install: true } }, { is: "install" }),
     );
   }
@@ -52,15 +52,16 @@ function withoutNode(session: Session, description: readonly string[]): Next {
   const { runtime } = choice;
   const mib = (runtime.bytes / 2 ** 20).toFixed(1);
   return after(
-    [log(session, "info", `there is no usable Node: Node ${runtime.version} is sent, once (${mib} MiB)`)],
+    [log(session, "notice", `there is no usable Node: Node ${runtime.version} is sent, once (${mib} MiB)`)],
     send({ ...session, known: false }, { bundle: !bare.hasBundle, runtime }),
   );
 }
 
 /** The lack of a host that nothing was tried on. */
 function plainLack({ mode }: NodeSetup): Lack {
-  const hint = mode === "send" ? "after `volley runtime fetch` runs send one" : "";
-  return { why: "", hint, level: "info" };
+  return mode === "send"
+    ? { why: "", hint: "after `volley runtime fetch` runs send one, once", level: "notice" }
+    : { why: "", hint: "", level: "info" };
 }
 
 /** Why a host goes without a runtime. */
@@ -68,8 +69,8 @@ interface Lack {
   /** Empty where nothing but the missing Node is to be told. */
   readonly why: string;
   readonly hint: string;
-  /** `info` where nothing went wrong. */
-  readonly level: "info" | "warn";
+  /** `info` where the lack is wanted. */
+  readonly level: LogLevel;
 }
 
 const REASONS: Readonly<Record<UnusableReason | "package", Lack>> = {
@@ -118,6 +119,8 @@ function doWithout(session: Session, { why, hint, level }: Lack): Next {
   return after([log(session, level, text)], launch({ ...session, via: "direct", known: false }));
 }
 
-function log(session: Session, level: "info" | "warn", text: string): Next[1][number] {
+type LogLevel = "info" | "notice" | "warn";
+
+function log(session: Session, level: LogLevel, text: string): Next[1][number] {
   return { type: "emit", event: { type: "log", host: session.setup.endpoint.host, level, text } };
 }

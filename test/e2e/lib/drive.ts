@@ -34,6 +34,8 @@ export function start(project: Project, fleet: EmbeddedFleet, options: Partial<R
     playbook: project.path("site.ts"),
     knownHostsFiles: [fleet.knownHostsPath],
     cwd: project.directory,
+    // Whatever the developer has fetched.
+    runtime: "never",
     ...(process.env.VOLLEY_TEST_VIA === "direct" ? { via: "direct" as const } : {}),
     ...options,
   });
