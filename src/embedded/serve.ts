@@ -14,8 +14,8 @@ export interface FleetDescription
  * Serve a fleet from a process of its own, so that its CPU time is not its client's. Prints a {@link FleetDescription} as
  * one line of JSON, and stops at the end of stdin or at SIGTERM or SIGINT.
  *
- * Arguments: `--count N`, `--root DIR`, `--hash-known-hosts`, `--separate-host-keys`, and `--fault INDEX=JSON` any number
- * of times; JSON is a fault or a list of faults.
+ * Arguments: `--count N`, `--root DIR`, `--hash-known-hosts`, `--separate-host-keys`, and, any number of times,
+ * `--fault INDEX=JSON`, where JSON is a fault or a list of faults, and `--env NAME=VALUE`, for every command.
  */
 export async function serveEmbeddedFleet(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -26,15 +26,22 @@ export async function serveEmbeddedFleet(argv: readonly string[]): Promise<void>
       "hash-known-hosts": { type: "boolean", default: false },
       "separate-host-keys": { type: "boolean", default: false },
       fault: { type: "string", multiple: true, default: [] },
+      env: { type: "string", multiple: true, default: [] },
     },
   });
-  const faults = parseFaults(values.fault);
+  const faults = new Map(
+    split(values.fault).map(([index, json]) => {
+      const given = JSON.parse(json) as HostFault | readonly HostFault[];
+      return [Number(index), listFaults(given)] as const;
+    }),
+  );
   const fleet = await startEmbeddedFleet({
     count: Number(values.count),
     ...(values.root === undefined ? {} : { root: values.root }),
     hashKnownHosts: values["hash-known-hosts"],
     separateHostKeys: values["separate-host-keys"],
     faults: (index) => faults.get(index),
+    env: Object.fromEntries(split(values.env)),
   });
   try {
     process.stdout.write(`${JSON.stringify(describeFleet(fleet))}\n`);
@@ -58,12 +65,10 @@ function describeFleet(fleet: EmbeddedFleet): FleetDescription {
   return { hosts, root, user, privateKeyPath, knownHostsPath, inventoryYaml: fleet.inventoryYaml() };
 }
 
-function parseFaults(texts: readonly string[]): ReadonlyMap<number, readonly HostFault[]> {
-  return new Map(
-    texts.map((text) => {
-      const separator = text.indexOf("=");
-      const faults = JSON.parse(text.slice(separator + 1)) as HostFault | readonly HostFault[];
-      return [Number(text.slice(0, separator)), listFaults(faults)];
-    }),
-  );
+/** Split `NAME=VALUE` at its first `=`. */
+function split(texts: readonly string[]): readonly (readonly [string, string])[] {
+  return texts.map((text) => {
+    const separator = text.indexOf("=");
+    return [text.slice(0, separator), text.slice(separator + 1)];
+  });
 }

@@ -5,11 +5,11 @@ import { type OpenedSystem, openSystem } from "../../../src/direct/users.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
 import type { Connection } from "../../../src/transport/transport.ts";
-import { connectTo, hostsOf } from "../../transport/lib/reach.ts";
+import { connectTo, hostsOf, type Reached } from "../../transport/lib/reach.ts";
 
-/** An embedded host, connected to. */
-export interface DirectHost {
-  readonly fleet: EmbeddedFleet;
+/** A host, connected to. */
+export interface DirectHost<Fleet = EmbeddedFleet> {
+  readonly fleet: Fleet;
   readonly connection: Connection;
   /** Opens a System of the host, as often as wanted; `wrap` may listen to the connection. */
   open(options?: { readonly root?: string; readonly connection?: Connection }): Promise<OpenedSystem>;
@@ -19,6 +19,14 @@ export interface DirectHost {
 /** Starts an embedded host and connects to it. */
 export async function startDirectHost(options: Partial<EmbeddedFleetOptions> = {}): Promise<DirectHost> {
   const fleet = await startEmbeddedFleet({ count: 1, ...options });
+  return connectDirectly(fleet, fleet.stop);
+}
+
+/** Connects to the first host of a fleet that `stopFleet` stops. */
+export async function connectDirectly<Fleet extends Pick<EmbeddedFleet, "knownHostsPath"> & Reached>(
+  fleet: Fleet,
+  stopFleet: () => Promise<unknown>,
+): Promise<DirectHost<Fleet>> {
   const [host] = hostsOf(fleet);
   const { signal } = new AbortController();
   const reach = { sshConfig: "none", connectTimeoutMs: 30_000, knownHostsFiles: [fleet.knownHostsPath] };
@@ -41,7 +49,7 @@ export async function startDirectHost(options: Partial<EmbeddedFleetOptions> = {
     stop: async () => {
       connection.close();
       transports.close();
-      await fleet.stop();
+      await stopFleet();
     },
   };
 }

@@ -2,9 +2,16 @@ import { afterAll } from "vitest";
 import type { System } from "../../../src/core/system.ts";
 import type { OpenedSystem } from "../../../src/direct/users.ts";
 import { createLateSystem } from "../../../src/system/remote-system.ts";
-import { type DirectHost, startDirectHost } from "./host.ts";
+import { type ServedFleet, serveFleet } from "../../embedded/served.ts";
+import { connectDirectly, type DirectHost } from "./host.ts";
 
-let starting: Promise<DirectHost> | undefined;
+let starting: Promise<DirectHost<ServedFleet["fleet"]>> | undefined;
+
+async function startHost(): Promise<DirectHost<ServedFleet["fleet"]>> {
+  // Give the host the variable that git's tests set for this process.
+  const { fleet, stop } = await serveFleet(["--env", "GIT_ALLOW_PROTOCOL=file"]);
+  return connectDirectly(fleet, stop);
+}
 
 /** A System below a root that works over a connection, begun when it is first used, on a host that all tests of a file share. */
 export function directSandboxSystem(root: string): {
@@ -16,8 +23,7 @@ export function directSandboxSystem(root: string): {
   let opening: Promise<OpenedSystem> | undefined;
   let opened: OpenedSystem | undefined;
   const begin = async (): Promise<System> => {
-    // Give the host the variable that git's tests set for this process.
-    starting ??= startDirectHost({ env: { GIT_ALLOW_PROTOCOL: "file" } });
+    starting ??= startHost();
     opening ??= starting.then((host) => host.open({ root }));
     opened = await opening;
     return opened.system;

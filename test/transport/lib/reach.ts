@@ -3,7 +3,7 @@ import type { TransportsOptions } from "../../../src/controller/prepare/reach.ts
 import { openTransports, type Transports } from "../../../src/controller/prepare/transports.ts";
 import type { Host } from "../../../src/core/inventory.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../../src/embedded/options.ts";
 import { bareHost } from "../../../src/inventory/connection.ts";
 import type { Connection } from "../../../src/transport/transport.ts";
 
@@ -30,8 +30,13 @@ export function makeHost(
   return { ...bare, connection: { ...bare.connection, ...connection }, vars };
 }
 
+/** A fleet, as far as needed to reach its hosts. */
+export interface Reached extends Pick<EmbeddedFleet, "user" | "privateKeyPath"> {
+  readonly hosts: readonly Pick<EmbeddedHost, "name" | "address" | "port">[];
+}
+
 /** The hosts of a fleet, with the key that they accept. */
-export function hostsOf(fleet: EmbeddedFleet, more: Partial<Host["connection"]> = {}): readonly Host[] {
+export function hostsOf(fleet: Reached, more: Partial<Host["connection"]> = {}): readonly Host[] {
   return fleet.hosts.map(({ name, address, port }) =>
     makeHost(name, { address, port, user: fleet.user, privateKeyFile: fleet.privateKeyPath, ...more }),
   );
