@@ -1,5 +1,16 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import ssh2, { type ParsedKey } from "ssh2";
 import { stringField } from "../transport/sftp/codec.ts";
@@ -110,7 +121,7 @@ function sessionEnvironment(
     USER: user,
     LOGNAME: user,
     SHELL: options.shell ?? "/bin/sh",
-    PATH: searchPath(root, name, faults),
+    PATH: searchPath(root, options.programs ?? join(root, "programs"), name, faults),
     ...options.env,
     VOLLEY_EMBEDDED_HOST: name,
     [FLEET_VARIABLE]: id,
@@ -132,11 +143,11 @@ function parsePublicKey(text: string): ParsedKey {
 const NODE_NAMES = ["node", "nodejs"];
 
 /** Return the PATH of a host's commands: that of this process, without its node where a fault removes it. */
-function searchPath(root: string, hostName: string, faults: readonly HostFault[]): string {
+function searchPath(root: string, programs: string, hostName: string, faults: readonly HostFault[]): string {
   const path = ownSearchPath();
   const old = findFault(faults, "oldNode");
   if (old === undefined && findFault(faults, "noNode") === undefined) return path;
-  const without = withoutNode(join(root, "path-without-node"), path);
+  const without = withoutNode(programs, path);
   if (old === undefined) return without;
   const directory = join(root, `path-old-node-${hostName}`);
   mkdirSync(directory, { recursive: true, mode: 0o755 });
@@ -150,19 +161,32 @@ function ownSearchPath(): string {
   return [...directories, ...(hasNode ? [] : [dirname(process.execPath)])].join(delimiter);
 }
 
-/** Replace each directory that holds a node by one with links to its other files. */
-function withoutNode(root: string, path: string): string {
-  const directories = path.split(delimiter).map((directory, index) => {
+/** Replace each directory that holds a node by one with links to its other files, made below `programs`. */
+function withoutNode(programs: string, path: string): string {
+  const directories = path.split(delimiter).map((directory) => {
     if (!NODE_NAMES.some((name) => existsSync(join(directory, name)))) return directory;
-    const mirror = join(root, String(index));
-    if (existsSync(mirror)) return mirror;
-    mkdirSync(mirror, { recursive: true, mode: 0o755 });
-    for (const name of readdirSync(directory)) {
-      if (!NODE_NAMES.includes(name)) symlinkSync(join(directory, name), join(mirror, name));
-    }
+    // Where /bin is /usr/bin, the links are made once: there may be thousands.
+    const real = realpathSync(directory);
+    const mirror = join(programs, `${real.replaceAll("/", "-")}-${Math.round(statSync(real).mtimeMs)}`);
+    if (!existsSync(mirror)) linkAll(real, mirror);
     return mirror;
   });
-  return directories.join(delimiter);
+  return [...new Set(directories)].join(delimiter);
+}
+
+/** Make a directory of links to all files but node. Processes that do so at a time leave one, which is whole. */
+function linkAll(directory: string, mirror: string): void {
+  const temporary = `${mirror}.${process.pid}`;
+  mkdirSync(temporary, { recursive: true, mode: 0o755 });
+  for (const name of readdirSync(directory)) {
+    if (!NODE_NAMES.includes(name)) symlinkSync(join(directory, name), join(temporary, name));
+  }
+  try {
+    renameSync(temporary, mirror);
+  } catch (thrown) {
+    rmSync(temporary, { recursive: true, force: true });
+    if (!existsSync(mirror)) throw thrown;
+  }
 }
 
 function oldNodeScript(version: string): string {

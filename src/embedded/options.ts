@@ -42,6 +42,11 @@ export interface EmbeddedFleetOptions {
   readonly separateHostKeys?: boolean;
   /** Environment variables of every command, beside those that sshd sets. */
   readonly env?: Readonly<Record<string, string>>;
+  /**
+   * Directory for the links to all programs but node, which the PATH of a host without a usable node has. Fleets to come
+   * use what is there. Default: in the root.
+   */
+  readonly programs?: string;
   /** The user's login shell, an absolute path. Default: /bin/sh. */
   readonly shell?: string;
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect as connectTcp } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { utils } from "ssh2";
@@ -157,6 +158,25 @@ test("noNode: everything but node is in PATH", async () => {
   expect((await exec(healthy, "node -p 1+1")).stdout).toBe("2\n");
   client.end();
   healthy.end();
+});
+
+test("links to all programs but node are left for other fleets, where a directory is given", async () => {
+  const programs = mkdtempSync(join(tmpdir(), "volley-programs-"));
+  const found: (readonly [string, readonly string[]])[] = [];
+  for (const _time of [1, 2]) {
+    const fleet = await startEmbeddedFleet({ count: 1, programs, faults: () => ({ kind: "noNode" }) });
+    const client = await connect(fleet, fleet.hosts[0]!);
+    const { stdout } = await exec(client, "command -v node || command -v sed");
+    client.end();
+    await fleet.stop();
+    found.push([
+      stdout,
+      readdirSync(programs).map((name) => `${name} ${statSync(join(programs, name)).ino}`),
+    ]);
+  }
+  rmSync(programs, { recursive: true });
+  expect(found[0]).toEqual([expect.stringMatching(/sed\n$/), [expect.any(String)]]);
+  expect(found[1]).toEqual(found[0]);
 });
 
 test("oldNode: node says that it is old and runs nothing", async () => {

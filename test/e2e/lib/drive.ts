@@ -6,6 +6,7 @@ import { type Run, run } from "../../../src/controller/run.ts";
 import type { Event, HostSummary, Summary } from "../../../src/core/events.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../../src/embedded/options.ts";
+import { cache } from "./cli.ts";
 import type { Project } from "./project.ts";
 
 /** The outcome of a run, and all events on the way. */
@@ -21,7 +22,7 @@ export function fleetStarter(): (options: EmbeddedFleetOptions) => Promise<Embed
     await Promise.all(fleets.splice(0).map((fleet) => fleet.stop()));
   });
   return async (options) => {
-    const fleet = await startEmbeddedFleet(options);
+    const fleet = await startEmbeddedFleet({ programs: join(cache, "programs"), ...options });
     fleets.push(fleet);
     return fleet;
   };
