@@ -62,11 +62,16 @@ export function addRuntimeCommand(program: Command): void {
       process.stdout.write(await formatRuntimes(listRuntimes()));
     });
   runtime
-    .command("remove [arch...]")
+    .command("remove")
     .summary("remove builds of Node from this machine")
     .description("Remove the runtimes of some architectures from this machine, or all of them.")
-    .action(async (names: readonly string[]) => {
-      await remove(names.map(parseArch));
+    .argument(
+      "[arch...]",
+      "x64 or arm64; default: all",
+      (name: string, before: readonly RuntimeArch[] = []) => [...before, parseArch(name)],
+    )
+    .action(async (archs: readonly RuntimeArch[]) => {
+      await remove(archs);
     });
 }
 

@@ -34,7 +34,8 @@ const VER_FLG_BASE = 1;
 /** The flag of a version that may be missing. */
 const VER_FLG_WEAK = 2;
 /** More than any library has: a damaged file must not keep a loop going. */
-const MAX_ENTRIES = 100_000;
+const MAX_RECORDS = 10_000;
+const MAX_TEXT_BYTES = 4_096;
 
 interface Segment {
   readonly type: number;
@@ -44,9 +45,10 @@ interface Segment {
 }
 
 /** Read a program or library. Fails with `RUNTIME_FAILED` for a file that is none, or is cut. */
-export function readElf(file: Buffer, name: string): Elf {
+export function readElf(whole: Buffer, name: string): Elf {
   return guarded(name, () => {
-    const segments = readSegments(file, name);
+    const segments = readSegments(whole, name);
+    const file = loadedPart(whole, segments);
     const arch = MACHINES[file.readUInt16LE(HEADER.machine)];
     const interp = segments.find(({ type }) => type === PT.interp);
     const interpreter = interp === undefined ? undefined : textAt(file, interp.offset);
@@ -65,10 +67,11 @@ export function readElf(file: Buffer, name: string): Elf {
     const strtab = numberOf(DT.strtab);
     if (strtab === undefined) return none;
     const strings = offsetOf(segments, strtab);
+    const follow = chainReader(file);
     const text = (at: number): string => textAt(file, strings + at);
     const chain = (tag: number, step: number): readonly number[] => {
       const address = numberOf(tag);
-      return address === undefined ? [] : follow(file, offsetOf(segments, address), step);
+      return address === undefined ? [] : follow(offsetOf(segments, address), step);
     };
     const soname = numberOf(DT.soname);
     return {
@@ -77,7 +80,7 @@ export function readElf(file: Buffer, name: string): Elf {
       needed: entries.filter(({ tag }) => tag === DT.needed).map(({ value }) => text(value)),
       // Elf64_Verneed and its Elf64_Vernaux.
       requires: chain(DT_VERSIONS.needed, 12).flatMap((at) =>
-        follow(file, at + file.readUInt32LE(at + 8), 12)
+        follow(at + file.readUInt32LE(at + 8), 12)
           .filter((aux) => (file.readUInt16LE(aux + 4) & VER_FLG_WEAK) === 0)
           .map((aux) => ({
             library: text(file.readUInt32LE(at + 4)),
@@ -101,10 +104,7 @@ export function readElf(file: Buffer, name: string): Elf {
  */
 export function stripElf(file: Buffer, name: string): Buffer {
   return guarded(name, () => {
-    const ends = readSegments(file, name).map(({ offset, bytes }) => offset + bytes);
-    const programHeaders = file.readUInt16LE(HEADER.phnum) * PROGRAM_HEADER_BYTES;
-    const end = Math.max(numberAt(file, HEADER.phoff) + programHeaders, ...ends);
-    const stripped = Buffer.from(file.subarray(0, end));
+    const stripped = Buffer.from(loadedPart(file, readSegments(file, name)));
     stripped.writeBigUInt64LE(0n, HEADER.shoff);
     // e_shnum and e_shstrndx.
     stripped.writeUInt32LE(0, HEADER.shnum);
@@ -139,6 +139,15 @@ function readSegments(file: Buffer, name: string): readonly Segment[] {
   return segments;
 }
 
+/** Return a file without all that stands behind its segments and program headers. */
+function loadedPart(file: Buffer, segments: readonly Segment[]): Buffer {
+  const headersEnd = numberAt(file, HEADER.phoff) + segments.length * PROGRAM_HEADER_BYTES;
+  return file.subarray(
+    0,
+    Math.max(HEADER_BYTES, headersEnd, ...segments.map(({ offset, bytes }) => offset + bytes)),
+  );
+}
+
 function readDynamic(file: Buffer, { offset, bytes }: Segment): readonly { tag: number; value: number }[] {
   const entries: { tag: number; value: number }[] = [];
   for (let at = offset; at + 16 <= offset + bytes; at += 16) {
@@ -149,16 +158,19 @@ function readDynamic(file: Buffer, { offset, bytes }: Segment): readonly { tag: 
   return entries;
 }
 
-/** Return the offsets in a chain of records, each of which has, `step` bytes from its begin, the distance of the next. */
-function follow(file: Buffer, first: number, step: number): readonly number[] {
-  const found: number[] = [];
-  for (let at = first; found.length < MAX_ENTRIES; ) {
-    const distance = file.readUInt32LE(at + step);
-    found.push(at);
-    if (distance === 0) break;
-    at += distance;
-  }
-  return found;
+/** Make a reader of chains of records, each of which has, `step` bytes from its begin, the distance to the next. */
+function chainReader(file: Buffer): (first: number, step: number) => readonly number[] {
+  let records = 0;
+  return (first, step) => {
+    const found: number[] = [];
+    for (let at = first; ; ) {
+      if (++records > MAX_RECORDS) throw new RangeError("too many records");
+      const distance = file.readUInt32LE(at + step);
+      found.push(at);
+      if (distance === 0) return found;
+      at += distance;
+    }
+  };
 }
 
 /** Return the offset in the file of an address in memory. */
@@ -171,7 +183,7 @@ function offsetOf(segments: readonly Segment[], address: number): number {
 }
 
 function textAt(file: Buffer, at: number): string {
-  const end = file.indexOf(0, at);
+  const end = file.subarray(0, at + MAX_TEXT_BYTES).indexOf(0, at);
   if (at >= file.length || end < 0) throw new RangeError("a text without an end");
   return file.toString("utf8", at, end);
 }
