@@ -30,11 +30,14 @@ export default defineConfig({
     projects: [
       {
         resolve: { alias },
+        // Screens are drawn by the React that people get (src/reporter/kinds.ts): the one for development takes longer.
+        oxc: { jsx: { development: false } },
         test: {
           name: "unit",
           // Most tests wait for processes and connections: one file for each core would leave the cores idle.
           maxWorkers: Math.max(6, availableParallelism()),
           isolate: false,
+          env: { NODE_ENV: "production" },
           setupFiles: ["test/lib/unchanged-process.ts"],
           testTimeout: 300_000,
           hookTimeout: 600_000,
