@@ -9,6 +9,7 @@ import {
   constants,
 } from "node:zlib";
 import { BUNDLE_FORMAT, type Manifest } from "../core/bundle.ts";
+import type { RuntimeArch, RuntimeTraits } from "../core/runtimes.ts";
 import { isRecord } from "../core/values/value.ts";
 import { type ActionNames, actionsScript, joinNames, namesReached } from "./actions.ts";
 import { type AssetEntry, collectAssets } from "./assets.ts";
@@ -16,7 +17,7 @@ import { type CacheSlot, type Fingerprint, isFresh, openSlot } from "./cache.ts"
 import { loadOwnParts, ownPartFiles, partFile, volleyVersion } from "./own-parts.ts";
 import { type ActionModules, type OwnParts, PART_RULES } from "./parts.ts";
 import type { LoadedPlaybook } from "./playbook.ts";
-import { preludeText } from "./prelude.ts";
+import { preludeText, writeOffset } from "./prelude.ts";
 
 /** The executable file. */
 export interface Bundle {
@@ -37,6 +38,8 @@ export interface BuildOptions {
   readonly hosts?: (asksForGroups: boolean) => NonNullable<Manifest["hosts"]>;
   /** True for a bundle that gets a signature (`signing/sign.ts`), and can verify it. Such a bundle is never cached. Default: false. */
   readonly isSigned?: boolean;
+  /** The runtimes that the bundle holds, with their archives. Such a bundle is never cached. Default: none. */
+  readonly runtimes?: readonly (RuntimeTraits & { readonly archive: Buffer })[];
   /** The vars that templates may meet: Jinja text in them decides which parts the bundle needs. */
   readonly vars: Iterable<unknown>;
   /** Actions that the bundle holds beside those that the playbook's code names; names of no action are ignored. */
@@ -61,10 +64,19 @@ interface BundleState {
 /** Build the bundle of a playbook, or reuse the earlier one when its inputs are unchanged. */
 export async function buildBundle(
   loaded: LoadedPlaybook,
-  { carried = false, isSigned = false, hosts, vars, actions = [], ownParts: given }: BuildOptions,
+  {
+    carried = false,
+    isSigned = false,
+    runtimes = [],
+    hosts,
+    vars,
+    actions = [],
+    ownParts: given,
+  }: BuildOptions,
 ): Promise<Bundle> {
   const slot = openSlot(loaded.project.file);
-  const kept = hosts !== undefined || isSigned ? undefined : carried ? CARRIED_FILES : FILES;
+  const kept =
+    hosts !== undefined || isSigned || runtimes.length > 0 ? undefined : carried ? CARRIED_FILES : FILES;
   const ownParts = given ?? (await loadOwnParts());
   const { code } = loaded.compiled;
   const names = joinNames(namesReached(code), loaded.compiled.actions ?? [], actions);
@@ -100,7 +112,7 @@ export async function buildBundle(
   const groups = assetsHold("groups");
   const asksForGroups = askedFor || groups;
   const script = actionsScript(JSON.parse(ownParts.actions.toString("utf8")) as ActionModules, names);
-  const prelude = preludeText(ownParts.bootstrap.toString("utf8"), isSigned);
+  const prelude = preludeText(ownParts.bootstrap.toString("utf8"), { isSigned, runtimes });
   const bytes = await zipBehind(Buffer.from(prelude), [
     text("manifest.json", JSON.stringify(makeManifest(loaded, hosts?.(asksForGroups)))),
     packed("playbook.js.br", brotliCompressSync(Buffer.from(code), quality(CODE_QUALITY, code.length))),
@@ -112,7 +124,9 @@ export async function buildBundle(
           (typeof rides === "object" && rides.within === "anything" && assetsHold(rides.text))),
     ).map(([name]) => packed(partFile(name), present(ownParts.parts[name], name))),
     ...assets.entries,
+    ...runtimes.map(({ arch, archive }) => packed(runtimeEntry(arch), archive)),
   ]);
+  for (const runtime of runtimes) writeOffset(bytes, runtime, contentAt(bytes, runtimeEntry(runtime.arch)));
   const id = digest(bytes);
   if (kept !== undefined) {
     slot.write(kept.bundle, bytes);
@@ -175,6 +189,10 @@ function someText(values: Iterable<unknown>, holds: (text: string) => boolean): 
   return false;
 }
 
+function runtimeEntry(arch: RuntimeArch): string {
+  return `runtime/${arch}.tar.gz`;
+}
+
 /** A file of the zip. */
 interface ZipEntry extends AssetEntry {
   /** True for content that is compressed already. */
@@ -222,6 +240,7 @@ const EPOCH = new Date("1980-01-01T00:00:00Z");
 
 const END_OF_DIRECTORY_BYTES = 22;
 const ENTRY_HEADER_BYTES = 46;
+const LOCAL_HEADER_BYTES = 30;
 
 /** Zip entries, sorted by name, and put `prefix` before them such that zip readers still open the whole file. */
 async function zipBehind(prefix: Buffer, entries: readonly ZipEntry[]): Promise<Buffer> {
@@ -242,6 +261,19 @@ async function zipBehind(prefix: Buffer, entries: readonly ZipEntry[]): Promise<
   const whole = Buffer.concat(chunks);
   shiftOffsets(whole, prefix.length);
   return whole;
+}
+
+/** Return the place of an entry's content in the file. */
+function contentAt(whole: Buffer, entry: string): number {
+  const end = whole.length - END_OF_DIRECTORY_BYTES;
+  for (let at = whole.readUInt32LE(end + 16); at < end; ) {
+    const nameLength = whole.readUInt16LE(at + 28);
+    const header = whole.readUInt32LE(at + 42);
+    if (whole.toString("utf8", at + ENTRY_HEADER_BYTES, at + ENTRY_HEADER_BYTES + nameLength) === entry)
+      return header + LOCAL_HEADER_BYTES + whole.readUInt16LE(header + 26) + whole.readUInt16LE(header + 28);
+    at += ENTRY_HEADER_BYTES + nameLength + whole.readUInt16LE(at + 30) + whole.readUInt16LE(at + 32);
+  }
+  throw new Error(`the bundle holds no ${entry}`);
 }
 
 /** Make the zip's offsets, which count from its first byte, count from the file's first byte. */

@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import type { Project } from "../bundle/playbook.ts";
 import type { PreparedPlaybook } from "../controller/prepare/read.ts";
 import { VolleyError } from "../core/errors.ts";
+import type { RuntimeArch } from "../core/runtimes.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
 import {
   addExtraVarsOption,
@@ -20,6 +21,7 @@ import {
 import { writeOutput } from "./output-file.ts";
 import { ansibleSettings, inventoriesOf, isAnsiblePlaybook, settleSources } from "./run-options.ts";
 import { expandLimit } from "./runs.ts";
+import { parseArchs } from "./runtime.ts";
 import { askPassphrase, expandHome } from "./terminal.ts";
 import { signOption } from "./verify.ts";
 
@@ -193,6 +195,8 @@ interface BundleFlags extends InventoryFlags, ExtraVarsFlags, SecretFlags {
   readonly output: string;
   readonly withSecrets?: boolean;
   readonly sign?: string;
+  readonly withRuntime?: boolean;
+  readonly arch?: readonly RuntimeArch[];
 }
 
 /** Add `volley bundle`. */
@@ -204,7 +208,7 @@ export function addBundleCommand(program: Command): void {
           .command("bundle <playbook>")
           .summary("make a self-contained executable of a playbook")
           .description(
-            "Write one file that carries out the playbook on any machine with Node 18 or newer: sh site.run --local HOST. With -i the file holds the vars of the inventory's hosts (of those in -l), in clear.",
+            "Write one file that carries out the playbook on any machine with Node 18 or newer, or, with --with-runtime, without Node: sh site.run --local HOST. With -i the file holds the vars of the inventory's hosts (of those in -l), in clear.",
           ),
         "none",
       ),
@@ -212,6 +216,15 @@ export function addBundleCommand(program: Command): void {
   )
     .option("--with-secrets", "let the bundle hold the secrets of its hosts, in clear")
     .addOption(signOption())
+    .option(
+      "--with-runtime",
+      "let the bundle hold Node, for hosts that have none (about 40 MB for each --arch)",
+    )
+    .option(
+      "--arch <names>",
+      "architectures of --with-runtime, x64 or arm64, with commas between (default: x64)",
+      parseArchs,
+    )
     .requiredOption("-o, --output <file>", "file to write; - is standard output")
     .action(async (playbook: string, flags: BundleFlags) => {
       await makeBundle(playbook, flags);
@@ -224,7 +237,9 @@ async function makeBundle(playbook: string, flags: BundleFlags): Promise<void> {
   const { carryBundle } = await import("../controller/prepare/carry.ts");
   const settings = await ansibleSettings([playbook]);
   // The settings' inventory is no wish to have its hosts in the bundle.
-  const { inventory, withSecrets, sign, output, extraVars } = flags;
+  const { inventory, withSecrets, sign, output, extraVars, withRuntime = false, arch } = flags;
+  if (arch !== undefined && !withRuntime)
+    throw new VolleyError("USAGE", "--arch says which Node --with-runtime puts into the bundle: give both");
   const limit = await expandLimit(flags.limit);
   const { id, bytes, hosts } = await carryBundle({
     playbook,
@@ -234,6 +249,7 @@ async function makeBundle(playbook: string, flags: BundleFlags): Promise<void> {
     ...(extraVars === undefined ? {} : { extraVars }),
     ...(settings === undefined ? {} : { ansible: settings }),
     ...(withSecrets === undefined ? {} : { withSecrets }),
+    ...(withRuntime ? { runtimes: arch ?? (["x64"] as const) } : {}),
     ...(sign === undefined ? {} : { signingKey: expandHome(sign) }),
     ...(inventory === undefined ? {} : { inventory }),
     ...(limit === undefined ? {} : { limit }),

@@ -166,7 +166,7 @@ async function openProgress(): Promise<Progress> {
 }
 
 /** Parse `x64,arm64`. */
-function parseArchs(value: string): readonly RuntimeArch[] {
+export function parseArchs(value: string): readonly RuntimeArch[] {
   return [...new Set(value.split(",").map((name) => parseArch(name.trim())))];
 }
 

@@ -68,10 +68,18 @@ export function useRuntimeScript(runtimes: readonly RuntimeTraits[], directory: 
 n="$r/$i/${PROGRAM}"; ! [ -x "$n" ] || ! [ -O "$n" ] || { export VOLLEY_NODE="$n"; touch -c "$r/$i"; }; }`;
 }
 
+/** Return the branches of a shell's `case` on a machine's name. `commands` makes those for a runtime. */
+export function machineCases<Traits extends Pick<RuntimeTraits, "arch">>(
+  runtimes: readonly Traits[],
+  commands: (runtime: Traits) => string,
+): string {
+  return runtimes.map((runtime) => `${MACHINES[runtime.arch]}) ${commands(runtime)};;`).join(" ");
+}
+
 /** Set `$i` to the id of the runtime for this machine, and `$b` to the bytes of its archive; both are empty without one. */
 export function chooseScript(runtimes: readonly RuntimeTraits[]): string {
-  const cases = runtimes.map(({ arch, id, bytes }) => `${MACHINES[arch]}) i=${id} b=${bytes} k=${arch};;`);
-  return `i= b= k=; case $(uname -m) in ${cases.join(" ")} esac`;
+  const cases = machineCases(runtimes, ({ arch, id, bytes }) => `i=${id} b=${bytes} k=${arch}`);
+  return `i= b= k=; case $(uname -m) in ${cases} esac`;
 }
 
 /** Ask the controller for the runtime that {@link chooseScript} chose, by the word of its architecture in a become dialogue. */
@@ -90,26 +98,40 @@ export function makeRuntimesScript(directory: string | undefined): string {
   return `(${umask}mkdir -p "$r") 2>/dev/null; [ -O "$r" ] && [ -w "$r" ] || { echo ${UNUSABLE} denied; exit 0; }`;
 }
 
+/** Shell commands for the faults of {@link unpackRuntimeScript}; they end the shell, or the subshell. */
+export interface UnpackFaults {
+  readonly damaged: string;
+  /** `reason` is a word of the shell that stands for an {@link UnusableReason}; `$e` is what Node said. */
+  unusable(reason: string): string;
+}
+
+/** Tell the controller of a fault. `damaged` is the word of a file that did not arrive whole. */
+export function answerFaults(damaged: string): UnpackFaults {
+  return {
+    damaged: `echo ${damaged}; exit 0`,
+    unusable: (reason) => `echo "$e" >&2; echo ${UNUSABLE} ${reason}; exit 0`,
+  };
+}
+
 /**
- * Unpack the archive `$r/.$i.part` to `$r/$i`, and set VOLLEY_NODE to its program. The archive is verified first, and
- * the program is tried where it will stay, before it gets its name: by the host's own C library, else by the runtime's.
- * Runtimes used least recently are removed, except those that a process runs. `damaged`: commands for a wrong archive.
+ * Unpack the archive `$r/.$i.part` to `$r/$i`, and set `$n` to its program. The archive is verified first, and the
+ * program is tried where it will stay, before it gets its name: by the host's own C library, else by the runtime's.
+ * Runtimes used least recently are removed, except those that a process runs.
  */
-export function unpackRuntimeScript(damaged: string): string {
-  return `a="$r/.$i.part" n="$r/$i/${PROGRAM}"
+export function unpackRuntimeScript({ damaged, unusable }: UnpackFaults): string {
+  return `a="$r/.$i.part" n="$r/$i/${PROGRAM}" e=
 [ -x "$n" ] || {
 case $(${hashOf('"$a"')}) in "$i"*) ;; *) rm -f "$a"; ${damaged};; esac
 u="$r/.$i.$$.tmp"; rm -rf "$u"
-(umask 077; mkdir "$u" && gzip -dc "$a" | tar -xf - -C "$u") && chmod 700 "$u" && [ -e "$u/LICENSE" ] || { rm -rf "$u" "$a"; echo ${UNUSABLE} space; exit 0; }
+(umask 077; mkdir "$u" && gzip -dc "$a" | tar -xf - -C "$u") && chmod 700 "$u" && [ -e "$u/LICENSE" ] || { rm -rf "$u" "$a"; ${unusable("space")}; }
 if e=$("$u/bin/node" -v 2>&1); then mv "$u/bin/node" "$u/${PROGRAM}"
-elif [ -e "$u/lib/ld.so" ] && e=$("$u/lib/ld.so" --library-path "$u/lib" "$u/bin/node" -v 2>&1); then printf '#!/bin/sh\\nd=\${0%%/*}\\nexec "$d/lib/ld.so" --library-path "$d/lib" "$d/bin/node" "$@"\\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"
-else printf '#!/bin/sh\\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"; k=run; "$u/${PROGRAM}" 2>/dev/null || k=noexec; rm -rf "$u" "$a"; echo "$e" >&2; echo ${UNUSABLE} $k; exit 0
+elif [ -e "$u/lib/ld.so" ] && e=$("$u/lib/ld.so" --library-path "$u/lib" "$u/bin/node" -v 2>&1); then printf '#!/bin/sh\nd=\${0%%/*}\nexec "$d/lib/ld.so" --library-path "$d/lib" "$d/bin/node" "$@"\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"
+else printf '#!/bin/sh\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"; k=run; "$u/${PROGRAM}" 2>/dev/null || k=noexec; rm -rf "$u" "$a"; ${unusable("$k")}
 fi
 mv "$u" "$r/$i" && rm -rf "$r/$i/.$i.$$.tmp" "$a"
 ls -td "$r"/*/ | grep -E '/[0-9a-f]{64}/$' | tail -n +${KEPT_RUNTIMES + 1} | while read -r o; do ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qF " $o" || rm -rf "$o"; done
 find "$r" -mindepth 1 -maxdepth 1 -name ".????????????????????????????????????????????????????????????????.*" -mtime +1 -exec rm -rf {} + 2>/dev/null
-}
-export VOLLEY_NODE="$n"`;
+}`;
 }
 
 /** A host without a usable Node, as its launch script describes it. */

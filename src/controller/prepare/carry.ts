@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import type { BuildOptions, Bundle } from "../../bundle/build.ts";
+import { listRuntimes, readRuntime } from "../../bundle/runtimes/store.ts";
 import { signBundle } from "../../bundle/signing/sign.ts";
 import type { CarriedHost } from "../../core/bundle.ts";
 import { VolleyError } from "../../core/errors.ts";
+import type { RuntimeArch } from "../../core/runtimes.ts";
 import { findSecrets } from "../../core/secret.ts";
 import { BECOME_PASSWORD_VARS } from "../../core/unix/users.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
@@ -41,6 +43,8 @@ export interface CarryOptions {
   /** Vars that win over all others, as {@link RunOptions} has them. Needs an inventory. */
   readonly extraVars?: RunOptions["extraVars"];
   readonly ask?: AskSecret;
+  /** The architectures whose runtimes the bundle holds. Default: none, and the hosts need a Node of their own. */
+  readonly runtimes?: readonly RuntimeArch[];
 }
 
 /** Make a bundle that is carried to its hosts and run there with `--local`. The bundle holds only the vars of these hosts. */
@@ -49,8 +53,9 @@ export async function carryBundle(
 ): Promise<Bundle & { readonly hosts: readonly string[] }> {
   const { playbook, cwd, inventory: paths, limit, withSecrets = false, signingKey, ask, extraVars } = options;
   const prepared = await preparePlaybook(playbook, cwd, options.ansible);
+  const runtimes = await readRuntimes(options.runtimes ?? []);
   const build = async (ingredients: BuildOptions): Promise<Bundle> => {
-    const bundle = await prepared.bundle({ ...ingredients, isSigned: signingKey !== undefined });
+    const bundle = await prepared.bundle({ ...ingredients, isSigned: signingKey !== undefined, runtimes });
     return signingKey === undefined ? bundle : await sign(bundle, signingKey);
   };
   if (paths === undefined) {
@@ -86,6 +91,21 @@ export async function carryBundle(
 async function sign(bundle: Bundle, key: string): Promise<Bundle> {
   const bytes = await signBundle(bundle.bytes, key);
   return { ...bundle, bytes, id: createHash("sha256").update(bytes).digest("hex") };
+}
+
+/** Read the newest runtimes of some architectures. Fails with `RUNTIME_FAILED` where one was not fetched. */
+async function readRuntimes(archs: readonly RuntimeArch[]): Promise<NonNullable<BuildOptions["runtimes"]>> {
+  const known = listRuntimes();
+  return await Promise.all(
+    archs.map(async (arch) => {
+      const runtime = known.find((each) => each.arch === arch);
+      if (runtime === undefined)
+        throw new VolleyError("RUNTIME_FAILED", `there is no runtime for ${arch} here`, {
+          hint: `volley runtime fetch --arch ${arch} brings one`,
+        });
+      return { ...runtime, archive: await readRuntime(runtime) };
+    }),
+  );
 }
 
 function carriedHosts(

@@ -19,6 +19,7 @@ import {
 } from "../../core/bundle.ts";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import {
+  answerFaults,
   archScript,
   chooseScript,
   DESCRIBE_SCRIPT,
@@ -119,7 +120,8 @@ ${runtimeDirectoryScript(directory)}
 [ -n "$i" ] || { ${DESCRIBE_SCRIPT}echo ${NO_NODE} ${DESCRIPTION}; exit 0; }
 ${makeRuntimesScript(directory)}
 ${archScript(nonce)}; (umask 077; head -c "$b" >"$r/.$i.part") || { rm -f "$r/.$i.part"; echo ${UNUSABLE} space; exit 0; }
-${unpackRuntimeScript(`echo ${CORRUPT}; exit 0`)}
+${unpackRuntimeScript(answerFaults(CORRUPT))}
+export VOLLEY_NODE="$n"
 }
 `;
     return inShell(
@@ -173,7 +175,8 @@ ${
   runtime === undefined
     ? useRuntimeScript(runtimes, directory)
     : `${runtimeDirectoryScript(directory)}; i=${runtime.id}
-${unpackRuntimeScript(`echo ${CORRUPT}; exit 0`)}`
+${unpackRuntimeScript(answerFaults(CORRUPT))}
+export VOLLEY_NODE="$n"`
 }
 ${startScript((file) => begin(file, id), as)}`,
     as,
