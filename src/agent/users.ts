@@ -5,7 +5,7 @@ import type { Readable, Writable } from "node:stream";
 import { serializeError, VolleyError } from "../core/errors.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import { type ProcessOptions, SYSTEM_CALLS, type System } from "../core/system.ts";
-import { type Become, becomeUser, findPasswd, type PasswdEntry } from "../core/unix/users.ts";
+import { type Become, becomeUser, DEFAULT_BECOME_USER, findPasswd, type PasswdEntry } from "../core/unix/users.ts";
 import { attempt } from "../system/local/files.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";
 import { readLines } from "../system/output.ts";
@@ -38,7 +38,7 @@ export interface UserSystems {
 
 /** Make the Systems of a run; `own` is this process's, `bundle` the file it was started from. */
 export function createUserSystems(own: System, bundle: string, job: JobBecome | undefined): UserSystems {
-  const self = userInfo().username;
+  const self = ownName();
   const way: Omit<Become, "user"> = job?.way ?? { method: "sudo" };
   const systems = new Map<string, System>();
   const started: Promise<RemoteSystem>[] = [];
@@ -89,6 +89,16 @@ export function createUserSystems(own: System, bundle: string, job: JobBecome | 
       );
     },
   };
+}
+
+/** Return the name of this process's user. A root with nothing but programs in it has no file that names users. */
+function ownName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    const uid = process.getuid!();
+    return uid === 0 ? DEFAULT_BECOME_USER : String(uid);
+  }
 }
 
 /** An account, as passwd(5) has it. */
