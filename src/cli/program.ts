@@ -5,6 +5,7 @@ import { describeError, exitCodeFor, isVolleyError } from "../core/errors.ts";
 import { safeErrorLines } from "../reporter/rows/sanitize.ts";
 import { reportStrays } from "../system/strays.ts";
 import { watchEventLoop } from "../system/this-process.ts";
+import { addCleanCommand } from "./clean.ts";
 import { addCompareCommand } from "./compare.ts";
 import { addDemoCommand } from "./demo.ts";
 import { addExecCommand } from "./exec/exec.ts";
@@ -47,6 +48,7 @@ addInventoryCommand(program);
 addHostsCommand(program);
 addRoleCommand(program);
 addRuntimeCommand(program);
+addCleanCommand(program);
 addDocCommand(program);
 addDemoCommand(program);
 
