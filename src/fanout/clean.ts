@@ -28,7 +28,7 @@ for p in $(grep -ls 'volley/bundles/[0-9a-f]*[.]run' /proc/[0-9]*/cmdline); do [
 
 function perDirectory(directories: readonly string[], commands: string): string {
   if (directories.length === 0) return "";
-  return `for d in ${directories.map(quote).join(" ")}; do for f in $(find "$d" -mindepth 1 -maxdepth 1 2>/dev/null | ${RUNTIMES}); do ${commands}; done; done`;
+  return `for d in ${directories.map(quote).join(" ")}; do find "$d" -mindepth 1 -maxdepth 1 2>/dev/null | ${RUNTIMES} | while IFS= read -r f; do ${commands}; done; done`;
 }
 
 /** Return the script that lists the files. `directories`: where runtimes may be beside the account's cache. */
