@@ -5,7 +5,13 @@ import type { Readable, Writable } from "node:stream";
 import { serializeError, VolleyError } from "../core/errors.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import { type ProcessOptions, SYSTEM_CALLS, type System } from "../core/system.ts";
-import { type Become, becomeUser, DEFAULT_BECOME_USER, findPasswd, type PasswdEntry } from "../core/unix/users.ts";
+import {
+  type Become,
+  becomeUser,
+  DEFAULT_BECOME_USER,
+  findPasswd,
+  type PasswdEntry,
+} from "../core/unix/users.ts";
 import { attempt } from "../system/local/files.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";
 import { readLines } from "../system/output.ts";

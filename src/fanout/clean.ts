@@ -24,7 +24,7 @@ const RUNTIMES = `grep -E '/[0-9a-f]{64}$|/[.][0-9a-f]{64}[.]'`;
 
 /** The lines that set `$c`, and end the script where the account has a bundle at work. The pattern does not describe itself. */
 const BEGIN = `c="$HOME/.cache/volley"
-for p in $(grep -ls 'volley/bundles/[0-9a-f]*[.]run' /proc/[0-9]*/cmdline); do [ -O "$p" ] && { echo ${BUSY}; exit 0; }; done`;
+for p in $(grep -ls 'volley/bundles/[0-9a-f]*[.]run' /proc/[0-9]*/cmdline); do tr '\\0' ' ' 2>/dev/null <"$p" | grep -qF "$c/bundles/" && { echo ${BUSY}; exit 0; }; done`;
 
 function perDirectory(directories: readonly string[], commands: string): string {
   if (directories.length === 0) return "";
