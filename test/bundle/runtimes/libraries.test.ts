@@ -178,7 +178,7 @@ describe.skipIf(!/^ld-linux/.test(interpreter.split("/").at(-1)!))("the librarie
     for (const [name, bytes] of search.libraries.files)
       writeFileSync(join(root, "lib", name), bytes, { mode: 0o755 });
     const maps = execFileSync(
-      "lib/ld.so",
+      join(root, "lib", "ld.so"),
       ["--library-path", "lib", "bin/sh", "-c", 'while read -r line; do echo "$line"; done </proc/self/maps'],
       { cwd: root, encoding: "utf8", env: {} },
     );
