@@ -130,13 +130,13 @@ exec expr "$out" : ${PROOF} >/dev/null;;
 out=$(volley_verify "$0" "$a" "$i" && volley_own "$0" && volley_own "$a") || out=
 printf %s "\${out:+$out
 }"
-if expr "$out" : ${PROOF} >/dev/null; then
-for x do
+case $out in
+*" key SHA256:"*) for x do
 shift
 [ "$x" = --unverified ] || set -- "$@" "$x"
-done
-else exit
-fi;;
+done;;
+*) exec false;;
+esac;;
 ::*) volley_no "--signer goes with --verify or --require-signature";;
 *) volley_no "\${o%=} needs a value";;
 esac
