@@ -44,7 +44,20 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     mkdirSync(tools, { recursive: true });
     const where = (name: string): string =>
       spawnSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).stdout.trim();
-    for (const name of ["head", "tail", "tr", "fold", "wc", "od", "expr", "id", "find", "readlink", "false"])
+    for (const name of [
+      "busybox",
+      "head",
+      "tail",
+      "tr",
+      "fold",
+      "wc",
+      "od",
+      "expr",
+      "id",
+      "find",
+      "readlink",
+      "false",
+    ])
       if (!existsSync(join(tools, name))) symlinkSync(where("busybox"), join(tools, name));
     if (!existsSync(join(tools, "ssh-keygen"))) symlinkSync(where("ssh-keygen"), join(tools, "ssh-keygen"));
     return tools;
