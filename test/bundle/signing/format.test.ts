@@ -21,8 +21,8 @@ function blobOf({
   namespace = "volley",
   reserved = "",
   hash = "sha512",
-  signature = Buffer.alloc(64, 7),
-  behind = Buffer.alloc(0),
+  signature = Buffer.alloc(64, 7) as Buffer,
+  behind = Buffer.alloc(0) as Buffer,
 } = {}): Buffer {
   const head = Buffer.from(`SSHSIG\0\0\0${String.fromCharCode(version)}`, "latin1");
   return Buffer.concat([
