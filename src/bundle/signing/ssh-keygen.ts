@@ -62,7 +62,7 @@ export function complaint({ stdout, stderr }: SshKeygenEnd, directory: string): 
   return printable(line.trim().replaceAll(`${directory}/`, ""), 300);
 }
 
-/** Call a function with a directory of mode 0700 for files of the call, and remove it. Signals wait until then. */
+/** Call a function with a directory of mode 0700 for files of the call, and remove it. */
 export async function withPrivateDirectory<Value>(
   work: (directory: string) => Promise<Value>,
 ): Promise<Value> {
