@@ -92,10 +92,19 @@ export function runtimePart(id: string): string {
   return `.${id}.part`;
 }
 
-/** Make the directory `$r`, or say that the user cannot write there, or that it is another user's. */
+/**
+ * Make the directory `$r` for the runtime `$i`, or say why the runtime would be of no use there: it takes long to send.
+ * The reason for which a runtime could not be started is remembered for a day.
+ */
 export function makeRuntimesScript(directory: string | undefined): string {
   const umask = directory === undefined ? "umask 077; " : "";
-  return `(${umask}mkdir -p "$r") 2>/dev/null; [ -O "$r" ] && [ -w "$r" ] || { echo ${UNUSABLE} denied; exit 0; }`;
+  return `(${umask}mkdir -p "$r") 2>/dev/null; k=; [ -O "$r" ] && [ -w "$r" ] || k=denied
+[ -n "$k" ] || ! [ -e "$r/.$i.unusable" ] || { k=run; cat "$r/.$i.unusable" >&2; }
+t="$r/.try.$$"
+[ -n "$k" ] || { printf '#!/bin/sh\n' >"$t" && chmod 700 "$t"; } 2>/dev/null || k=space
+[ -n "$k" ] || "$t" 2>/dev/null || k=noexec
+rm -f "$t"
+[ -z "$k" ] || { echo ${UNUSABLE} "$k"; exit 0; }`;
 }
 
 /** Shell commands for the faults of {@link unpackRuntimeScript}; they end the shell, or the subshell. */
@@ -109,7 +118,8 @@ export interface UnpackFaults {
 export function answerFaults(damaged: string): UnpackFaults {
   return {
     damaged: `echo ${damaged}; exit 0`,
-    unusable: (reason) => `echo "$e" >&2; echo ${UNUSABLE} ${reason}; exit 0`,
+    unusable: (reason) =>
+      `[ ${reason} != run ] || echo "$e" >"$r/.$i.unusable"; echo "$e" >&2; echo ${UNUSABLE} ${reason}; exit 0`,
   };
 }
 

@@ -129,9 +129,15 @@ test("a runtime that cannot start there is not kept, and the host is worked on d
       .map(({ text }) => text)
       .join("\n"),
   ).toContain("GLIBC_9.99 not found");
-  expect(readdirSync(runtimesOf(fleet))).toEqual([]);
+  expect(readdirSync(runtimesOf(fleet))).toHaveLength(1);
+  // The reason is remembered: nothing is sent again in vain.
   const insisted = await go(fleet, { via: "bundle" });
-  expect(insisted.summary.hosts[0]!.error).toMatchObject({ code: "NODE_MISSING" });
+  expect(insisted.summary.hosts[0]).toMatchObject({ error: { code: "NODE_MISSING" }, uploadedBytes: 0 });
+  expect(
+    ofType(insisted.events, "host:noise")
+      .map(({ text }) => text)
+      .join("\n"),
+  ).toContain("GLIBC_9.99");
 });
 
 test("a program that the host's C library cannot start is started by the runtime's own loader", async () => {

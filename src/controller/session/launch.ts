@@ -119,6 +119,7 @@ export function launchCommand(
 ${runtimeDirectoryScript(directory)}
 [ -n "$i" ] || { ${DESCRIBE_SCRIPT}echo ${NO_NODE} ${DESCRIPTION}; exit 0; }
 ${makeRuntimesScript(directory)}
+${chooseScript(runtimes)}
 ${archScript(nonce)}; (umask 077; head -c "$b" >"$r/.$i.part") || { rm -f "$r/.$i.part"; echo ${UNUSABLE} space; exit 0; }
 ${unpackRuntimeScript(answerFaults(CORRUPT))}
 export VOLLEY_NODE="$n"
