@@ -96,7 +96,12 @@ function startOnce(main: string): void {
 export default definePlaybook([{ hosts: "all", tasks: ({ task }) => void task("Say", debug({ msg: "hi" })) }]);
 `,
   );
-  for (const args of [["--help"], ["run", "site.ts", "-i", "localhost,", "-c", "local"]])
+  for (const args of [
+    ["--help"],
+    ["run", "site.ts", "-i", "localhost,", "-c", "local"],
+    ["check", "site.ts", "--no-types"],
+    ["bundle", "site.ts", "-o", "site.run"],
+  ])
     execFileSync(process.execPath, [main, ...args], { cwd: directory, env, stdio: "pipe" });
   keepCode(cacheHome);
   rmSync(directory, { recursive: true });
