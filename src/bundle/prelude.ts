@@ -62,12 +62,15 @@ function ownRuntimeScript(runtimes: readonly RuntimeTraits[]): string {
     unusable: (reason) =>
       `case ${reason} in space) ${fail("cannot be unpacked to $r: is the disk full?")};; noexec) ${fail("cannot be started from $r, which is mounted noexec: set VOLLEY_RUNTIME_DIR to another directory")};; *) ${fail("cannot be started here: $e")};; esac`,
   });
-  return `[ -n "$VOLLEY_NODE" ] || {
+  // An empty root has no device that takes what nobody reads; Node and its children need one.
+  return `[ -e /dev/null ] || { mkdir -p /dev; mknod -m 666 /dev/null c 1 3; } 2>&-
+[ -n "$VOLLEY_NODE" ] || {
 [ -n "$HOME" ] || export HOME=/root
 i=; case $(uname -m) in ${cases} *) echo "volley: this bundle holds Node for ${runtimes.map(({ arch }) => arch).join(" and ")}, not for $(uname -m)" >&2;; esac
 r=\${VOLLEY_RUNTIME_DIR:-$HOME/${RUNTIME_CACHE}}
 n="$r/$i/node"
 [ -z "$i" ] || { [ -x "$n" ] && [ -O "$n" ]; } || (
+for t in tail head gzip tar; do command -v $t >/dev/null || { ${fail("cannot be unpacked: $t is missing here")}; }; done
 (umask 077; mkdir -p "$r") && [ -O "$r" ] || { ${fail("cannot be kept in $r, which is not yours")}; }
 (umask 077; tail -c +$((o + 1)) "$0" | head -c "$b" >"$r/.$i.part")
 ${unpack}
