@@ -42,7 +42,13 @@ export async function runOn(
   fleet: Fleet,
   options: Omit<RunOptions, "knownHostsFiles" | "logDirectory">,
 ): Promise<FleetRun> {
-  const running = run({ ...options, knownHostsFiles: [fleet.knownHostsPath], logDirectory: false });
+  // Whatever the developer has fetched.
+  const running = run({
+    runtime: "never",
+    ...options,
+    knownHostsFiles: [fleet.knownHostsPath],
+    logDirectory: false,
+  });
   const events: Event[] = [];
   for await (const event of running) events.push(event);
   return { summary: await running.summary, events };
