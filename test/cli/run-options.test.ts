@@ -22,7 +22,13 @@ function parse(...argv: readonly string[]): {
       playbooks = some;
     });
   command.parse(argv, { from: "user" });
-  const { output: _output, transport: _transport, via: _via, ...flags } = command.opts<RunFlags>();
+  const {
+    output: _output,
+    transport: _transport,
+    via: _via,
+    runtime: _runtime,
+    ...flags
+  } = command.opts<RunFlags>();
   return { playbooks, flags: flags as RunFlags };
 }
 
