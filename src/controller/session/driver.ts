@@ -9,18 +9,7 @@ import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce, talkBecome } from ".
 import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
 import { encodeVars } from "../../vars/whole-value.ts";
 import type { Place } from "../schedule/places.ts";
-import {
-  attachCommand,
-  installCommand,
-  isLaunchTalked,
-  type LaunchAs,
-  launchCommand,
-  makeNonce,
-  sendBundle,
-  sendRuntime,
-  verifyAndLaunchCommand,
-  writeFile,
-} from "./launch.ts";
+import { commandOf, isLaunchTalked, type LaunchAs } from "./launch.ts";
 import { HostNoise, onMaskedText, receive } from "./receive.ts";
 import type { HostSession, SessionOptions } from "./session.ts";
 import {
@@ -38,6 +27,7 @@ import {
 } from "./state.ts";
 import { step } from "./step.ts";
 import { FIRST_JOURNALED } from "./told.ts";
+import { makeNonce, sendBundle, sendRuntime, writeFile } from "./upload.ts";
 
 /** Time to wait until a lost connection is reported as closed, in milliseconds. */
 const CLOSING_MS = 100;
@@ -323,24 +313,11 @@ class Driver implements HostSession {
       as !== null && needsTerminal(as.become)
         ? connection.exec(command, signal, { pty: BECOME_TERMINAL })
         : connection.exec(command, signal);
-    switch (script.is) {
-      case "launch": {
-        const left = script.left === undefined ? undefined : this.#nonceOf(script.left);
-        return exec(launchCommand(bundle.id, as, { left, look: script.look, ...node }));
-      }
-      case "verify": {
-        const sent = { ...script.upload, nonce: this.#nonceOf(script.upload.number) };
-        return exec(verifyAndLaunchCommand(bundle.id, sent, as, node));
-      }
-      case "attach":
-        return exec(
-          attachCommand(bundle.id, as, { run: job.session.run, host: job.host }, script.from, node),
-        );
-      case "install":
-        return exec(installCommand(as));
-      case "direct":
-        return startDirect(connection, { endpoint, become, playbook, signal, bundleId: bundle.id });
-    }
+    if (script.is === "direct")
+      return startDirect(connection, { endpoint, become, playbook, signal, bundleId: bundle.id });
+    const part = { run: job.session.run, host: job.host };
+    const nonceOf = (upload: number): string => this.#nonceOf(upload);
+    return exec(commandOf(script, as, { id: bundle.id, part, node, nonceOf }));
   }
 
   /** Answer what sudo, doas or su asks before the process is the wanted user's. */

@@ -4,7 +4,7 @@ import type { Outcome, TargetEvent } from "../../core/events.ts";
 import { type Become, keepsOwnCopy } from "../../core/unix/users.ts";
 import { explainBecome } from "../../transport/become.ts";
 import type { Endpoint, RemoteExit } from "../../transport/transport.ts";
-import { LAUNCH_EXITS } from "./launch.ts";
+import { LAUNCH_EXITS } from "./answers.ts";
 
 /** The end of a process of the run, with details that explain it. */
 export interface ProcessEnd {

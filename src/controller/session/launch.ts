@@ -1,23 +1,18 @@
-import { randomBytes } from "node:crypto";
 import { partName, type RunPart } from "../../agent/journal.ts";
 import {
   BUNDLE_CACHE,
   CLEAR_SCRIPT,
   CORRUPT,
   ENDS_WITH_LOGIN,
-  NO_CACHE_EXIT,
-  NO_USABLE_NODE_EXIT,
   NODE_PLACES,
   nameScript,
   OWN_NODE_SCRIPT,
   ownCopyScript,
   takeOverScript,
   temporaryPath,
-  UNKNOWN_RUN_EXIT,
   USE_SCRIPT,
   wholeScript,
 } from "../../core/bundle.ts";
-import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import {
   answerFaults,
   archScript,
@@ -27,7 +22,6 @@ import {
   makeRuntimesScript,
   type RuntimeTraits,
   runtimeDirectoryScript,
-  runtimePart,
   UNUSABLE,
   unpackRuntimeScript,
   useRuntimeScript,
@@ -41,29 +35,8 @@ import {
   needsTerminal,
   sayWord,
 } from "../../core/unix/users.ts";
-import type { Connection, RemoteProcess } from "../../transport/transport.ts";
-
-/** Printed by a launch script when the host does not have the bundle. */
-export const ABSENT = "volley:absent";
-
-/** Printed instead when the host has no Node to start a bundle with. */
-export const NO_NODE = "volley:nonode";
-
-/** Printed when a package manager has ended, whatever it did. */
-export const INSTALLED = "volley:installed";
-
-/** The words that a launch script may print instead of starting a bundle; more words may follow {@link NO_NODE} and {@link UNUSABLE}. */
-export const LAUNCH_ANSWERS = [ABSENT, CORRUPT, NO_NODE, UNUSABLE, INSTALLED] as const;
-
-/** An answer in {@link LAUNCH_ANSWERS}. */
-export type LaunchAnswer = (typeof LAUNCH_ANSWERS)[number];
-
-/** Exit codes of launch scripts. */
-export const LAUNCH_EXITS = {
-  noNode: NO_USABLE_NODE_EXIT,
-  noCache: NO_CACHE_EXIT,
-  unknownRun: UNKNOWN_RUN_EXIT,
-} as const;
+import { ABSENT, INSTALLED, LAUNCH_EXITS, NO_NODE, type NodeLook } from "./answers.ts";
+import type { Script } from "./state.ts";
 
 /** The user to start a bundle as. */
 export interface LaunchAs {
@@ -86,9 +59,6 @@ export interface NodeSource {
   /** The directory of runtimes. Default: the cache of the user who runs them. */
   readonly directory?: string | undefined;
 }
-
-/** How a launch script looks for Node before it starts a bundle: by its name, or by its version, too. */
-export type NodeLook = "name" | "version";
 
 /** Options of {@link launchCommand}. */
 export interface LaunchOptions extends NodeSource {
@@ -114,7 +84,7 @@ export function launchCommand(
     const ask =
       look === undefined
         ? ""
-        : `${findNode("version")}
+        : `${findNode(look === "version" ? "1" : "")}
 [ -n "$n" ] || { ${chooseScript(runtimes)}
 ${runtimeDirectoryScript(directory)}
 [ -n "$i" ] || { ${DESCRIBE_SCRIPT}echo ${NO_NODE} ${DESCRIPTION}; exit 0; }
@@ -217,11 +187,41 @@ else echo "no package manager that Volley knows is there"; fi
 echo ${INSTALLED} >&3`;
 
 /** Return the command that has root install Node by the host's package manager, and then prints {@link INSTALLED}. */
-export function installCommand(as: LaunchAs | null): string {
+function installCommand(as: LaunchAs | null): string {
   if (as === null)
     return inShell(`[ "$(id -u)" = 0 ] || exec sudo -n -H sh -c ${quote(INSTALL_SCRIPT)}\n${INSTALL_SCRIPT}`);
   const say = isLaunchTalked(as.become) ? `${sayWord(as.nonce, "ready")}; ` : "";
   return inShell(goOnAs(as, `${say}${INSTALL_SCRIPT}`), as);
+}
+
+/** What the commands of a session have in common. */
+export interface CommandContext {
+  /** The bundle's id. */
+  readonly id: string;
+  readonly part: RunPart;
+  readonly node: NodeSource;
+  /** Return the nonce of the upload with a number. */
+  nonceOf(upload: number): string;
+}
+
+/** Return the command of a script of a session. */
+export function commandOf(
+  script: Exclude<Script, { is: "direct" }>,
+  as: LaunchAs | null,
+  { id, part, node, nonceOf }: CommandContext,
+): string {
+  switch (script.is) {
+    case "launch": {
+      const left = script.left === undefined ? undefined : nonceOf(script.left);
+      return launchCommand(id, as, { left, look: script.look, ...node });
+    }
+    case "verify":
+      return verifyAndLaunchCommand(id, { ...script.upload, nonce: nonceOf(script.upload.number) }, as, node);
+    case "attach":
+      return attachCommand(id, as, part, script.from, node);
+    case "install":
+      return installCommand(as);
+  }
 }
 
 /** Return the command that removes an upload. */
@@ -287,113 +287,4 @@ function goOnAs({ become, nonce }: LaunchAs, script: string, words?: string): st
 function inShell(script: string, as: LaunchAs | null = null): string {
   const raw = as !== null && needsTerminal(as.become) ? "stty raw -echo\n" : "";
   return `${raw}${script}`;
-}
-
-const PROGRESS_MS = 100;
-const DISCARD_MS = 5_000;
-const CHUNK_BYTES = 64 << 10;
-
-/** Options for sending a bundle. */
-interface SendOptions {
-  readonly bytes: Buffer;
-  readonly signal: AbortSignal;
-  /** Called at the beginning, at the end, and every tenth of a second between. */
-  readonly onProgress: (bytes: number) => void;
-}
-
-/** Return the part of a temporary name that tells the uploads of one session from all others. */
-export function makeNonce(): string {
-  return randomBytes(6).toString("hex");
-}
-
-/**
- * Send a runtime to the host, and go on with what an earlier connection has sent of it. A cut leaves the part there for
- * the next connection; another error removes it.
- */
-export async function sendRuntime(
-  connection: Connection,
-  {
-    id,
-    directory,
-    bytes,
-    signal,
-    onProgress,
-  }: SendOptions & { readonly id: string; readonly directory: string },
-): Promise<void> {
-  const tell = createProgress(bytes.length, onProgress);
-  const path = `${directory}/${runtimePart(id)}`;
-  try {
-    await connection.upload(bytes, path, { mode: 0o600, resumes: true, signal, onProgress: tell });
-  } catch (thrown) {
-    if (isVolleyError(thrown) && thrown.code === "UPLOAD_FAILED")
-      await discard(connection, `rm -f ${atHome(path)}`);
-    throw thrown;
-  }
-}
-
-/** Send a bundle to a temporary name on a host. An upload that fails is removed, where the host can still be told. */
-export async function sendBundle(
-  connection: Connection,
-  { id, nonce, bytes, signal, onProgress }: SendOptions & { readonly id: string; readonly nonce: string },
-): Promise<void> {
-  const tell = createProgress(bytes.length, onProgress);
-  try {
-    await connection.upload(bytes, temporaryPath(id, nonce), { mode: 0o600, signal, onProgress: tell });
-  } catch (thrown) {
-    await discard(connection, discardCommand(id, nonce));
-    throw thrown;
-  }
-}
-
-/**
- * Write a bundle, or a runtime, to a process that waits for it on standard input. Fails with `CANCELLED`. Returns early when the
- * process ends, which its exit tells.
- */
-export async function writeFile(
-  { stdin, exit }: RemoteProcess,
-  { bytes, signal, onProgress }: SendOptions,
-): Promise<void> {
-  const tell = createProgress(bytes.length, onProgress);
-  const ended = exit.then(() => "ended" as const);
-  for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
-    if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled while a file was sent");
-    const chunk = bytes.subarray(from, from + CHUNK_BYTES);
-    const written = new Promise<"written">((resolve) => stdin.write(chunk, () => resolve("written")));
-    if ((await Promise.race([written, ended])) === "ended") return;
-    tell(from + chunk.length);
-  }
-}
-
-/** Return a path as a word of a shell; a relative one counts from the home. */
-function atHome(path: string): string {
-  return path.startsWith("/") ? quote(path) : `"$HOME"/${quote(path)}`;
-}
-
-/** Tell the beginning, the end, and every tenth of a second between. */
-function createProgress(total: number, onProgress: SendOptions["onProgress"]): (bytes: number) => void {
-  let toldAt = performance.now();
-  onProgress(0);
-  return (bytes) => {
-    const time = performance.now();
-    if (bytes < total && time - toldAt < PROGRESS_MS) return;
-    toldAt = time;
-    onProgress(bytes);
-  };
-}
-
-/** Remove an upload that failed, unless the host no longer answers. */
-async function discard(connection: Connection, command: string): Promise<void> {
-  const limit = AbortSignal.timeout(DISCARD_MS);
-  const late = new Promise<void>((resolve) =>
-    limit.addEventListener("abort", () => resolve(), { once: true }),
-  );
-  const discarding = connection.exec(command, limit).then(
-    async (process) => {
-      process.stdout.resume();
-      process.stderr.resume();
-      await process.exit;
-    },
-    () => undefined,
-  );
-  await Promise.race([discarding, late]);
 }

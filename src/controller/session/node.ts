@@ -1,6 +1,6 @@
 import { VolleyError } from "../../core/errors.ts";
 import { chooseRuntime, parseBareHost, UNUSABLE, type UnusableReason } from "../../core/runtimes.ts";
-import { INSTALLED, type LaunchAnswer, NO_NODE } from "./launch.ts";
+import { INSTALLED, type LaunchAnswer, NO_NODE } from "./answers.ts";
 import { end, failed } from "./loss.ts";
 import { launch, send, start } from "./start.ts";
 import { after, canBringNode, type Next, type NodeSetup, type Session } from "./state.ts";
@@ -19,7 +19,7 @@ export function answeredAboutNode(
     case UNUSABLE:
       return doWithout(session, REASONS[rest[0] as UnusableReason] ?? REASONS.run);
     case INSTALLED:
-      return launch(session, "version");
+      return session.ending === undefined ? launch(session, "version") : end(session, "cancelled", undefined);
     default:
       return undefined;
   }

@@ -15,8 +15,8 @@ import {
 import { isRecord } from "../../core/values/value.ts";
 import { createLineSplitter } from "../../system/output.ts";
 import type { Mask } from "../../vars/mask.ts";
+import { LAUNCH_ANSWERS, type LaunchAnswer } from "./answers.ts";
 import { checkEvent, checkQuestion, checkShare } from "./check-event.ts";
-import { LAUNCH_ANSWERS, type LaunchAnswer } from "./launch.ts";
 import { BEFORE_JOURNAL, FIRST_JOURNALED } from "./told.ts";
 
 /** The parts of a process's standard output. */

@@ -1,5 +1,5 @@
+import type { NodeLook } from "./answers.ts";
 import { awayOf, startLimit } from "./away.ts";
-import type { NodeLook } from "./launch.ts";
 import { canBringNode, type Next, type Script, type Session, sendsToUser, type Upload } from "./state.ts";
 
 // The steps that start a script on the host, or send what a script needs.

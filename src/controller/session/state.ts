@@ -4,8 +4,8 @@ import type { Command, Question, WireEvent } from "../../core/protocol.ts";
 import type { RuntimeMode, RuntimeTraits } from "../../core/runtimes.ts";
 import { type Become, keepsOwnCopy } from "../../core/unix/users.ts";
 import type { Endpoint } from "../../transport/transport.ts";
+import type { LaunchAnswer, NodeLook } from "./answers.ts";
 import type { ProcessEnd } from "./explain.ts";
-import type { LaunchAnswer, NodeLook } from "./launch.ts";
 import { fullTally, hasFailed, NOTHING_EARLIER, type Told } from "./told.ts";
 
 // A host's part of a run: its state, the inputs and effects of step.ts, and the small functions that its steps share.

@@ -1,6 +1,7 @@
 import { CORRUPT } from "../../core/bundle.ts";
 import { serializeError, VolleyError } from "../../core/errors.ts";
 import type { Command, WireEvent } from "../../core/protocol.ts";
+import { INSTALLED, LAUNCH_EXITS, type LaunchAnswer } from "./answers.ts";
 import { goesOn, mayReturn, newAway, nextOf } from "./away.ts";
 import {
   explainDamage,
@@ -12,7 +13,6 @@ import {
   reasonOf,
   silentEnd,
 } from "./explain.ts";
-import { INSTALLED, LAUNCH_EXITS, type LaunchAnswer } from "./launch.ts";
 import { conclude, end, failed, lose, tryAgain } from "./loss.ts";
 import { answeredAboutNode, lacksNode } from "./node.ts";
 import { launch, send, start } from "./start.ts";
@@ -199,7 +199,7 @@ function ready(session: Session): Next {
   if (state.is !== "starting" || state.listening) return [session, []];
   const listening: Session = { ...session, state: { ...state, listening: true, early: [] } };
   const begun: Next =
-    state.script.is === "attach"
+    state.script.is === "attach" || state.script.is === "install"
       ? [listening, []]
       : [{ ...listening, known: true }, [{ type: "job", after: told.lastSequence }, ...sayAgain(listening)]];
   return state.early.reduce(

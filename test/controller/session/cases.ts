@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { ABSENT, NO_NODE } from "../../../src/controller/session/answers.ts";
 import type { ProcessEnd } from "../../../src/controller/session/explain.ts";
-import { ABSENT, NO_NODE } from "../../../src/controller/session/launch.ts";
 import {
   type Effect,
   type Input,

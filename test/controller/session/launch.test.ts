@@ -17,8 +17,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { ABSENT } from "../../../src/controller/session/answers.ts";
 import {
-  ABSENT,
   attachCommand,
   discardCommand,
   launchCommand,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { LAUNCH_EXITS } from "../../../src/controller/session/launch.ts";
+import { LAUNCH_EXITS } from "../../../src/controller/session/answers.ts";
 import type { Input } from "../../../src/controller/session/state.ts";
 import {
   absent,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ABSENT, INSTALLED, LAUNCH_EXITS, NO_NODE } from "../../../src/controller/session/launch.ts";
+import { ABSENT, INSTALLED, LAUNCH_EXITS, NO_NODE } from "../../../src/controller/session/answers.ts";
 import {
   type Effect,
   type Input,
