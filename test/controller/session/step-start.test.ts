@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { LAUNCH_EXITS } from "../../../src/controller/session/answers.ts";
+import { INSTALLED, LAUNCH_EXITS, NO_NODE } from "../../../src/controller/session/answers.ts";
 import type { Input } from "../../../src/controller/session/state.ts";
+import { UNUSABLE } from "../../../src/core/runtimes.ts";
 import {
   absent,
   begin,
@@ -174,6 +175,70 @@ describe("without Node", () => {
       "end failed NODE_MISSING",
     ]);
     expect(feed({}, [...STARTED, noNode]).last).toEqual(["end failed NODE_MISSING"]);
+  });
+
+  describe("and a runtime at hand", () => {
+    const runtime = {
+      id: "c".repeat(64),
+      arch: "x64",
+      version: "24.0.0",
+      bytes: 40_000_000,
+      unpackedBytes: 110_000_000,
+      hasLibraries: true,
+    } as const;
+    const node = { mode: "send", runtimes: [runtime] } as const;
+    const bare = (bundle: "absent" | "-", machine = "x86_64"): Input => ({
+      type: "word",
+      word: NO_NODE,
+      rest: [machine, "6.1.0", "glibc-2.36", "900000", bundle],
+    });
+    const unusable = (reason: string): Input => ({ type: "word", word: UNUSABLE, rest: [reason] });
+
+    test.each<readonly [string, readonly Input[], string]>([
+      ["the runtime and the bundle are sent", [bare("absent")], "log, upload 1 with Node for x64"],
+      ["the runtime alone, where the bundle is", [bare("-")], "log, upload 1 with Node for x64 alone"],
+      ["then the bundle is started", [bare("-"), uploaded], "verify 1 with Node for x64 alone"],
+      ["damaged: it is asked what is missing", [bare("-"), uploaded, corrupt], "launch or decline"],
+      [
+        "the bundle says that its Node is too old",
+        [exited(LAUNCH_EXITS.noNode)],
+        "launch or decline by version",
+      ],
+      ["which is asked once", [exited(LAUNCH_EXITS.noNode), exited(LAUNCH_EXITS.noNode)], "log, direct"],
+      ["another processor", [bare("absent", "riscv64")], "log, direct"],
+      ["of no use there", [unusable("noexec")], "log, direct"],
+      ["of no use once it is there", [bare("absent"), uploaded, unusable("run")], "log, direct"],
+      ["cancelled meanwhile", [cancel, bare("absent")], "end cancelled"],
+    ])("%s", (_what, inputs, wanted) => {
+      expect(feed({ via: "auto", node }, [...STARTED, ...inputs]).last.join(", ")).toBe(wanted);
+    });
+
+    test("`bundle` sends it as well, and fails where it is of no use", () => {
+      expect(feed({ node }, [...STARTED, bare("absent")]).last.join(", ")).toBe(
+        "log, upload 1 with Node for x64",
+      );
+      expect(feed({ node }, [...STARTED, unusable("denied")]).last).toEqual(["end failed NODE_MISSING"]);
+    });
+
+    test("damaged twice: given up", () => {
+      const again = [bare("absent"), uploaded, corrupt];
+      expect(feed({ node }, [...STARTED, ...again, ...again]).last).toEqual(["end failed UPLOAD_FAILED"]);
+    });
+  });
+
+  test("a package manager installs Node, once, and gets no job", () => {
+    const node = { mode: "package", runtimes: [] } as const;
+    const installed: Input = { type: "word", word: INSTALLED, rest: [] };
+    const bare: Input = { type: "word", word: NO_NODE, rest: ["x86_64", "6.1.0", "-", "-", "absent"] };
+    const lacking = [...STARTED, bare];
+    expect(feed({ via: "auto", node }, lacking).last.join(", ")).toBe("log, install");
+    expect(feed({ via: "auto", node }, [...lacking, ready]).last).toEqual([]);
+    expect(feed({ via: "auto", node }, [...lacking, ready, installed]).last.join(", ")).toBe(
+      "launch or decline by version",
+    );
+    expect(feed({ via: "auto", node }, [...lacking, installed, bare]).last.join(", ")).toBe("log, direct");
+    expect(feed({ node }, [...lacking, exited(1), bare]).last).toEqual(["end failed NODE_MISSING"]);
+    expect(feed({ node }, [...lacking, ready, cancel, installed]).last).toEqual(["end cancelled"]);
   });
 
   test("a host worked on directly is lost with its connection", () => {
