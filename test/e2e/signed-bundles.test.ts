@@ -56,6 +56,22 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     );
   });
 
+  test("volley verify --script prints a script that verifies bundles on a host", async () => {
+    const printed = await run("verify", "--script");
+    expect(printed).toMatchObject({ code: 0, stderr: "" });
+    project.write("verify.sh", printed.stdout);
+    expect(await run("bundle", "site.ts", "-o", "site.run", "--sign", keys.path("alice"))).toMatchObject({
+      code: 0,
+    });
+    const said = execFileSync("sh", ["verify.sh", "site.run", allowed], {
+      cwd: project.directory,
+      encoding: "utf8",
+    });
+    expect(said).toMatch(/^site\.run: signed by alice@example\.com with /);
+    for (const words of [["site.run"], ["--script", "site.run"], []])
+      expect((await run("verify", ...words)).stderr).toContain("volley verify --script >verify.sh");
+  });
+
   test("an unsigned bundle says so, and runs nothing when a signature is required", async () => {
     expect(await run("bundle", "site.ts", "-o", "plain.run")).toMatchObject({ code: 0 });
     expect((await run("verify", "plain.run", "--signers", allowed)).stderr).toBe(
