@@ -182,7 +182,7 @@ const SPARE_KIB = 16 << 10;
 /** The runtime for a host, or the reason why there is none for it. */
 export type RuntimeChoice =
   | { readonly runtime: RuntimeTraits }
-  | { readonly why: string /** What would change that. */; readonly hint: string };
+  | { readonly why: string /** The remedy. */; readonly hint: string };
 
 /** Choose the runtime for a host. `fetch` is the command that would bring one, for messages. */
 export function chooseRuntime(

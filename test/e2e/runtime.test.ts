@@ -25,7 +25,7 @@ const SEND = { runtime: "send" } as const;
 
 let project: Project;
 beforeAll(() => {
-  // One cache for all tests: what is built stays.
+  // All tests share a cache, and the parts that are built for it.
   const cache = mkdtempSync(join(tmpdir(), "volley-cache-"));
   vi.stubEnv("XDG_CACHE_HOME", cache);
   return () => {

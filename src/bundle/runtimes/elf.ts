@@ -4,7 +4,7 @@ import type { RuntimeArch } from "../../core/runtimes.ts";
 // Programs and libraries of Linux as elf(5) describes them: ELF of 64 bits, least significant byte first. All that is
 // read here is what the dynamic loader reads.
 
-/** What a program or library is, and what it takes from others. */
+/** The traits of a program or library, and its needs from others. */
 export interface Elf {
   /** The machine that its code is for; undefined for one that there are no runtimes for. */
   readonly arch: RuntimeArch | undefined;

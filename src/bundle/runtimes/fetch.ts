@@ -18,7 +18,7 @@ export type FetchStep =
   | { readonly step: "download"; readonly build: NodeBuild }
   | { readonly step: "pack"; readonly build: NodeBuild; readonly share: number };
 
-/** What is to be fetched, and from where. */
+/** The wanted runtime, and the places that it is made from. */
 export interface FetchOptions {
   readonly arch: RuntimeArch;
   readonly withLibraries: WithLibraries;

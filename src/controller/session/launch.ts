@@ -194,7 +194,7 @@ function installCommand(as: LaunchAs | null): string {
   return inShell(goOnAs(as, `${say}${INSTALL_SCRIPT}`), as);
 }
 
-/** What the commands of a session have in common. */
+/** The common ground of the commands of a session. */
 export interface CommandContext {
   /** The bundle's id. */
   readonly id: string;

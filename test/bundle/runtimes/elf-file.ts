@@ -1,6 +1,6 @@
 import type { RuntimeArch } from "../../../src/core/runtimes.ts";
 
-/** What an ELF file is made of. */
+/** The parts of an ELF file. */
 export interface ElfParts {
   readonly arch?: RuntimeArch;
   readonly interpreter?: string;

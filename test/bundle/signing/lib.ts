@@ -48,7 +48,7 @@ export function seeded(seed: number): () => number {
   };
 }
 
-/** One byte of a file that is to become another. */
+/** The place and the new value of a byte to change. */
 export interface ByteChange {
   readonly region: string;
   readonly at: number;
