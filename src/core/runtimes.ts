@@ -99,6 +99,7 @@ export function runtimePart(id: string): string {
 export function makeRuntimesScript(directory: string | undefined): string {
   const umask = directory === undefined ? "umask 077; " : "";
   return `(${umask}mkdir -p "$r") 2>/dev/null; k=; [ -O "$r" ] && [ -w "$r" ] || k=denied
+find "$r/.$i.unusable" -mtime +0 -exec rm -f {} + 2>/dev/null
 [ -n "$k" ] || ! [ -e "$r/.$i.unusable" ] || { k=run; cat "$r/.$i.unusable" >&2; }
 t="$r/.try.$$"
 [ -n "$k" ] || { printf '#!/bin/sh\n' >"$t" && chmod 700 "$t"; } 2>/dev/null || k=space
