@@ -72,7 +72,8 @@ n="$r/$i/node"
 [ -z "$i" ] || { [ -x "$n" ] && [ -O "$n" ]; } || (
 for t in tail head gzip tar; do command -v $t >/dev/null || { ${fail("cannot be unpacked: $t is missing here")}; }; done
 (umask 077; mkdir -p "$r") && [ -O "$r" ] || { ${fail("cannot be kept in $r, which is not yours")}; }
-(umask 077; tail -c +$((o + 1)) "$0" | head -c "$b" >"$r/.$i.part")
+a="$r/.$i.$$.part"
+(umask 077; tail -c +$((o + 1)) "$0" | head -c "$b" >"$a") || { rm -f "$a"; ${fail("cannot be unpacked to $r: is the disk full?")}; }
 ${unpack}
 ) || i=
 [ -z "$i" ] || export VOLLEY_NODE="$n"

@@ -125,12 +125,12 @@ export function answerFaults(damaged: string): UnpackFaults {
 }
 
 /**
- * Unpack the archive `$r/.$i.part` to `$r/$i`, and set `$n` to its program. The archive is verified first, and the
+ * Unpack the archive `$a` to `$r/$i`, and set `$n` to its program. The archive is verified first, and the
  * program is tried where it will stay, before it gets its name: by the host's own C library, else by the runtime's.
  * Runtimes used least recently are removed, except those that a process runs.
  */
 export function unpackRuntimeScript({ damaged, unusable }: UnpackFaults): string {
-  return `a="$r/.$i.part" n="$r/$i/${PROGRAM}" e=
+  return `n="$r/$i/${PROGRAM}" e=
 [ -x "$n" ] || {
 case $(${hashOf('"$a"')}) in "$i"*) ;; *) rm -f "$a"; ${damaged};; esac
 u="$r/.$i.$$.tmp"; rm -rf "$u"

@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -155,6 +156,17 @@ describe("where its Node cannot be used, a line says so, and another Node is loo
     expect(run(file).stderr).toContain(`cannot be kept in ${runtimes()}, which is not yours`);
     chmodSync(join(home, ".cache"), 0o700);
   });
+});
+
+test("several starts at once, cold, each unpack what they have written themselves", async () => {
+  const { file, id } = await build({ padding: randomBytes(4 << 20) });
+  const starts = `for n in 1 2 3 4; do sh '${file}' --list >/dev/null || echo failed & done; wait`;
+  const { stdout, stderr } = spawnSync("/bin/sh", ["-c", starts], {
+    env: { HOME: home, PATH: join(root, "bin") },
+    encoding: "utf8",
+  });
+  expect({ stdout, stderr }).toEqual({ stdout: "", stderr: "" });
+  expect(readdirSync(runtimes())).toEqual([id]);
 });
 
 test("VOLLEY_RUNTIME_DIR keeps the runtime elsewhere", async () => {

@@ -91,6 +91,7 @@ ${runtimeDirectoryScript(directory)}
 ${makeRuntimesScript(directory)}
 ${chooseScript(runtimes)}
 ${archScript(nonce)}; (umask 077; head -c "$b" >"$r/.$i.part") || { rm -f "$r/.$i.part"; echo ${UNUSABLE} space; exit 0; }
+a="$r/.$i.part"
 ${unpackRuntimeScript(answerFaults(CORRUPT))}
 export VOLLEY_NODE="$n"
 }
@@ -146,6 +147,7 @@ ${
   runtime === undefined
     ? useRuntimeScript(runtimes, directory)
     : `${runtimeDirectoryScript(directory)}; i=${runtime.id}
+a="$r/.$i.part"
 ${unpackRuntimeScript(answerFaults(CORRUPT))}
 export VOLLEY_NODE="$n"`
 }
