@@ -10,6 +10,7 @@ import type { Connection, RemoteExit, RemoteProcess } from "../../transport/tran
 import { encodeVars } from "../../vars/whole-value.ts";
 import type { Place } from "../schedule/places.ts";
 import { commandOf, isLaunchTalked, type LaunchAs } from "./launch.ts";
+import { sendingText } from "./node.ts";
 import { HostNoise, onMaskedText, receive } from "./receive.ts";
 import type { HostSession, SessionOptions } from "./session.ts";
 import {
@@ -344,7 +345,9 @@ class Driver implements HostSession {
       sendBundle: () => send(bundle.bytes),
       sendRuntime: async (arch) => {
         const runtime = node.runtimes.find((each) => each.arch === arch);
-        if (runtime !== undefined) await send(await this.#options.readRuntime(runtime.id));
+        if (runtime === undefined) return;
+        this.#options.emit({ type: "log", host: this.host, level: "notice", text: sendingText(runtime) });
+        await send(await this.#options.readRuntime(runtime.id));
       },
     });
   }

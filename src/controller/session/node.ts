@@ -1,5 +1,11 @@
 import { VolleyError } from "../../core/errors.ts";
-import { chooseRuntime, parseBareHost, UNUSABLE, type UnusableReason } from "../../core/runtimes.ts";
+import {
+  chooseRuntime,
+  parseBareHost,
+  type RuntimeTraits,
+  UNUSABLE,
+  type UnusableReason,
+} from "../../core/runtimes.ts";
 import { INSTALLED, type LaunchAnswer, NO_NODE } from "./answers.ts";
 import { end, failed } from "./loss.ts";
 import { launch, send, start } from "./start.ts";
@@ -50,11 +56,15 @@ function withoutNode(session: Session, description: readonly string[]): Next {
   if (!("runtime" in choice)) return doWithout(session, { ...choice, level: "warn" });
   if (session.ending !== undefined) return end(session, "cancelled", undefined);
   const { runtime } = choice;
-  const mib = (runtime.bytes / 2 ** 20).toFixed(1);
   return after(
-    [log(session, "notice", `there is no usable Node: Node ${runtime.version} is sent, once (${mib} MiB)`)],
+    [log(session, "notice", sendingText(runtime))],
     send({ ...session, known: false }, { bundle: !bare.hasBundle, runtime }),
   );
+}
+
+/** Return the line about a runtime that is being sent. */
+export function sendingText({ version, bytes }: RuntimeTraits): string {
+  return `there is no usable Node: Node ${version} is sent, once (${(bytes / 2 ** 20).toFixed(1)} MiB)`;
 }
 
 /** The lack of a host that nothing was tried on. */
