@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import {
   existsSync,
@@ -188,6 +189,24 @@ test("a runtime that arrives damaged is sent again, and given up after the secon
   expect(ran.summary.hosts[0]).toMatchObject({ outcome: "failed", error: { code: "UPLOAD_FAILED" } });
   expect(readdirSync(runtimesOf(fleet)).filter((name) => !name.startsWith("."))).toEqual([]);
 });
+
+const hasSsh = spawnSync("ssh", ["-V"]).error === undefined;
+test.skipIf(!hasSsh)(
+  "the ssh program sends it as well, to several names of one account at once",
+  async () => {
+    const runtime = await keepSmallRuntime({ padding: randomBytes(1 << 20) });
+    const fleet = await withoutNode();
+    const { address, port } = fleet.hosts[0]!;
+    const line = `{ ansible_host: ${address}, ansible_port: ${port}, ansible_user: ${fleet.user}, ansible_ssh_private_key_file: ${JSON.stringify(fleet.privateKeyPath)} }`;
+    const inventory = project.write(
+      "names.yaml",
+      `all: { hosts: { one: ${line}, two: ${line}, three: ${line} } }`,
+    );
+    const ran = await go(fleet, { inventory, transport: "openssh", via: "bundle" });
+    expect(ran.summary.hosts.map(({ error }) => error?.message)).toEqual([undefined, undefined, undefined]);
+    expect(readdirSync(runtimesOf(fleet))).toEqual([runtime.id]);
+  },
+);
 
 test("a full disk fails the host, and leaves nothing", async () => {
   await keepSmallRuntime({ padding: randomBytes(1 << 20) });

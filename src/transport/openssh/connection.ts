@@ -148,11 +148,13 @@ async function upload(
   path: string,
   { mode, resumes = false, onProgress, signal }: UploadOptions,
 ): Promise<void> {
-  const file = quote(path);
+  // A file that others may be sending at the same time gets its name when it is whole.
+  const file = resumes ? `${quote(path)}.$$` : quote(path);
+  const name = resumes ? ` && mv -f ${file} ${quote(path)}` : "";
   const permissions = mode.toString(8);
   const umask = (0o777 & ~mode).toString(8);
   // noclobber: a file or link that another user planted under this name is refused, not followed.
-  const script = `umask ${umask}; ${resumes ? `rm -f ${file}; ` : ""}set -C; { [ ! -e ${file} ] || exit ${EXISTS}; }; cat > ${file} && chmod ${permissions} ${file} && wc -c < ${file}`;
+  const script = `umask ${umask}; set -C; { [ ! -e ${file} ] || exit ${EXISTS}; }; cat > ${file} && chmod ${permissions} ${file} && wc -c < ${file}${name}`;
   const process = exec(loginShellLine(script));
   let stdout = "";
   let stderr = "";
