@@ -87,7 +87,7 @@ interface Answer {
   readonly complaint: string;
 }
 
-const BUSY_TEXT = "left alone: a run is at work there";
+const BUSY_TEXT = "left alone: a run is at work there, or was a minute ago";
 const MAX_TEXT = 64 << 10;
 
 async function askHosts(

@@ -22,9 +22,13 @@ const BUSY = "busy";
 /** A runtime's directory, and the part of an archive that is being sent. */
 const RUNTIMES = `grep -E '/[0-9a-f]{64}$|/[.][0-9a-f]{64}[.]'`;
 
-/** The lines that set `$c`, and end the script where the account has a bundle at work. The pattern does not describe itself. */
+/**
+ * The lines that set `$c`, and end the script where the account has a bundle at work, or has got a part of a file within
+ * the last minute. The pattern does not describe itself.
+ */
 const BEGIN = `c="$HOME/.cache/volley"
-for p in $(grep -ls 'volley/bundles/[0-9a-f]*[.]run' /proc/[0-9]*/cmdline); do tr '\\0' ' ' 2>/dev/null <"$p" | grep -qF "$c/bundles/" && { echo ${BUSY}; exit 0; }; done`;
+for p in $(grep -ls 'volley/bundles/[0-9a-f]*[.]run' /proc/[0-9]*/cmdline); do tr '\\0' ' ' 2>/dev/null <"$p" | grep -qF "$c/bundles/" && { echo ${BUSY}; exit 0; }; done
+[ -z "$(find "$c/bundles" "$c/runtimes" -maxdepth 1 -name '.*' -mmin -1 2>/dev/null | grep -E '[.](part|tmp)$')" ] || { echo ${BUSY}; exit 0; }`;
 
 function perDirectory(directories: readonly string[], commands: string): string {
   if (directories.length === 0) return "";

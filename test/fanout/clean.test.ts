@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -37,6 +37,8 @@ test("an account without files", () => {
 test("lists bundles, code, journals and runtimes, and removes them all", () => {
   add(`.cache/volley/bundles/${ID}.run`);
   add(".cache/volley/bundles/.part.tmp");
+  const before = Date.now() / 1_000 - 120;
+  utimesSync(join(home, ".cache/volley/bundles/.part.tmp"), before, before);
   add(".cache/volley/compiled/code");
   add(".cache/volley/runs/r1/web1/journal.ndjson");
   add(".cache/volley/runs/r2/web1/journal.ndjson");
@@ -78,6 +80,16 @@ test.runIf(existsSync("/proc/self/cmdline"))("leaves an account alone whose bund
   await once(running, "close");
   expect(counts()).toEqual(["1 bundles"]);
 });
+
+test.each([`bundles/.${ID}.n.tmp`, `runtimes/.${ID}.part`])(
+  "leaves an account alone that is being sent a file: %s",
+  (part) => {
+    add(`.cache/volley/${part}`);
+    expect(parseKept(sh(listScript([])))).toBeUndefined();
+    expect(parseKept(sh(removeScript([])))).toBeUndefined();
+    expect(existsSync(join(home, ".cache/volley", part))).toBe(true);
+  },
+);
 
 test("text that is no list is passed over", () => {
   expect(parseKept("motd\nbundles many 3\nbundles 2 8\r\nsecrets 1 4\n")).toEqual([
