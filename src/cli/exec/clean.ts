@@ -1,9 +1,9 @@
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
-import { VolleyError } from "../core/errors.ts";
-import { type KeptFiles, type KeptKind, listScript, parseKept, removeScript } from "../fanout/clean.ts";
-import type { HostResult } from "../fanout/exec/fan-out.ts";
-import type { FanOutTarget } from "./fan-out.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { type KeptFiles, type KeptKind, listScript, parseKept, removeScript } from "../../fanout/clean.ts";
+import type { HostResult } from "../../fanout/exec/fan-out.ts";
+import type { FanOutTarget } from "../fan-out.ts";
 import {
   addBecomeOptions,
   addConnectionOptions,
@@ -13,8 +13,8 @@ import {
   type ConnectionFlags,
   type InventoryFlags,
   type SecretFlags,
-} from "./options.ts";
-import { onSignals } from "./terminal.ts";
+} from "../options.ts";
+import { onSignals } from "../terminal.ts";
 
 interface CleanFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
   readonly yes?: boolean;
@@ -45,8 +45,8 @@ Exit codes: 0 all clean, 1 usage, or nothing was agreed to, 2 some host failed, 
 
 async function clean(pattern: string | undefined, flags: CleanFlags): Promise<number> {
   const [{ planFanOut }, { exitCodeOf }] = await Promise.all([
-    import("./fan-out.ts"),
-    import("../fanout/exec/fan-out.ts"),
+    import("../fan-out.ts"),
+    import("../../fanout/exec/fan-out.ts"),
   ]);
   const plan = await planFanOut(pattern, flags);
   const directories = [
@@ -95,7 +95,7 @@ async function askHosts(
   script: string,
   { forks, cancel }: { readonly forks: number; readonly cancel: AbortSignal },
 ): Promise<readonly Answer[]> {
-  const { fanOut } = await import("../fanout/exec/fan-out.ts");
+  const { fanOut } = await import("../../fanout/exec/fan-out.ts");
   const texts = { stdout: new Map<string, string>(), stderr: new Map<string, string>() };
   const results = await fanOut(targets, {
     command: { kind: "line", text: script },
@@ -124,8 +124,8 @@ async function tell(
   describe: (answer: Answer) => string | Promise<string>,
 ): Promise<void> {
   const [{ foldNodeSet }, { safeLine }] = await Promise.all([
-    import("../patterns/names.ts"),
-    import("../reporter/rows/sanitize.ts"),
+    import("../../patterns/names.ts"),
+    import("../../reporter/rows/sanitize.ts"),
   ]);
   const byText = new Map<string, string[]>();
   for (const answer of answers) {
@@ -151,7 +151,7 @@ const NOUNS: Readonly<Record<KeptKind, string>> = {
 async function describeKept({ kept }: Answer): Promise<string> {
   if (kept === undefined) return BUSY_TEXT;
   if (kept.length === 0) return "nothing is kept";
-  const { count, formatBytes } = await import("../reporter/rows/amounts.ts");
+  const { count, formatBytes } = await import("../../reporter/rows/amounts.ts");
   const parts = kept.map(
     (each) => `${count(each.count, NOUNS[each.kind])} (${formatBytes(each.kib * 1_024)})`,
   );
