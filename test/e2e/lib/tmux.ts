@@ -82,7 +82,7 @@ export function openTerminal(
               ? what.test(text)
               : what(text);
         if (isSeen) return text;
-        if (performance.now() > until) throw new Error(`not seen: ${what}\n${text}`);
+        if (performance.now() > until) throw new Error(`not seen: ${what}\n${text}\n${shellsOnTerminals()}`);
         await sleep(LOOK_MS);
       }
     },
@@ -96,6 +96,15 @@ export function openTerminal(
         await sleep(LOOK_MS);
     },
   };
+}
+
+/** List the shells that run on terminals, and what each waits for: a screen alone does not tell who keeps it waiting. */
+function shellsOnTerminals(): string {
+  const { stdout } = spawnSync("ps", ["-eo", "pid,ppid,stat,wchan:20,args"], { encoding: "utf8" });
+  return (stdout ?? "")
+    .split("\n")
+    .filter((line) => /script -q|sh -i/.test(line))
+    .join("\n");
 }
 
 function childrenOf(pid: number): readonly number[] {
