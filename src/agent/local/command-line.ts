@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { Manifest } from "../../core/bundle.ts";
 import { serializeError, VolleyError } from "../../core/errors.ts";
@@ -24,6 +24,7 @@ const OPTIONS = {
   debug: { type: "boolean" },
   vars: { type: "string" },
   output: { type: "string" },
+  events: { type: "string" },
   wait: { type: "string" },
   list: { type: "boolean" },
   help: { type: "boolean", short: "h" },
@@ -42,6 +43,7 @@ Usage: sh FILE --local HOST [options]
   -v, --verbose      also what commands print, and why tasks are skipped
       --vars FILE    vars of the host, an object in JSON; - is standard input
       --output json  every event as a line of JSON, the last with the tally
+      --events FILE  write these lines to a file of mode 0600, too
       --wait SECONDS the time for another run on this machine to end; default 10
       --debug        every event as a line of JSON on standard error, too
       --list         the plays, roles, hosts and files inside
@@ -84,15 +86,26 @@ export async function runLocally(carried: Carried): Promise<number> {
   const job = makeJob(manifest, values.local, jobOptions(values), given);
   const mask = maskOfJob(job);
   const isJson = values.output === "json";
-  const print = isJson
-    ? createJsonPrinter()
-    : createTextPrinter({
-        host: job.host,
-        verbose: values.verbose === true,
-        debug: values.debug === true,
-        color: process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "",
-      });
-  const emit: Printer = mask === null ? print : (event) => print(maskEvent(mask, event));
+  // Bound here, because `write` is replaced for the output of roles.
+  const records = [
+    ...(isJson ? [createJsonPrinter(process.stdout.write.bind(process.stdout))] : []),
+    ...(values.events === undefined ? [] : [createJsonPrinter(openEvents(values.events))]),
+  ];
+  const text = createTextPrinter({
+    host: job.host,
+    verbose: values.verbose === true,
+    debug: values.debug === true,
+    color: process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "",
+  });
+  const emitTo =
+    (...printers: readonly Printer[]): Printer =>
+    (event) => {
+      const told = mask === null ? event : maskEvent(mask, event);
+      for (const print of printers) print(told);
+    };
+  /** Tells programs; a person is told otherwise. */
+  const record = emitTo(...records);
+  const emit = isJson ? record : emitTo(text, ...records);
   const cancel = new AbortController();
   const kill = new AbortController();
   const onInterrupt = (): void => {
@@ -108,7 +121,7 @@ export async function runLocally(carried: Carried): Promise<number> {
   const elapsedMs = (): number => Math.round((performance.now() - startedAt) * 100) / 100;
   let lock: HostLock | undefined;
   try {
-    if (isJson) emit(hello(bundle));
+    if (records.length > 0) record(hello(bundle));
     if (job.plays.length === 0)
       emit({ type: "log", level: "warn", text: `no play of ${manifest.playbook} is for ${job.host}` });
     // Check mode takes no lock.
@@ -129,8 +142,7 @@ export async function runLocally(carried: Carried): Promise<number> {
     });
     return cancelled ? 130 : tally.failed > 0 || error !== undefined ? 2 : 0;
   } catch (thrown) {
-    if (isJson)
-      emit({ type: "bye", tally: EMPTY_TALLY, elapsedMs: elapsedMs(), error: serializeError(thrown) });
+    record({ type: "bye", tally: EMPTY_TALLY, elapsedMs: elapsedMs(), error: serializeError(thrown) });
     throw mask === null ? thrown : maskError(mask, thrown);
   } finally {
     await lock?.release();
@@ -140,6 +152,24 @@ export async function runLocally(carried: Carried): Promise<number> {
     // The process exits at once, and a pipe may be slow.
     await new Promise<void>((resolve) => void process.stdout.write("", () => resolve()));
   }
+}
+
+/** Open a file for events, for its owner alone. Returns the function that writes a line; a full disk does not end the run. */
+function openEvents(file: string): (line: string) => void {
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, "w", 0o600);
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    throw new VolleyError("USAGE", `--events: cannot write ${file} (${code})`, { cause: thrown });
+  }
+  return (line) => {
+    try {
+      writeFileSync(descriptor, line);
+    } catch {
+      // The lines for people go on.
+    }
+  };
 }
 
 function hello({ file }: BundleReader): TargetEvent {

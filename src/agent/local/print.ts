@@ -17,11 +17,9 @@ interface TextPrinterOptions {
 export type Printer = (event: TargetEvent) => void;
 
 /** Print every event as a line of JSON, with the number and the time it has on the wire. */
-export function createJsonPrinter(): Printer {
-  // Bound here, because `write` is replaced for the output of roles.
-  const write = process.stdout.write.bind(process.stdout);
+export function createJsonPrinter(write: (line: string) => void): Printer {
   let seq = 0;
-  return (event) => void write(encodeLine({ ...event, seq: ++seq, time: Date.now() }));
+  return (event) => write(encodeLine({ ...event, seq: ++seq, time: Date.now() }));
 }
 
 const COLORS: Readonly<Record<string, string>> = {

@@ -92,11 +92,24 @@ function damaged(name: string): VolleyError {
   return new VolleyError("SIGNATURE_REFUSED", `${name} has a damaged signature`);
 }
 
+/** Return the namespace of a signature, undefined for a blob that is none. */
+export function readNamespace(blob: Buffer): string | undefined {
+  return readFields(blob)?.namespace;
+}
+
+/** Return the public key or certificate that a signature names, as `authorized_keys` has it; undefined for no signature. */
+export function readPublicKey(blob: Buffer): string | undefined {
+  const key = readFields(blob)?.publicKey;
+  if (key === undefined || key.length < 4) return undefined;
+  const type = key.toString("latin1", 4, 4 + key.readUInt32BE(0));
+  return `${type} ${key.toString("base64")}`;
+}
+
 /**
- * Return the namespace of a signature, undefined for a blob that is not as OpenSSH's PROTOCOL.sshsig has it: preamble,
+ * Return fields of a signature, undefined for a blob that is not as OpenSSH's PROTOCOL.sshsig has it: preamble,
  * version 1, then the strings public key, namespace, reserved (empty), hash and signature, and nothing behind.
  */
-export function readNamespace(blob: Buffer): string | undefined {
+function readFields(blob: Buffer): { readonly publicKey: Buffer; readonly namespace: string } | undefined {
   if (!blob.subarray(0, PREAMBLE.length).equals(PREAMBLE)) return undefined;
   const fields: Buffer[] = [];
   let at = PREAMBLE.length;
@@ -106,7 +119,8 @@ export function readNamespace(blob: Buffer): string | undefined {
     fields.push(blob.subarray(at + 4, to));
     at = to;
   }
-  const [, namespace, reserved, hash] = fields;
+  const [publicKey, namespace, reserved, hash] = fields;
   if (at !== blob.length || fields.length !== 5 || reserved?.length !== 0) return undefined;
-  return HASHES.has(String(hash)) ? namespace?.toString("latin1") : undefined;
+  if (!HASHES.has(String(hash))) return undefined;
+  return { publicKey: publicKey!, namespace: namespace!.toString("latin1") };
 }

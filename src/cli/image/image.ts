@@ -1,0 +1,12 @@
+import type { Command } from "commander";
+
+/** Add `volley image`, with its subcommands. */
+export function addImageCommand(program: Command): void {
+  const image = program
+    .command("image")
+    .summary("let machines provision themselves at their first boot")
+    .description(
+      "Put a bundle and its start into the image of a machine, which provisions itself at its first boot, without a controller.",
+    );
+  void image;
+}
