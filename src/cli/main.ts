@@ -31,9 +31,10 @@ function launch(file: string): void {
     ...(cachedData === undefined ? {} : { cachedData }),
   });
   const run = script.runInThisContext() as (...values: readonly unknown[]) => void;
-  const module = { exports: {} };
+  const module = { exports: {} as typeof import("./program.ts") };
   const importHere = (specifier: string): Promise<unknown> => import(specifier);
   run.call(module.exports, module.exports, require, module, file, dirname(file), importHere);
+  module.exports.main();
   if (cachedData !== undefined && script.cachedDataRejected !== true) return;
   // Only at the end has V8 compiled what the command uses; one that was refused has used little.
   process.once("exit", (status) => {

@@ -22,60 +22,39 @@ import { cannotWrite, tellTemporary } from "./terminal.ts";
 import { addGetCommand, addPutCommand } from "./transfer/transfer.ts";
 import { addVerifyCommand } from "./verify.ts";
 
-const program = new Command("volley")
-  .description(
-    "Provision a fleet over SSH: one TypeScript playbook, one self-contained bundle, many hosts, one screen.",
-  )
-  .version(volleyVersion())
-  .showHelpAfterError("(--help shows what can be given)")
-  .exitOverride();
+/** Make the command line: every command with its options. */
+function createProgram(): Command {
+  const program = new Command("volley")
+    .description(
+      "Provision a fleet over SSH: one TypeScript playbook, one self-contained bundle, many hosts, one screen.",
+    )
+    .version(volleyVersion())
+    .showHelpAfterError("(--help shows what can be given)")
+    .exitOverride();
 
-// Every command loads its own modules when it runs, so that `volley doc` does not load ssh2.
-addRunCommand(program);
-addRunsCommand(program);
-addReportCommand(program);
-addExecCommand(program);
-addPutCommand(program);
-addGetCommand(program);
-addShellCommand(program);
-addCompareCommand(program);
-addAttachCommand(program);
-addBundleCommand(program);
-addVerifyCommand(program);
-addCheckCommand(program);
-addLintCommand(program);
-addInventoryCommand(program);
-addHostsCommand(program);
-addRoleCommand(program);
-addRuntimeCommand(program);
-addCleanCommand(program);
-addDocCommand(program);
-addDemoCommand(program);
-
-/** Commands that may have changed hosts: these go on, and their exit code tells of the hosts. */
-const WITHOUT_OUTPUT = new Set(["run", "attach", "demo"]);
-let goesOn = false;
-program.hook("preAction", (_program, command) => {
-  goesOn = WITHOUT_OUTPUT.has(command.name());
-});
-let isTold = false;
-// When the reader of stdout ends, as `head` does, a command continues without it.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") return;
-  const failure = cannotWrite("to standard output", error);
-  if (!goesOn) throw failure;
-  if (!isTold) report(failure);
-  isTold = true;
-});
-// Node writes to a file at once, and throws the error at whoever writes.
-const writeOut = process.stdout._write.bind(process.stdout);
-process.stdout._write = (chunk, encoding, done) => {
-  try {
-    writeOut(chunk, encoding, done);
-  } catch (thrown) {
-    done(thrown as Error);
-  }
-};
+  // Every command loads its own modules when it runs, so that `volley doc` does not load ssh2.
+  addRunCommand(program);
+  addRunsCommand(program);
+  addReportCommand(program);
+  addExecCommand(program);
+  addPutCommand(program);
+  addGetCommand(program);
+  addShellCommand(program);
+  addCompareCommand(program);
+  addAttachCommand(program);
+  addBundleCommand(program);
+  addVerifyCommand(program);
+  addCheckCommand(program);
+  addLintCommand(program);
+  addInventoryCommand(program);
+  addHostsCommand(program);
+  addRoleCommand(program);
+  addRuntimeCommand(program);
+  addCleanCommand(program);
+  addDocCommand(program);
+  addDemoCommand(program);
+  return program;
+}
 
 /** Print an error that ends the command, and return the exit code. */
 function report(error: unknown, isFault = false): number {
@@ -85,49 +64,96 @@ function report(error: unknown, isFault = false): number {
     process.stderr.write(`${thrown.stack}\n`);
   return exitCodeFor(thrown);
 }
-// An error of unknown origin is a fault in Volley: its stack is for the bug report.
-reportStrays((thrown) => report(thrown, !isVolleyError(thrown)));
 
-/** Carry out the command line. Commander would show the whole help for an unknown command beside `help` or `--help`. */
-function parse(): Promise<unknown> {
-  const [first, second] = process.argv.slice(2);
+/** Commander would show the whole help for an unknown command beside `help` or `--help`. */
+function parse(program: Command, args: readonly string[]): Promise<unknown> {
+  const [first, second] = args;
   const name = first === "help" ? second : first;
   const isKnown =
     name === undefined ||
     name.startsWith("-") ||
     ["help", ...program.commands.map((command) => command.name())].includes(name);
-  return isKnown ? program.parseAsync() : program.parseAsync([name], { from: "user" });
+  return program.parseAsync(isKnown ? args : [name], { from: "user" });
 }
 
-let isOver = false;
-// Code of the playbook's that calls process.exit() must not look like a run that went well.
-process.on("exit", (code) => {
-  if (isOver || code !== 0) return;
-  process.stderr.write(
-    "volley: process.exit() was called before the command had ended; only the playbook's code does that\n",
-  );
-  process.exitCode = 1;
-});
+/** Return the exit code for an error that ended a command, printed to stderr where commander has not done so. */
+function end(thrown: unknown): number {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 1;
+  return report(thrown);
+}
 
+/**
+ * Carry out a command line in this process, and return its exit code. Unlike {@link main}, the process stays: its working
+ * directory, environment and streams are those of the command, and `process.exitCode` is the caller's to restore.
+ */
+export async function carryOut(args: readonly string[]): Promise<number> {
+  process.exitCode = undefined;
+  try {
+    await parse(createProgram(), args);
+  } catch (thrown) {
+    return end(thrown);
+  }
+  return Number(process.exitCode ?? 0);
+}
+
+/** Commands that may have changed hosts: these go on without output, and their exit code tells of the hosts. */
+const WITHOUT_OUTPUT = new Set(["run", "attach", "demo"]);
 /** Time limit of a command to end by itself once the event loop ran dry. */
 const STARVED_MS = 1_000;
 /** Time for what a command has left behind to end by itself. */
 const LEFT_MS = 1_000;
-/** A timer of a playbook's code, which is executed here to learn what it declares, would keep the process for ever. */
-const leave = (): void => void setTimeout(() => process.exit(), LEFT_MS).unref();
-const watch = watchEventLoop("the command");
-// A run watches itself, and gives the terminal back before it reports: let it go first.
-const starved = watch.starved.catch(async (thrown: unknown) => {
-  await pause(STARVED_MS);
-  throw thrown;
-});
-// No top-level await: the build compiles this into one script, not a module (see main.ts).
-void Promise.race([parse().finally(watch.close), starved])
-  .catch((thrown: unknown) => {
-    if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
-    else process.exitCode = report(thrown);
-  })
-  .finally(() => {
-    isOver = true;
-    leave();
+
+/** Carry out the command line of this process, and end the process with the command's exit code. */
+export function main(): void {
+  const program = createProgram();
+  let goesOn = false;
+  program.hook("preAction", (_program, command) => {
+    goesOn = WITHOUT_OUTPUT.has(command.name());
   });
+  let isTold = false;
+  // When the reader of stdout ends, as `head` does, a command continues without it.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return;
+    const failure = cannotWrite("to standard output", error);
+    if (!goesOn) throw failure;
+    if (!isTold) report(failure);
+    isTold = true;
+  });
+  // Node writes to a file at once, and throws the error at whoever writes.
+  const writeOut = process.stdout._write.bind(process.stdout);
+  process.stdout._write = (chunk, encoding, done) => {
+    try {
+      writeOut(chunk, encoding, done);
+    } catch (thrown) {
+      done(thrown as Error);
+    }
+  };
+  // An error of unknown origin is a fault in Volley: its stack is for the bug report.
+  reportStrays((thrown) => report(thrown, !isVolleyError(thrown)));
+
+  let isOver = false;
+  // Code of the playbook's that calls process.exit() must not look like a run that went well.
+  process.on("exit", (code) => {
+    if (isOver || code !== 0) return;
+    process.stderr.write(
+      "volley: process.exit() was called before the command had ended; only the playbook's code does that\n",
+    );
+    process.exitCode = 1;
+  });
+
+  const watch = watchEventLoop("the command");
+  // A run watches itself, and gives the terminal back before it reports: let it go first.
+  const starved = watch.starved.catch(async (thrown: unknown) => {
+    await pause(STARVED_MS);
+    throw thrown;
+  });
+  void Promise.race([parse(program, process.argv.slice(2)).finally(watch.close), starved])
+    .catch((thrown: unknown) => {
+      process.exitCode = end(thrown);
+    })
+    .finally(() => {
+      isOver = true;
+      // A timer of a playbook's code, which is executed here to learn what it declares, would keep the process for ever.
+      setTimeout(() => process.exit(), LEFT_MS).unref();
+    });
+}

@@ -15,6 +15,7 @@ import { beforeAll, expect, test } from "vitest";
 import type { EmbeddedFleet, HostFault } from "../../src/embedded/options.ts";
 import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
 import { fleetStarter, keptBundles } from "./lib/drive.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
 import { hosts, role, site, tasks, withRole } from "./lib/sources.ts";
 
@@ -24,7 +25,7 @@ beforeAll(async () => void (await builtCli()), 600_000);
 
 async function runOn(fleet: EmbeddedFleet, project: Project, ...args: readonly string[]): Promise<CliEnd> {
   project.write("inventory/hosts.yaml", fleet.inventoryYaml());
-  return volley(
+  return volleyHere(
     ["run", "site.ts", "--known-hosts", fleet.knownHostsPath, "--connect-timeout", "4", ...args],
     { cwd: project.directory },
   );
@@ -117,8 +118,8 @@ test("colours when forced, none with NO_COLOR", async () => {
   const fleet = await startFleet({ count: 1 });
   project.write("inventory/hosts.yaml", fleet.inventoryYaml());
   const args = ["run", "site.ts", "--known-hosts", fleet.knownHostsPath, "--output", "plain"];
-  const forced = await volley(args, { cwd: project.directory, env: { FORCE_COLOR: "1", NO_COLOR: "" } });
-  const none = await volley(args, { cwd: project.directory, env: { NO_COLOR: "1" } });
+  const forced = await volleyHere(args, { cwd: project.directory, env: { FORCE_COLOR: "1", NO_COLOR: "" } });
+  const none = await volleyHere(args, { cwd: project.directory, env: { NO_COLOR: "1" } });
   expect(forced.stdout).toContain("\u001b[");
   expect(none.stdout).not.toContain("\u001b");
 });
@@ -194,13 +195,13 @@ test("a home that is a file: the run ends with its summary, without a log", asyn
   const inDirectory = { cwd: project.directory, env: home };
   for (const via of ["bundle", "direct"]) {
     const args = ["run", "site.ts", "--known-hosts", fleet.knownHostsPath, "--via", via];
-    const end = await volley(args, inDirectory);
+    const end = await volleyHere(args, inDirectory);
     expect(end).toMatchObject({ code: 0, stderr: "" });
     expect(end.stdout).toMatch(/1 host: 1 ok/);
   }
   const args = ["exec", "all", "--known-hosts", fleet.knownHostsPath, "--", "true"];
-  expect(await volley(args, inDirectory)).toMatchObject({ code: 0 });
-  expect(await volley(["runs"], inDirectory)).toMatchObject({
+  expect(await volleyHere(args, inDirectory)).toMatchObject({ code: 0 });
+  expect(await volleyHere(["runs"], inDirectory)).toMatchObject({
     code: 0,
     stdout: "There has been no run yet.\n",
   });
@@ -208,13 +209,13 @@ test("a home that is a file: the run ends with its summary, without a log", asyn
 
 test("check: with types, without, and with what is wrong", async () => {
   const project = makeProject(scratch(), { ...site, ...hosts });
-  const without = await volley(["check", "site.ts", "--no-types"], { cwd: project.directory });
+  const without = await volleyHere(["check", "site.ts", "--no-types"], { cwd: project.directory });
   expect(without).toMatchObject({
     code: 0,
     stderr: "",
     stdout: "site.ts: 1 play compiles; vars, actions and assets fit for 2 hosts\n",
   });
-  const none = await volley(["check", "site.ts"], { cwd: project.directory });
+  const none = await volleyHere(["check", "site.ts"], { cwd: project.directory });
   expect(none).toMatchObject({ code: 1, stdout: "" });
   expect(none.stderr).toMatch(
     /^volley: the project has no TypeScript to check types with \(npm install --save-dev typescript, or leave types out with --no-types\)\n$/,
@@ -240,25 +241,25 @@ test("check: with types, without, and with what is wrong", async () => {
     include: ["*.ts"],
   };
   project.write("tsconfig.json", JSON.stringify(config));
-  const right = await volley(["check", "site.ts"], { cwd: project.directory });
+  const right = await volleyHere(["check", "site.ts"], { cwd: project.directory });
   expect(right).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/; types are right\n$/) });
   project.write("tsconfig.json", JSON.stringify({ ...config, include: ["roles"] }));
   project.write("roles/a.ts", "export {};\n");
-  const leftOut = await volley(["check", "site.ts"], { cwd: project.directory });
+  const leftOut = await volleyHere(["check", "site.ts"], { cwd: project.directory });
   expect(leftOut).toMatchObject({ code: 1, stdout: "" });
   expect(leftOut.stderr).toBe(
     'volley: tsconfig.json leaves site.ts out: its types were not checked (add it to "include" there, or leave types out with --no-types)\n',
   );
   project.write("tsconfig.json", JSON.stringify(config));
   project.write("site.ts", tasks('const count: number = "4"; void count;'));
-  const wrong = await volley(["check", "site.ts"], { cwd: project.directory });
+  const wrong = await volleyHere(["check", "site.ts"], { cwd: project.directory });
   expect(wrong.code).toBe(1);
   expect(wrong.stdout).toMatch(/site\.ts.*6.*error TS2322/);
 });
 
 test("bundle: writes a file that runs by itself", async () => {
   const project = makeProject(scratch(), { ...site, ...hosts });
-  const end = await volley(["bundle", "site.ts", "-o", "site.run", "-i", "inventory", "-l", "web1"], {
+  const end = await volleyHere(["bundle", "site.ts", "-o", "site.run", "-i", "inventory", "-l", "web1"], {
     cwd: project.directory,
   });
   expect(end).toMatchObject({ code: 0, stderr: "" });
@@ -266,13 +267,13 @@ test("bundle: writes a file that runs by itself", async () => {
     /^site\.run: \d+\.\d KiB, SHA-256 [0-9a-f]{64}\nRun it there: sh site\.run --local web1/,
   );
   expect(readdirSync(project.directory).filter((name) => name.startsWith("site.run"))).toEqual(["site.run"]);
-  const out = await volley(["bundle", "site.ts", "-o", "-", "-i", "inventory", "-l", "web1"], {
+  const out = await volleyHere(["bundle", "site.ts", "-o", "-", "-i", "inventory", "-l", "web1"], {
     cwd: project.directory,
   });
   expect(out).toMatchObject({ code: 0, stdout: readFileSync(project.path("site.run"), "utf8") });
   expect(out.stderr).toMatch(/^-: \d+\.\d KiB, .*\nRun it there: sh FILE --local web1/);
   expect(existsSync(project.path("-"))).toBe(false);
-  const again = await volley(["bundle", "site.run", "-o", "again.run"], { cwd: project.directory });
+  const again = await volleyHere(["bundle", "site.run", "-o", "again.run"], { cwd: project.directory });
   expect(again).toMatchObject({ code: 1, stdout: "" });
 });
 
@@ -281,7 +282,7 @@ test.skipIf(process.getuid?.() === 0)("bundle into a directory that may not be w
   mkdirSync(project.path("locked"));
   chmodSync(project.path("locked"), 0o555);
   writeFileSync(project.path("note"), "");
-  const end = await volley(["bundle", "site.ts", "-o", "locked/site.run"], { cwd: project.directory });
+  const end = await volleyHere(["bundle", "site.ts", "-o", "locked/site.run"], { cwd: project.directory });
   expect(end).toMatchObject({
     code: 1,
     stdout: "",

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, symlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
+import { expect, test } from "vitest";
+import type { CliEnd } from "./lib/cli.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";
 import { hosts, role, site, tasks, withRole } from "./lib/sources.ts";
 
 const scratch = scratchDirectory();
-beforeAll(async () => void (await builtCli()), 600_000);
 
 interface Case {
   readonly what: string;
@@ -406,7 +406,7 @@ function firstLine({ stderr }: CliEnd): string {
 test.each(cases)("$what", async ({ files, args, says }) => {
   const project = makeProject(scratch(), files);
   const before = readdirSync(project.directory, { recursive: true });
-  const end = await volley(args, { cwd: project.directory });
+  const end = await volleyHere(args, { cwd: project.directory });
   expect(firstLine(end)).toMatch(says);
   expect(end).toMatchObject({ code: 1, stdout: "" });
   // commander adds how to get help; everything else is one line.
@@ -420,7 +420,7 @@ test.each(cases)("$what", async ({ files, args, says }) => {
 
 test("a directory for temporary files that is not there: named, with the variable", async () => {
   const project = makeProject(scratch(), site);
-  const end = await volley(["demo"], { cwd: project.directory, env: { TMPDIR: project.path("nope") } });
+  const end = await volleyHere(["demo"], { cwd: project.directory, env: { TMPDIR: project.path("nope") } });
   expect(end).toMatchObject({
     code: 1,
     stdout: "",
@@ -441,7 +441,7 @@ test("a forbidden package in a role: refused, with the chain of imports", async 
     ["bundle", "site.ts", "-o", "site.run"],
     ["check", "site.ts", "--no-types"],
   ]) {
-    const end = await volley(args, { cwd: project.directory });
+    const end = await volleyHere(args, { cwd: project.directory });
     expect(end).toMatchObject({ code: 1, stdout: "" });
     expect(end.stderr).toMatch(
       /^volley: .*ssh2.* cannot run on a host: it belongs to the controller \(imported through site\.ts -> roles\/web\/role\.ts -> roles\/web\/connect\.ts -> .*ssh2.*\)\n$/,

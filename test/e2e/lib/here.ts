@@ -1,0 +1,84 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { Writable } from "node:stream";
+import { Script } from "node:vm";
+import { builtCli, type CliEnd } from "./cli.ts";
+
+// The built `volley` in this process. A start of Node and of the program takes most of a command that is refused.
+
+type Program = typeof import("../../../src/cli/program.ts");
+
+let loaded: { readonly file: string; readonly program: Program } | undefined;
+
+/** Load the program as its launcher does (src/cli/main.ts), once for each build. */
+async function loadProgram(): Promise<Program> {
+  const file = join(dirname(await builtCli()), "volley.cjs");
+  if (loaded?.file === file) return loaded.program;
+  const parameters = "exports, require, module, __filename, __dirname, volleyImport";
+  const script = new Script(`(function (${parameters}) {${readFileSync(file, "latin1")}\n})`, {
+    filename: file,
+  });
+  const run = script.runInThisContext() as (...values: readonly unknown[]) => void;
+  const module = { exports: {} as Program };
+  const importHere = (specifier: string): Promise<unknown> => import(specifier);
+  run.call(module.exports, module.exports, createRequire(file), module, file, dirname(file), importHere);
+  loaded = { file, program: module.exports };
+  return loaded.program;
+}
+
+let last: Promise<unknown> = Promise.resolve();
+
+/**
+ * Carry out a command of the built `volley` in this process, to its end: for tests that look at what it prints, its exit
+ * code and its files. The command has no standard input and no terminal, gets no signals, and begins after the one before
+ * has ended. What a process does when it ends is for {@link volley} of cli.ts.
+ */
+export function volleyHere(
+  args: readonly string[],
+  given: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
+): Promise<CliEnd> {
+  const end = last.then(() => carryOutHere(args, given));
+  last = end.catch(() => {});
+  return end;
+}
+
+async function carryOutHere(
+  args: readonly string[],
+  { cwd, env = {} }: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
+): Promise<CliEnd> {
+  const { carryOut } = await loadProgram();
+  const before = { directory: process.cwd(), exitCode: process.exitCode, env: { ...process.env } };
+  const stdout = keepWritten("stdout");
+  const stderr = keepWritten("stderr");
+  try {
+    process.chdir(cwd);
+    Object.assign(process.env, env);
+    const code = await carryOut(args);
+    return { code, stdout: stdout.text(), stderr: stderr.text() };
+  } finally {
+    stdout.restore();
+    stderr.restore();
+    process.chdir(before.directory);
+    process.exitCode = before.exitCode;
+    for (const name of Object.keys(process.env)) if (!(name in before.env)) delete process.env[name];
+    Object.assign(process.env, before.env);
+  }
+}
+
+/** Put a stream of its own in place of one of this process: what a command listens to goes with it. */
+function keepWritten(name: "stdout" | "stderr"): { text(): string; restore(): void } {
+  const property = Object.getOwnPropertyDescriptor(process, name)!;
+  const chunks: Buffer[] = [];
+  const value = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      chunks.push(chunk);
+      done();
+    },
+  });
+  Object.defineProperty(process, name, { configurable: true, enumerable: true, value });
+  return {
+    text: () => Buffer.concat(chunks).toString(),
+    restore: () => void Object.defineProperty(process, name, property),
+  };
+}
