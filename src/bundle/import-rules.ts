@@ -70,6 +70,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     ],
     ...onController,
   },
+  image: { imports: ["core", "system", "bundle", "controller"], ...onController },
   fanout: { imports: ["core", "system", "patterns", "transport"], ...onController },
   compare: {
     imports: ["core", "vars/secrets", "transport", "controller", "reporter"],
@@ -92,6 +93,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "bundle",
       "convert",
       "lint",
+      "image",
     ],
     ...onController,
   },

@@ -9,6 +9,7 @@ import { addCompareCommand } from "./compare.ts";
 import { addDemoCommand } from "./demo.ts";
 import { addCleanCommand } from "./exec/clean.ts";
 import { addExecCommand } from "./exec/exec.ts";
+import { addImageCommand } from "./image/image.ts";
 import { addHostsCommand, addInventoryCommand } from "./inventory.ts";
 import { addLintCommand } from "./lint.ts";
 import { addBundleCommand, addCheckCommand } from "./playbook.ts";
@@ -44,6 +45,7 @@ function createProgram(): Command {
   addAttachCommand(program);
   addBundleCommand(program);
   addVerifyCommand(program);
+  addImageCommand(program);
   addCheckCommand(program);
   addLintCommand(program);
   addInventoryCommand(program);

@@ -1,6 +1,7 @@
-import { readFileSync, readlinkSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { RuntimeArch } from "../../core/runtimes.ts";
+import { resolveBelow } from "../../system/root-paths.ts";
 import { type Elf, readElf, stripElf } from "./elf.ts";
 
 // glibc with its loader, and the other libraries that Node needs, as this controller has them.
@@ -26,7 +27,6 @@ const TRIPLETS: Readonly<Record<RuntimeArch, string>> = {
 /** Libraries that glibc before 2.34 loads when a name of a host or a user is looked up. */
 const NAME_SERVICES = ["libnss_files.so.2", "libnss_dns.so.2"];
 const NAME_SERVICES_BUILT_IN = 34;
-const MAX_LINKS = 40;
 
 interface Library {
   readonly path: string;
@@ -103,8 +103,8 @@ function findOne(name: string, arch: RuntimeArch, root: string): Library | undef
   // A name with a slash would be a path of the machine that it was linked on.
   if (name.includes("/")) return undefined;
   for (const directory of directoriesFor(arch)) {
-    const path = resolveBelow(root, `${directory}/${name}`);
     try {
+      const path = resolveBelow(root, `${directory}/${name}`);
       const bytes = readFileSync(path);
       const elf = readElf(bytes, path);
       if (elf.arch === arch) return { path, bytes, elf };
@@ -113,35 +113,6 @@ function findOne(name: string, arch: RuntimeArch, root: string): Library | undef
     }
   }
   return undefined;
-}
-
-/** Resolve the links in a path below `root` as the kernel does after chroot(2): no link leads out of the root. */
-function resolveBelow(root: string, path: string): string {
-  const ahead = path.split("/");
-  let resolved: string[] = [];
-  for (let links = 0; ahead.length > 0; ) {
-    const part = ahead.shift()!;
-    if (part === "" || part === ".") continue;
-    if (part === "..") {
-      resolved = resolved.slice(0, -1);
-      continue;
-    }
-    const target = linkTarget(join(root, ...resolved, part));
-    if (target === undefined || ++links > MAX_LINKS) resolved.push(part);
-    else {
-      if (target.startsWith("/")) resolved = [];
-      ahead.unshift(...target.split("/"));
-    }
-  }
-  return join(root, ...resolved);
-}
-
-function linkTarget(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Return the version of glibc by the newest of its symbol versions; undefined for another libc. */

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { addInstallCommand } from "./install.ts";
 
 /** Add `volley image`, with its subcommands. */
 export function addImageCommand(program: Command): void {
@@ -8,5 +9,5 @@ export function addImageCommand(program: Command): void {
     .description(
       "Put a bundle and its start into the image of a machine, which provisions itself at its first boot, without a controller.",
     );
-  void image;
+  addInstallCommand(image);
 }

@@ -1,0 +1,93 @@
+import { posix } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import type { RuntimeArch } from "../core/runtimes.ts";
+import { PAYLOAD, STATE, STATE_DIRECTORY } from "./first-boot.ts";
+import { findInit, type InitSystem, installService } from "./init.ts";
+import { archOfRoot, findNode, findProgram, type RootNode } from "./node.ts";
+import type { Payload } from "./payload.ts";
+import type { ImageRoot } from "./root.ts";
+
+/** All that an installation needs to know of a root. */
+export interface RootTraits {
+  readonly init: InitSystem;
+  /** Undefined where Volley has no runtime for the root's programs. */
+  readonly arch: RuntimeArch | undefined;
+  /** Undefined for a root without Node. */
+  readonly node: RootNode | undefined;
+}
+
+/**
+ * Look at a root before anything is built for it. Fails with `USAGE` where its init system is unknown, and for a signed
+ * bundle where it has no ssh-keygen.
+ */
+export function inspectRoot(root: ImageRoot, name: string, isSigned: boolean): RootTraits {
+  const init = findInit(root);
+  if (init === undefined)
+    throw new VolleyError(
+      "USAGE",
+      `${name} has no init system that Volley knows (systemd, OpenRC, sysvinit)`,
+      {
+        hint: "make a bundle with volley bundle, and start it by the system's own means",
+      },
+    );
+  if (isSigned && findProgram(root, "ssh-keygen") === undefined)
+    throw new VolleyError("USAGE", `${name} has no ssh-keygen, which verifies the signature`, {
+      hint: "install OpenSSH's client in it, or give --unsigned instead of --sign",
+    });
+  return { init, arch: archOfRoot(root), node: findNode(root) };
+}
+
+/** The wish for a runtime: with one, without, or with one where the root has no usable Node. */
+export type RuntimeWish = "with" | "without" | "where needed";
+
+/**
+ * Return the architectures whose runtimes the bundle is to hold. Fails with `USAGE` where the root's programs are for a
+ * machine that there are no runtimes for, or where it has no usable Node and is to get none.
+ */
+export function runtimesFor(
+  { arch, node }: RootTraits,
+  name: string,
+  wish: RuntimeWish,
+  given: readonly RuntimeArch[] | undefined,
+): readonly RuntimeArch[] {
+  if (wish !== "with" && node?.isUsable === true) return [];
+  if (wish === "without") {
+    const what = node === undefined ? "has no Node" : `has Node ${node.version ?? "of an unknown version"}`;
+    throw new VolleyError("USAGE", `${name} ${what}, and bundles need 18 or newer`, {
+      hint: "leave --no-runtime out to put Node into the bundle, or install Node in it",
+    });
+  }
+  const archs = given ?? (arch === undefined ? [] : [arch]);
+  if (archs.length === 0)
+    throw new VolleyError("USAGE", `${name} has no Node, and there is no runtime for its processor`, {
+      hint: "install Node 18 or newer in it",
+    });
+  return archs;
+}
+
+/**
+ * Put a payload into a root, and have its init system start the runner. The result of another bundle is removed; that of
+ * the same bundle stays. Installing again replaces what is there. Fails with `FILE_FAILED`, and with `CANCELLED` when the
+ * signal says so.
+ */
+export async function installPayload(
+  root: ImageRoot,
+  { host, bundle, files }: Payload,
+  {
+    init,
+    waitsForNetwork,
+    signal,
+  }: { readonly init: InitSystem; readonly waitsForNetwork: boolean; readonly signal: AbortSignal },
+): Promise<void> {
+  const at = (name: string): string => posix.join(STATE_DIRECTORY, name);
+  root.makeDirectory(STATE_DIRECTORY, 0o700);
+  for (const { name, content, mode } of files) {
+    if (signal.aborted) throw new VolleyError("CANCELLED", "the installation was interrupted");
+    await root.write(at(name), content, mode);
+  }
+  for (const name of Object.values(PAYLOAD))
+    if (!files.some((file) => file.name === name)) root.remove(at(name));
+  if (root.read(at(STATE.done))?.trim() !== bundle.id)
+    for (const name of Object.values(STATE)) root.remove(at(name));
+  await installService(root, init, { host, waitsForNetwork });
+}

@@ -1,0 +1,129 @@
+import * as fs from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import { writeReason } from "../core/unix/user-file.ts";
+import { resolveBelow } from "../system/root-paths.ts";
+
+/**
+ * The root of a system that does not run, such as a mounted image. Paths are the system's own, and links are followed as
+ * in it: none leads out of the root.
+ */
+export interface ImageRoot {
+  /** The root's path on this machine. */
+  readonly directory: string;
+  /** Return the path on this machine of a file of the root, with its links resolved. */
+  locate(path: string): string;
+  exists(path: string): boolean;
+  /** Read a text; undefined where there is no such file. */
+  read(path: string): string | undefined;
+  /**
+   * Write a file under a temporary name, and rename it; a link in its place is replaced. Directories above are made with
+   * mode 0755. Fails with `FILE_FAILED`.
+   */
+  write(path: string, content: string | Uint8Array, mode: number): Promise<void>;
+  /** Make a directory, or give one its mode. Fails with `FILE_FAILED`. */
+  makeDirectory(path: string, mode: number): void;
+  /** Make a link in the place of what is there. Fails with `FILE_FAILED`. */
+  link(path: string, target: string): void;
+  /** Remove a file or link, if it is there. Fails with `FILE_FAILED`. */
+  remove(path: string): void;
+}
+
+/** Tell whether a file of a root is there. */
+function existsBelow(directory: string, path: string): boolean {
+  try {
+    return fs.existsSync(resolveBelow(directory, path));
+  } catch {
+    return false;
+  }
+}
+
+/** True for a directory that holds a system's root. */
+export function isRoot(directory: string): boolean {
+  const has = (path: string): boolean => existsBelow(directory, path);
+  const hasInit = ["sbin/init", "usr/lib/systemd/systemd", "lib/systemd/systemd", "init"].some(has);
+  return has("etc") && (hasInit || has("etc/os-release") || has("usr/lib/os-release"));
+}
+
+/** Open a root. Fails with `USAGE` for a directory that is none. */
+export function openRoot(given: string): ImageRoot {
+  const directory = fs.realpathSync(resolve(given));
+  const owner = fs.statSync(directory);
+  if (!existsBelow(directory, "etc"))
+    throw new VolleyError("USAGE", `${given} is no root of a system: it has no etc/`, {
+      hint: "name the directory at which the root of the image is mounted, or a disk image",
+    });
+  /** Links in the directory are followed; the last name is none of them. */
+  const place = (path: string): string => join(resolveBelow(directory, dirname(path)), basename(path));
+  const changing = <Value>(path: string, change: () => Value): Value => {
+    try {
+      return change();
+    } catch (thrown) {
+      throw cannotChange(path, thrown);
+    }
+  };
+  const cannotChange = (path: string, thrown: unknown): VolleyError =>
+    new VolleyError("FILE_FAILED", `cannot write ${path} in ${given}: ${writeReason(thrown)}`, {
+      cause: thrown,
+    });
+  /** Files belong to the root's owner: where others prepare a root, that may be another account. */
+  const own = (path: string): void => {
+    if (process.getuid?.() === 0) fs.lchownSync(path, owner.uid, owner.gid);
+  };
+  const makeParents = (path: string): void => {
+    const parent = resolveBelow(directory, dirname(path));
+    if (fs.existsSync(parent)) return;
+    makeParents(dirname(path));
+    fs.mkdirSync(parent, { mode: 0o755 });
+    own(parent);
+  };
+  const locate = (path: string): string => resolveBelow(directory, path);
+  return {
+    directory,
+    locate,
+    exists: (path) => existsBelow(directory, path),
+    read: (path) => {
+      try {
+        return fs.readFileSync(locate(path), "utf8");
+      } catch (thrown) {
+        if (["ENOENT", "ENOTDIR", "EISDIR", "ELOOP"].includes((thrown as NodeJS.ErrnoException).code ?? ""))
+          return undefined;
+        throw thrown;
+      }
+    },
+    write: async (path, content, mode) => {
+      changing(path, () => makeParents(path));
+      const file = place(path);
+      const temporary = `${file}.volley-new`;
+      try {
+        fs.rmSync(temporary, { force: true });
+        await writeFile(temporary, content, { mode, flag: "wx" });
+        fs.chmodSync(temporary, mode);
+        own(temporary);
+        fs.renameSync(temporary, file);
+      } catch (thrown) {
+        fs.rmSync(temporary, { force: true });
+        throw cannotChange(path, thrown);
+      }
+    },
+    makeDirectory: (path, mode) =>
+      changing(path, () => {
+        makeParents(path);
+        const made = locate(path);
+        if (!fs.existsSync(made)) {
+          fs.mkdirSync(made, { mode });
+          own(made);
+        }
+        fs.chmodSync(made, mode);
+      }),
+    link: (path, target) =>
+      changing(path, () => {
+        makeParents(path);
+        fs.rmSync(place(path), { force: true });
+        fs.symlinkSync(target, place(path));
+        own(place(path));
+      }),
+    remove: (path) => changing(path, () => fs.rmSync(place(path), { force: true })),
+  };
+}
