@@ -24,6 +24,8 @@ export const PAYLOAD = {
   bundle: "site.run",
   verifier: "verify.sh",
   signers: "allowed_signers",
+  /** Brings the bundle; only of a payload that comes without. */
+  fetcher: "fetch.sh",
 } as const;
 
 /** Attempts of one start of the script. */
@@ -57,8 +59,8 @@ export interface RunnerOptions {
 }
 
 /**
- * Return the script, in POSIX sh. The script finds the bundle beside itself, verifies it, and runs it with lines for
- * people on standard output and events in a file. Exit code 0 once the machine is provisioned by this bundle, now or
+ * Return the script, in POSIX sh. The script finds the bundle beside itself, or has it fetched by the script that is
+ * there for it, verifies it, and runs it with lines for people on standard output and events in a file. Exit code 0 once the machine is provisioned by this bundle, now or
  * earlier; else that of the last attempt.
  *
  * Exit codes that the next attempt could not change end the script at once: 1 of a refused signature, a damaged bundle
@@ -83,6 +85,7 @@ PATH=\${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 case $HOME in '' | /) HOME=/root;; esac
 export PATH HOME
 say() { echo "volley: $*"; }
+fetched() { [ ! -f "$d/${PAYLOAD.fetcher}" ] || sh "$d/${PAYLOAD.fetcher}"; }
 
 [ "$(cat "$s/${STATE.done}" 2>/dev/null)" != "$id" ] || exit 0
 mkdir -p "$s" && chmod 700 "$s" || exit 1
@@ -94,7 +97,7 @@ while :; do
   echo "$n" >"$s/${STATE.attempts}"
   say "provisioning "${quote(host)}" (attempt $n of ${attempts})"
   rm -f "$s/${STATE.result}"
-  { ${run}; } 2>"$s/errors"
+  { fetched && ${run}; } 2>"$s/errors"
   code=$?
   cat "$s/errors" >&2
   if [ "$code" -eq 0 ]; then

@@ -139,7 +139,11 @@ function writeDirectory(to: Buffer, directory: number, files: readonly Entry[]):
 }
 
 /** Write a directory record and return its length. */
-function writeRecord(to: Buffer, offset: number, { name, sector, bytes, isDirectory = false }: Entry): number {
+function writeRecord(
+  to: Buffer,
+  offset: number,
+  { name, sector, bytes, isDirectory = false }: Entry,
+): number {
   const length = 33 + name.length + ((name.length + 1) % 2);
   if (offset + length > to.length) throw new Error("the files do not fit into one sector of a directory");
   to.writeUInt8(length, offset);

@@ -44,7 +44,12 @@ export function addFirstRun(cmdline: Buffer): FirstRunLine {
 export function removeFirstRun(cmdline: Buffer): Buffer {
   const text = cmdline.toString("latin1");
   const added = ADDED.find((each) => text.includes(each));
-  return added === undefined ? cmdline : Buffer.from(text.replace(added, () => ""), "latin1");
+  return added === undefined
+    ? cmdline
+    : Buffer.from(
+        text.replace(added, () => ""),
+        "latin1",
+      );
 }
 
 /** Return the expression of `sed` that takes away a text that was added. */

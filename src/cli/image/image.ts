@@ -1,5 +1,7 @@
 import type { Command } from "commander";
+import { addCloudInitCommand } from "./cloud-init.ts";
 import { addInstallCommand } from "./install.ts";
+import { addPiCommand } from "./pi.ts";
 
 /** Add `volley image`, with its subcommands. */
 export function addImageCommand(program: Command): void {
@@ -10,4 +12,6 @@ export function addImageCommand(program: Command): void {
       "Put a bundle and its start into the image of a machine, which provisions itself at its first boot, without a controller.",
     );
   addInstallCommand(image);
+  addCloudInitCommand(image);
+  addPiCommand(image);
 }

@@ -12,6 +12,8 @@ export interface ContainerOptions {
   readonly nodePath: string | undefined;
   /** Directories of this machine that it has as its own: `FROM:TO`. */
   readonly binds: readonly string[];
+  /** Read the kernel arguments that systemd gets. */
+  bootArguments(): readonly string[];
   /** Where the container's console output is appended. */
   readonly consolePath: string;
 }
@@ -43,6 +45,7 @@ export function startContainer(options: ContainerOptions): ChildProcess {
     "--console=pipe",
     ...options.binds.map((bind) => `--bind=${bind}`),
     ...(options.nodePath === undefined ? [] : [`--bind-ro=${options.nodePath}:/usr/local/bin/node`]),
+    ...options.bootArguments(),
   ];
   const become = ["/bin/sh", "-c", joinAndBecome, "sh", ...options.controlGroup, "--", ...nspawn];
   const console = openSync(options.consolePath, "a", 0o600);

@@ -20,7 +20,7 @@ import { raiseMachineLimits } from "./machine-limits.ts";
 import { mountOverlay } from "./overlay.ts";
 import { onProcessEnd } from "./process-end.ts";
 import { whyNoFleet } from "./requirements.ts";
-import { ensureTree } from "./tree.ts";
+import { ensureLayer, ensureTree } from "./tree.ts";
 
 /** The options of a fleet to boot. */
 export interface FleetOptions {
@@ -29,6 +29,12 @@ export interface FleetOptions {
   readonly withoutNode?: readonly number[];
   /** A user whose home is one directory on all hosts, as NFS makes it. */
   readonly sharedHome?: string;
+  /** Debian packages besides those of the tree, on all hosts; kept between runs like the tree. */
+  readonly packages?: readonly string[];
+  /** Change a host's root before its first start. */
+  prepare?(root: string, name: string): void;
+  /** Read a host's root, as a boot loader does, for the kernel arguments that systemd gets at each start; none by default. */
+  bootArguments?(root: string): readonly string[];
   /** How many hosts boot at the same time; 8 by default. */
   readonly bootConcurrency?: number;
   /** How long one host may take to come up; 60 s by default. */
@@ -62,6 +68,7 @@ export async function bootFleet(options: FleetOptions): Promise<Fleet> {
     count,
     withoutNode = [],
     sharedHome,
+    packages = [],
     bootConcurrency = 8,
     bootTimeoutMs = 60_000,
     signal,
@@ -71,6 +78,7 @@ export async function bootFleet(options: FleetOptions): Promise<Fleet> {
   removeLeftovers();
   const startedAt = Date.now();
   const tree = await ensureTree(signal);
+  const layers = packages.length === 0 ? [tree] : [await ensureLayer(tree, packages, signal), tree];
   const treeReadyAt = Date.now();
   raiseMachineLimits();
 
@@ -100,9 +108,10 @@ export async function bootFleet(options: FleetOptions): Promise<Fleet> {
       const identity = { name: `fleet${index + 1}`, address, port: await freeSshPort(address) };
       const hostFolder = join(folder, identity.name);
       mkdirSync(hostFolder);
-      const root = mountOverlay(tree, hostFolder);
+      const root = mountOverlay(layers, hostFolder);
       const knownHost = await writeHostFiles(root, identity, authorized_key);
       writeFileSync(knownHostsPath, knownHost, { flag: "a" });
+      options.prepare?.(root, identity.name);
       const host = new FleetHost({
         ...identity,
         root,
@@ -112,6 +121,7 @@ export async function bootFleet(options: FleetOptions): Promise<Fleet> {
         consolePath: join(hostFolder, "console"),
         binds: sharedHome === undefined ? [] : [shareHome(root, folder, sharedHome)],
         nodePath: withoutNode.includes(index + 1) ? undefined : node,
+        bootArguments: () => options.bootArguments?.(root) ?? [],
       });
       hosts[index] = host;
       await host.start({ timeoutMs: bootTimeoutMs, ...(signal ? { signal } : {}) });

@@ -2,12 +2,12 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
-/** Put a writable layer of its own over a shared tree, in `folder`; returns the path both are seen at. */
-export function mountOverlay(tree: string, folder: string): string {
+/** Put a writable layer of its own over shared ones, of which the first is on top, in `folder`; returns the path all are seen at. */
+export function mountOverlay(shared: readonly string[], folder: string): string {
   const [upper, work, merged] = ["upper", "work", "merged"].map((name) => join(folder, name));
   for (const path of [upper, work, merged]) mkdirSync(path!, { recursive: true, mode: 0o755 });
   // volatile: nothing here outlives the fleet, so no fsync in a host needs to reach the disk.
-  const options = `lowerdir=${tree},upperdir=${upper},workdir=${work},volatile`;
+  const options = `lowerdir=${shared.join(":")},upperdir=${upper},workdir=${work},volatile`;
   execFileSync("mount", ["-t", "overlay", "volley-fleet", "-o", options, merged!]);
   return merged!;
 }

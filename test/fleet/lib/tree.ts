@@ -1,9 +1,11 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { waitForAddress } from "./address.ts";
 import { runOrThrow } from "./command.ts";
 import { type MachineApt, readMachineApt } from "./machine.ts";
+import { mountOverlay, removeMountsAndFolder } from "./overlay.ts";
 import { hostFiles, hostPackages, hostScript } from "./recipe.ts";
 
 /** An address that no host has. The process that claims it builds the tree. */
@@ -24,6 +26,13 @@ const contained = [
   "--kill-child",
   "--mount-proc",
 ] as const;
+
+/** The environment of programs in a tree. */
+const inTree = {
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  DEBIAN_FRONTEND: "noninteractive",
+  LC_ALL: "C.UTF-8",
+};
 
 /**
  * The Debian tree all hosts share read-only, made with debootstrap on first use and kept in the cache under
@@ -76,17 +85,59 @@ async function buildTree(tree: string, apt: MachineApt, signal?: AbortSignal): P
     await runOrThrow([...contained, "chroot", unfinished, "/bin/sh"], {
       ...options,
       input: hostScript,
-      env: {
-        PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        DEBIAN_FRONTEND: "noninteractive",
-        LC_ALL: "C.UTF-8",
-      },
+      env: inTree,
     });
     await rename(unfinished, tree);
   } finally {
     await rm(unfinished, { recursive: true, force: true });
   }
   console.log(`Fleet: made it in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
+}
+
+/**
+ * The layer of some more packages, to be put between the tree and a host's own layer: made on first use, and kept like the
+ * tree. Their services start with the host.
+ */
+export async function ensureLayer(
+  tree: string,
+  packages: readonly string[],
+  signal?: AbortSignal,
+): Promise<string> {
+  const layer = `${tree}+${packages.toSorted().join("+")}`;
+  if (await exists(layer)) return layer;
+  const claim = await waitForAddress(buildAddress, signal);
+  try {
+    if (!(await exists(layer))) await buildLayer(layer, tree, packages, signal);
+  } finally {
+    claim.release();
+  }
+  return layer;
+}
+
+async function buildLayer(
+  layer: string,
+  tree: string,
+  packages: readonly string[],
+  signal?: AbortSignal,
+): Promise<void> {
+  await removeUnfinished(dirname(layer));
+  const folder = await mkdtemp(`${layer}${unfinishedMark}`);
+  try {
+    const root = mountOverlay([tree], folder);
+    await runOrThrow([...contained, "chroot", root, "/bin/sh"], {
+      ...(signal ? { signal } : {}),
+      input: `set -eu
+apt-get -qq update
+apt-get -qq -y --no-install-recommends install ${packages.join(" ")}
+apt-get clean
+`,
+      env: inTree,
+    });
+    execFileSync("umount", [root]);
+    await rename(join(folder, "upper"), layer);
+  } finally {
+    removeMountsAndFolder(folder);
+  }
 }
 
 /** Remove what builds that were killed left; only the holder of the build address may. */
