@@ -54,5 +54,5 @@ export function removeFirstRun(cmdline: Buffer): Buffer {
 
 /** Return the expression of `sed` that takes away a text that was added. */
 export function sedToRemove(added: string): string {
-  return `s|${added.replace(/[.[\]*^$\\|]/g, "\\$&")}||`;
+  return `s,${added.replace(/[.[\]*^$\\,]/g, "\\$&")},,`;
 }

@@ -1,5 +1,5 @@
 import { quote } from "../core/unix/shell.ts";
-import { type BootPartition, CMDLINE, openBootPartition } from "./boot-partition.ts";
+import { type BootPartition, CMDLINE } from "./boot-partition.ts";
 import { STATE_DIRECTORY } from "./first-boot.ts";
 import { SERVICE, systemdUnit } from "./init.ts";
 import type { Payload } from "./payload.ts";
@@ -32,10 +32,9 @@ export interface PreparedPi {
 
 /**
  * Write a payload to a boot partition, and have it moved at the next start. A payload that is there already is replaced.
- * Fails with `USAGE` for a target that is no boot partition, and with `FILE_FAILED`, having removed what it wrote.
+ * Fails with `FILE_FAILED`, having removed what it wrote.
  */
-export function preparePi(target: string, payload: Payload, waitsForNetwork: boolean): PreparedPi {
-  const boot = openBootPartition(target);
+export function preparePi(boot: BootPartition, payload: Payload, waitsForNetwork: boolean): PreparedPi {
   const cmdline = boot.read(CMDLINE)!;
   const { content, added } = addFirstRun(cmdline);
   const unit = Buffer.from(systemdUnit({ host: payload.host, waitsForNetwork }));

@@ -34,13 +34,15 @@ async function prepare(target: string, playbook: string, flags: PiFlags): Promis
   const { runtime, arch, network = false } = flags;
   if (arch !== undefined && !runtime)
     throw new VolleyError("USAGE", "--arch says which Node the bundle holds: leave out --no-runtime");
-  const [{ makePayload }, { preparePi }] = await Promise.all([
+  const [{ openBootPartition }, { makePayload }, { preparePi }] = await Promise.all([
+    import("../../image/boot-partition.ts"),
     import("../../image/payload.ts"),
     import("../../image/pi.ts"),
   ]);
+  const boot = openBootPartition(target);
   const archs = runtime ? (arch ?? (["arm64"] as const)) : [];
   const payload = await makePayload(await payloadOptions(playbook, flags, archs));
-  const { hasOther } = preparePi(target, payload, network);
+  const { hasOther } = preparePi(boot, payload, network);
   const { id, bytes } = payload.bundle;
   process.stdout.write(
     `${target}: first boot of ${payload.host}, bundle of ${(bytes.length / 1024).toFixed(1)} KiB, SHA-256 ${id}\n` +
