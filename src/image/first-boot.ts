@@ -12,6 +12,8 @@ export const STATE = {
   done: "done",
   /** The exit code of the last attempt that failed, and the last lines of its standard error. Absent once provisioned. */
   failed: "failed",
+  /** The host's name in the inventory. */
+  host: "host",
   /** The number of attempts of the last start. */
   attempts: "attempts",
   /** The events of the last attempt, as `--output json` prints them. */
@@ -90,6 +92,7 @@ fetched() { [ ! -f "$d/${PAYLOAD.fetcher}" ] || sh "$d/${PAYLOAD.fetcher}"; }
 [ "$(cat "$s/${STATE.done}" 2>/dev/null)" != "$id" ] || exit 0
 mkdir -p "$s" && chmod 700 "$s" || exit 1
 rm -f "$s/${STATE.done}" "$s/${STATE.failed}"
+echo ${quote(host)} >"$s/${STATE.host}"
 ${isSigned ? "" : WHOLE_FUNCTION}${waitsForNetwork ? networkScript(routes) : ""}stopped=
 trap 'stopped=1' INT TERM HUP
 n=1 pause=${pauseSeconds}

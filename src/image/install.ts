@@ -25,7 +25,7 @@ export function inspectRoot(root: ImageRoot, name: string, isSigned: boolean): R
   if (init === undefined)
     throw new VolleyError(
       "USAGE",
-      `${name} has no init system that Volley knows (systemd, OpenRC, sysvinit)`,
+      `${name} has no init system that Volley knows: systemd, OpenRC or sysvinit`,
       {
         hint: "make a bundle with volley bundle, and start it by the system's own means",
       },

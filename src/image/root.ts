@@ -71,13 +71,14 @@ export function openRoot(given: string): ImageRoot {
   const own = (path: string): void => {
     if (process.getuid?.() === 0) fs.lchownSync(path, owner.uid, owner.gid);
   };
-  const makeParents = (path: string): void => {
-    const parent = resolveBelow(directory, dirname(path));
-    if (fs.existsSync(parent)) return;
-    makeParents(dirname(path));
-    fs.mkdirSync(parent, { mode: 0o755 });
-    own(parent);
+  /** Make a directory and those above it; `made` has no links. */
+  const makeAll = (made: string): void => {
+    if (fs.existsSync(made)) return;
+    makeAll(dirname(made));
+    fs.mkdirSync(made, { mode: 0o755 });
+    own(made);
   };
+  const makeParents = (path: string): void => makeAll(resolveBelow(directory, dirname(path)));
   const locate = (path: string): string => resolveBelow(directory, path);
   return {
     directory,

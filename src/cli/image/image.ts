@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { addCloudInitCommand } from "./cloud-init.ts";
 import { addInstallCommand } from "./install.ts";
 import { addPiCommand } from "./pi.ts";
+import { addResultCommand } from "./result.ts";
 
 /** Add `volley image`, with its subcommands. */
 export function addImageCommand(program: Command): void {
@@ -14,4 +15,5 @@ export function addImageCommand(program: Command): void {
   addInstallCommand(image);
   addCloudInitCommand(image);
   addPiCommand(image);
+  addResultCommand(image);
 }
