@@ -2,7 +2,8 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "n
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "../e2e/lib/cli.ts";
+import { builtCli, type CliEnd } from "../e2e/lib/cli.ts";
+import { volleyHere } from "../e2e/lib/here.ts";
 import { scratchDirectory } from "../e2e/lib/project.ts";
 
 // Playbooks that check the language by `assert` tasks of their own. ansible-playbook carries them out as well: `-i here,
@@ -20,7 +21,7 @@ async function carryOut(playbook: string, ...args: readonly string[]): Promise<C
   const directory = mkdtempSync(join(scratch(), "project-"));
   cpSync(playbooks, directory, { recursive: true });
   const made = mkdtempSync(join(scratch(), "made-"));
-  const end = await volley(
+  const end = await volleyHere(
     [
       "run",
       playbook,
@@ -137,7 +138,7 @@ test("nothing rescues an include whose file cannot be read", async () => {
     "{ block: [include_tasks: broken.yml], rescue: [debug: msg=rescued], always: [debug: msg=at-last] }";
   writeFileSync(join(directory, "site.yml"), `- { hosts: all, gather_facts: false, tasks: [${block}] }\n`);
   writeFileSync(join(directory, "broken.yml"), "- debug: {msg: x}\n  nosuchkey: 1\n");
-  const end = await volley(["run", "site.yml", "-i", "here,", "-c", "local"], {
+  const end = await volleyHere(["run", "site.yml", "-i", "here,", "-c", "local"], {
     cwd: directory,
     env: { ANSIBLE_CONFIG: "" },
   });
@@ -187,7 +188,7 @@ test("a task with run_once is done by one host, and the others have its result",
 test("check lists modules that nobody has, with their places", async () => {
   const directory = mkdtempSync(join(scratch(), "project-"));
   writeFileSync(join(directory, "site.yml"), "- hosts: all\n  tasks:\n    - dbug: msg=a\n    - ping:\n");
-  const end = await volley(["check", "site.yml", "-i", "here,"], {
+  const end = await volleyHere(["check", "site.yml", "-i", "here,"], {
     cwd: directory,
     env: { ANSIBLE_CONFIG: "" },
   });
@@ -225,7 +226,7 @@ for (const [play, told] of Object.entries(FAULTS))
     const directory = mkdtempSync(join(scratch(), "project-"));
     writeFileSync(join(directory, "site.yml"), play);
     writeFileSync(join(directory, "words.yml"), "no tasks\n");
-    const end = await volley(["run", "site.yml", "-i", "here,", "-c", "local"], {
+    const end = await volleyHere(["run", "site.yml", "-i", "here,", "-c", "local"], {
       cwd: directory,
       env: { ANSIBLE_CONFIG: "" },
     });
@@ -249,7 +250,7 @@ test("-vv shows debug of that verbosity, and what meta tasks do", async () => {
     "[{ debug: { msg: loud, verbosity: 2 } }, { meta: noop }, { meta: end_host, when: ansible_verbosity != 2 }, { meta: end_play }, { debug: { msg: never } }]";
   writeFileSync(join(directory, "site.yml"), `- { hosts: all, gather_facts: false, tasks: ${tasks} }\n`);
   const run = (...args: readonly string[]): Promise<CliEnd> =>
-    volley(["run", "site.yml", "-i", "here,", "-c", "local", ...args], {
+    volleyHere(["run", "site.yml", "-i", "here,", "-c", "local", ...args], {
       cwd: directory,
       env: { ANSIBLE_CONFIG: "" },
     });
@@ -284,7 +285,7 @@ test.each(Object.entries(NO_HANDLERS))("no handler: %s", async (handler, told) =
     join(directory, "site.yml"),
     `- { hosts: all, tasks: [{ ping: }], handlers: [${handler}] }\n`,
   );
-  const end = await volley(["run", "site.yml", "-i", "here,", "-c", "local"], {
+  const end = await volleyHere(["run", "site.yml", "-i", "here,", "-c", "local"], {
     cwd: directory,
     env: { ANSIBLE_CONFIG: "" },
   });

@@ -2,7 +2,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "../e2e/lib/cli.ts";
+import { builtCli, type CliEnd } from "../e2e/lib/cli.ts";
+import { volleyHere } from "../e2e/lib/here.ts";
 import { makeProject, type Project, scratchDirectory } from "../e2e/lib/project.ts";
 import { inYaml, VAULT } from "../vars/secrets/vault-fixtures.ts";
 
@@ -47,7 +48,7 @@ function project(files: Readonly<Record<string, string>>): Project {
 }
 
 async function run(at: Project, ...args: readonly string[]): Promise<CliEnd> {
-  return await volley(["run", "site.yml", "-i", "web1,", "-c", "local", ...args], {
+  return await volleyHere(["run", "site.yml", "-i", "web1,", "-c", "local", ...args], {
     cwd: at.directory,
     env: {
       ANSIBLE_CONFIG: "",
@@ -162,7 +163,7 @@ test("a carried bundle holds the values only on request; without them it says wh
     "secret.yml": VAULT.whole,
   });
   const bundle = async (...args: readonly string[]): Promise<CliEnd> => {
-    const made = await volley(["bundle", "site.yml", "-i", "web1,", "-o", "site.run", ...args], {
+    const made = await volleyHere(["bundle", "site.yml", "-i", "web1,", "-o", "site.run", ...args], {
       cwd: at.directory,
       env: { ANSIBLE_CONFIG: "", ANSIBLE_VAULT_PASSWORD_FILE: "" },
     });

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/options.ts";
-import { builtCli, type CliEnd, volley } from "../e2e/lib/cli.ts";
+import { builtCli, type CliEnd } from "../e2e/lib/cli.ts";
+import { volleyHere } from "../e2e/lib/here.ts";
 import { fleetStarter } from "../transport/lib/reach.ts";
 import { scratchHome } from "../transport/lib/scratch.ts";
 
@@ -27,7 +28,7 @@ async function site(options: Partial<EmbeddedFleetOptions> = {}): Promise<Site> 
 }
 
 function run(...args: readonly string[]): Promise<CliEnd> {
-  return volley(args, { cwd: scratch.path("") });
+  return volleyHere(args, { cwd: scratch.path("") });
 }
 
 /** Runs `volley` at a terminal of its own; `answer` is typed when `prompt` has been shown. */
@@ -193,7 +194,7 @@ test("run takes the password from a file, a descriptor, or the environment", asy
   const file = scratch.write("password", `${PASSWORD}\nsecond line\n`);
   expect((await run("run", play, ...common, "--password-file", file)).code).toBe(0);
   const env = { VOLLEY_SSH_PASSWORD: PASSWORD };
-  expect((await volley(["run", play, ...common], { cwd: scratch.path(""), env })).code).toBe(0);
+  expect((await volleyHere(["run", play, ...common], { cwd: scratch.path(""), env })).code).toBe(0);
   const words = [process.execPath, await builtCli(), "run", play, ...common, "--password-fd", "3"];
   const child = spawn("/bin/sh", ["-c", `"$@" 3<'${file}'`, "sh", ...words], {
     cwd: scratch.path(""),

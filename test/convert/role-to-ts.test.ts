@@ -7,7 +7,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { readRole } from "../../src/convert/role-source.ts";
 import { type ConvertedRole, convertRole } from "../../src/convert/role-to-ts.ts";
 import { VolleyError } from "../../src/core/errors.ts";
-import { builtCli, type CliEnd, volley } from "../e2e/lib/cli.ts";
+import { builtCli, type CliEnd } from "../e2e/lib/cli.ts";
+import { volleyHere } from "../e2e/lib/here.ts";
 import { scratchDirectory } from "../e2e/lib/project.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -38,7 +39,7 @@ async function carryOut(
   made = mkdtempSync(join(scratch(), "made-")),
 ): Promise<Carried> {
   const vars = ["-e", "ansible_connection=local", "-e", `scratch=${made}`];
-  const end = await volley(["run", playbook, "-i", "here,", "-o", "plain", ...vars], {
+  const end = await volleyHere(["run", playbook, "-i", "here,", "-o", "plain", ...vars], {
     cwd,
     env: { ANSIBLE_CONFIG: "" },
   });
@@ -63,7 +64,7 @@ import app from "./converted/app/role.ts";
 export default definePlaybook([{ hosts: "all", vars: { app_name: "{{ 'de' }}mo" }, roles: [app()] }]);
 `,
     );
-    const end = await volley(["role", "to-ts", "app", "-o", "converted/app"], { cwd: directory });
+    const end = await volleyHere(["role", "to-ts", "app", "-o", "converted/app"], { cwd: directory });
     expect(end.code, end.stderr).toBe(0);
   });
 
@@ -90,7 +91,9 @@ export default definePlaybook([{ hosts: "all", vars: { ender_name: "x" }, roles:
       join(directory, "end.yml"),
       "- hosts: all\n  vars: {ender_name: x}\n  roles: [ender, ender]\n",
     );
-    const converted = await volley(["role", "to-ts", "ender", "-o", "converted/ender"], { cwd: directory });
+    const converted = await volleyHere(["role", "to-ts", "ender", "-o", "converted/ender"], {
+      cwd: directory,
+    });
     expect(converted).toMatchObject({ code: 0, stderr: "" });
     const yaml = await carryOut("end.yml", directory);
     const typescript = await carryOut("end.ts", directory, made);
@@ -129,7 +132,7 @@ export default definePlaybook([{ hosts: "all", vars: { ender_name: "x" }, roles:
   });
 
   test("is not written over what is there", async () => {
-    const end = await volley(["role", "to-ts", "app", "-o", "converted/app"], { cwd: directory });
+    const end = await volleyHere(["role", "to-ts", "app", "-o", "converted/app"], { cwd: directory });
     expect(end.code).toBe(1);
     expect(end.stderr).toContain("converted/app is there already");
   });

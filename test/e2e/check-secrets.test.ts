@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { inYaml, VAULT } from "../vars/secrets/vault-fixtures.ts";
-import { volley } from "./lib/cli.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, scratchDirectory } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
@@ -28,10 +28,12 @@ function projectWith(token: string) {
 
 test("a host with secrets is passed over, and checked where a flag says how to open them", async () => {
   const { directory: cwd } = projectWith(inYaml("token", VAULT.inline));
-  const closed = await volley(["check", "site.ts", "--no-types"], { cwd });
+  const closed = await volleyHere(["check", "site.ts", "--no-types"], { cwd });
   expect(closed).toMatchObject({ code: 0, stderr: "" });
   expect(closed.stdout).toMatch(/1 host passed over: secrets/);
-  const open = await volley(["check", "site.ts", "--no-types", "--vault-password-file", "password"], { cwd });
+  const open = await volleyHere(["check", "site.ts", "--no-types", "--vault-password-file", "password"], {
+    cwd,
+  });
   expect(open).toMatchObject({
     code: 0,
     stderr: "",
@@ -41,12 +43,12 @@ test("a host with secrets is passed over, and checked where a flag says how to o
 
 test("what is wrong with a secret is found, and a wrong password is said; neither shows it", async () => {
   const { directory: cwd } = projectWith("token: plain\n");
-  const wrong = await volley(["check", "site.ts", "--no-types"], { cwd });
+  const wrong = await volleyHere(["check", "site.ts", "--no-types"], { cwd });
   expect(wrong).toMatchObject({ code: 1, stdout: "" });
   expect(wrong.stderr).toMatch(/token/);
   const project = projectWith(inYaml("token", VAULT.inline));
   project.write("password", "not this\n");
-  const end = await volley(["check", "site.ts", "--no-types", "--vault-password-file", "password"], {
+  const end = await volleyHere(["check", "site.ts", "--no-types", "--vault-password-file", "password"], {
     cwd: project.directory,
   });
   expect(end).toMatchObject({ code: 1, stdout: "" });

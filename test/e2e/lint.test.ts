@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, volley } from "./lib/cli.ts";
+import { builtCli } from "./lib/cli.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, scratchDirectory } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
@@ -21,25 +22,25 @@ const project = () =>
 
 test("the exit code tells whether something was found", async () => {
   const cwd = project();
-  expect(await volley(["lint", "right.yml"], { cwd })).toEqual({
+  expect(await volleyHere(["lint", "right.yml"], { cwd })).toEqual({
     code: 0,
     stdout: "1 file: nothing found\n",
     stderr: "",
   });
-  expect(await volley(["lint", "right.yml", "wrong.yml"], { cwd })).toEqual({
+  expect(await volleyHere(["lint", "right.yml", "wrong.yml"], { cwd })).toEqual({
     code: 2,
     stdout:
       'wrong.yml:3:15: error: debug has no parameter "msgg"; did you mean "msg"? (it takes: msg, var, verbosity) [unknown-parameter]\n2 files: 1 error\n',
     stderr: "",
   });
-  expect(await volley(["lint", "braces.yml"], { cwd })).toMatchObject({ code: 0 });
-  expect(await volley(["lint", "--strict", "braces.yml"], { cwd })).toMatchObject({ code: 2 });
-  expect((await volley(["lint", "--strict", "roles/web"], { cwd })).stdout).toContain("[unused-handler]");
-  expect(await volley(["lint", "--no-hints", "roles/web"], { cwd })).toMatchObject({
+  expect(await volleyHere(["lint", "braces.yml"], { cwd })).toMatchObject({ code: 0 });
+  expect(await volleyHere(["lint", "--strict", "braces.yml"], { cwd })).toMatchObject({ code: 2 });
+  expect((await volleyHere(["lint", "--strict", "roles/web"], { cwd })).stdout).toContain("[unused-handler]");
+  expect(await volleyHere(["lint", "--no-hints", "roles/web"], { cwd })).toMatchObject({
     code: 0,
     stdout: "1 file: nothing found\n",
   });
-  expect(await volley(["lint", "none.yml"], { cwd })).toEqual({
+  expect(await volleyHere(["lint", "none.yml"], { cwd })).toEqual({
     code: 1,
     stdout: "",
     stderr: "volley: there is no file or directory none.yml\n",
@@ -48,17 +49,17 @@ test("the exit code tells whether something was found", async () => {
 
 test("with an inventory, a var must come from somewhere", async () => {
   const cwd = project();
-  const end = await volley(["lint", "-i", "inventory", "var.yml"], { cwd });
+  const end = await volleyHere(["lint", "-i", "inventory", "var.yml"], { cwd });
   expect(end).toMatchObject({ code: 2, stdout: expect.stringContaining('nothing here defines "token"') });
-  expect(await volley(["lint", "-i", "inventory", "-e", "token=1", "var.yml"], { cwd })).toMatchObject({
+  expect(await volleyHere(["lint", "-i", "inventory", "-e", "token=1", "var.yml"], { cwd })).toMatchObject({
     code: 0,
   });
-  expect(await volley(["lint", "var.yml"], { cwd })).toMatchObject({ code: 0 });
+  expect(await volleyHere(["lint", "var.yml"], { cwd })).toMatchObject({ code: 0 });
 });
 
 test("--json and --sarif", async () => {
   const cwd = project();
-  const json = await volley(["lint", "--json", "wrong.yml"], { cwd });
+  const json = await volleyHere(["lint", "--json", "wrong.yml"], { cwd });
   expect(json.code).toBe(2);
   expect(JSON.parse(json.stdout)).toEqual({
     version: 1,
@@ -75,7 +76,7 @@ test("--json and --sarif", async () => {
     ],
     summary: { files: 1, errors: 1, warnings: 0, hints: 0 },
   });
-  const sarif = await volley(["lint", "--sarif", "wrong.yml"], { cwd });
+  const sarif = await volleyHere(["lint", "--sarif", "wrong.yml"], { cwd });
   expect(sarif.code).toBe(2);
   expect(JSON.parse(sarif.stdout)).toMatchObject({
     version: "2.1.0",
@@ -86,7 +87,7 @@ test("--json and --sarif", async () => {
       },
     ],
   });
-  expect(await volley(["lint", "--json", "--sarif", "wrong.yml"], { cwd })).toMatchObject({
+  expect(await volleyHere(["lint", "--json", "--sarif", "wrong.yml"], { cwd })).toMatchObject({
     code: 1,
     stdout: "",
   });

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
+import { builtCli, type CliEnd } from "./lib/cli.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
 
 // Plays in TypeScript with roles in YAML, and the other way round.
@@ -53,7 +54,7 @@ const project = (files: Readonly<Record<string, string>>): Project =>
   makeProject(scratch(), { ...FILES, ...files });
 
 function run(at: Project, ...args: readonly string[]): Promise<CliEnd> {
-  return volley(
+  return volleyHere(
     ["run", ...args, "-i", "web1,", "-c", "local", "-o", "plain", "-v", "-e", `at=${at.directory}`],
     {
       cwd: at.directory,
@@ -123,7 +124,7 @@ test("a play in TypeScript has roles in YAML: their vars, handlers and results",
 
 test("its tasks are listed and chosen by tags; check mode knows them", async () => {
   const at = project({ "site.ts": TYPESCRIPT });
-  const listed = await volley(["run", "site.ts", "-i", "web1,", "--list-tasks"], { cwd: at.directory });
+  const listed = await volleyHere(["run", "site.ts", "-i", "web1,", "--list-tasks"], { cwd: at.directory });
   expect(listed.stdout).toContain("ntp : Configure\tTAGS: [clock, conf]\n");
   expect(listed.stdout).toContain("Before\tTAGS: []\n");
   expect(ended(await run(at, "site.ts", "--tags", "clock", "--check"))).toEqual([

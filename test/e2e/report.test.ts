@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { listRuns, runsDirectory } from "../../src/controller/records/records.ts";
-import { volley } from "./lib/cli.ts";
 import { fleetStarter } from "./lib/drive.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, playbookText, scratchDirectory } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
@@ -24,7 +24,7 @@ it("a run with --timing says where the time went, and volley report makes a page
   const args = ["run", "site.ts", "-i", inventory, "--known-hosts", fleet.knownHostsPath, "--diff"];
   const failing = fleet.hosts[1]?.name ?? "";
 
-  const ran = await volley([...args, "--timing", "-o", "plain"], { cwd });
+  const ran = await volleyHere([...args, "--timing", "-o", "plain"], { cwd });
   expect(ran.code).toBe(2);
   const [before, timing = ""] = ran.stdout.split("\nphase ");
   expect(before).toContain("fleet: ");
@@ -33,7 +33,7 @@ it("a run with --timing says where the time went, and volley report makes a page
   expect(timing).toMatch(/^One : Wait \(shell\) +[\d.]+(?:ms|s) /m);
 
   const [run = ""] = listRuns(runsDirectory());
-  const told = await volley(["report"], { cwd });
+  const told = await volleyHere(["report"], { cwd });
   expect(told).toMatchObject({ code: 0, stderr: "" });
   expect(told.stdout).toMatch(new RegExp(`^${run}\\.html \\(\\d+ kB\\)\n$`));
   const page = readFileSync(join(cwd, `${run}.html`), "utf8");
@@ -45,10 +45,10 @@ it("a run with --timing says where the time went, and volley report makes a page
   for (const { name } of fleet.hosts) expect(page).toContain(`data-host="${name}"`);
 
   // By the beginning of its name, to standard output: the same page.
-  const again = await volley(["report", run.slice(0, -1), "-o", "-"], { cwd });
+  const again = await volleyHere(["report", run.slice(0, -1), "-o", "-"], { cwd });
   expect(again.stdout).toBe(page);
 
-  const json = await volley([...args, "--timing", "-o", "json"], { cwd });
+  const json = await volleyHere([...args, "--timing", "-o", "json"], { cwd });
   expect(json.stderr).toContain("slowest host");
   expect(
     json.stdout
@@ -58,22 +58,24 @@ it("a run with --timing says where the time went, and volley report makes a page
       .at(-1),
   ).toBe("run:end");
   project.write("events.ndjson", json.stdout);
-  const ofFile = await volley(["report", "events.ndjson", "--out", "events.html"], { cwd });
+  const ofFile = await volleyHere(["report", "events.ndjson", "--out", "events.html"], { cwd });
   expect(ofFile).toMatchObject({ code: 0, stderr: "" });
   expect(readFileSync(join(cwd, "events.html"), "utf8")).toContain("<h1>site.ts on 3 hosts</h1>");
 });
 
 it("says what is wrong with the name of a run, and writes nothing", async () => {
   const project = makeProject(scratch(), {});
-  const missing = await volley(["report", "20010101"], { cwd: project.directory });
+  const missing = await volleyHere(["report", "20010101"], { cwd: project.directory });
   expect(missing.code).toBe(1);
   expect(missing.stderr).toBe("volley: there is no run 20010101 here (volley runs lists them)\n");
   project.write("empty.ndjson", "");
-  const empty = await volley(["report", "empty.ndjson"], { cwd: project.directory });
+  const empty = await volleyHere(["report", "empty.ndjson"], { cwd: project.directory });
   expect(empty.code).toBe(1);
   expect(empty.stderr).toMatch(/^volley: nothing is known of run empty: its log is empty or gone/);
   expect(existsSync(project.path("empty.html"))).toBe(false);
-  const nowhere = await volley(["report", "@last", "-o", "no/such/place.html"], { cwd: project.directory });
+  const nowhere = await volleyHere(["report", "@last", "-o", "no/such/place.html"], {
+    cwd: project.directory,
+  });
   expect(nowhere.code).toBe(1);
   expect(nowhere.stderr).toBe(
     "volley: cannot write no/such/place.html: there is no such directory (name another file with -o)\n",

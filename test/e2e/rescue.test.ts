@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { EMPTY_TALLY } from "../../src/core/result.ts";
 import { PATIENT } from "../lib/patience.ts";
-import { type CliEnd, volley } from "./lib/cli.ts";
+import type { CliEnd } from "./lib/cli.ts";
 import { fleetStarter, follow, ofType, provision, start } from "./lib/drive.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, playbookText, scratchDirectory } from "./lib/project.ts";
 import { watchTold } from "./lib/told.ts";
 
@@ -104,7 +105,7 @@ describe.each(["bundle", "direct"] as const)("errors of a role's code that nothi
       hosts: "web01 ansible_connection=local\nweb02 ansible_connection=local\n",
     });
     // In a process of its own: the test runner counts stray errors too.
-    const end = await volley(["run", "site.ts", "-i", "hosts", "--via", via, "-o", "json"], {
+    const end = await volleyHere(["run", "site.ts", "-i", "hosts", "--via", via, "-o", "json"], {
       cwd: project.directory,
     });
     const events = end.stdout.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line)]));

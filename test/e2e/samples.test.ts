@@ -2,8 +2,9 @@ import { cpSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, volley } from "./lib/cli.ts";
+import { builtCli } from "./lib/cli.ts";
 import { fleetStarter } from "./lib/drive.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
 
 // The playbooks and roles of the checkout: site.ts, site.yml, roles/.
@@ -24,9 +25,9 @@ test.each(["site.ts", "site.yml"])(
   "%s fits its inventory, and lists the tasks of both languages",
   async (site) => {
     const { directory: cwd } = samples();
-    const checked = await volley(["check", site, "-i", "inventory", "--no-types"], { cwd });
+    const checked = await volleyHere(["check", site, "-i", "inventory", "--no-types"], { cwd });
     expect(checked).toMatchObject({ code: 0, stderr: "" });
-    const { stdout } = await volley(["run", site, "-i", "inventory", "--list-tasks"], { cwd });
+    const { stdout } = await volleyHere(["run", site, "-i", "inventory", "--list-tasks"], { cwd });
     expect(stdout).toContain("base : Create the administrator\tTAGS: []\n");
     expect(stdout).toContain("logrotate : Write the rules\tTAGS: [logs]\n");
     expect(stdout).toContain("web : Install nginx\tTAGS: [packages]\n");
@@ -41,7 +42,7 @@ test("the role in YAML writes its rules and removes others, on hosts without roo
     `${fleet.inventoryYaml()}  children:\n    web:\n      hosts:\n        ${fleet.hosts[0]!.name}:\n      vars: {domain: www.example.org}\n`,
   );
   const run = () =>
-    volley(
+    volleyHere(
       [
         ...["run", "site.yml", "-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "ansible"],
         ...["--tags", "logs", "-e"],

@@ -4,8 +4,9 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, write
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { EmbeddedFleet } from "../../src/embedded/options.ts";
-import { builtCli, volley } from "./lib/cli.ts";
+import { builtCli } from "./lib/cli.ts";
 import { fleetStarter, provision } from "./lib/drive.ts";
+import { volleyHere } from "./lib/here.ts";
 import { filesBelow, leaksBelow, leaksIn, watchProcesses } from "./lib/leaks.ts";
 import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
 
@@ -110,7 +111,7 @@ test.each([
     all,
     all.filter((one) => one !== secrets.env),
   );
-  const ran = await volley(
+  const ran = await volleyHere(
     ["run", "site.ts", "-i", "inv", "--diff", "-o", output, "--known-hosts", fleet.knownHostsPath, ...more],
     { cwd: project.directory, env: { VOLLEY_TEST_SECRET: secrets.env } },
   );
@@ -228,7 +229,7 @@ console.log("at once");
 export default definePlaybook([{ hosts: "all", roles: [strict()] }]);
 `,
   );
-  const ran = await volley(
+  const ran = await volleyHere(
     ["run", "site.ts", "-i", "inv", "-o", "plain", "--known-hosts", fleet.knownHostsPath],
     {
       cwd: project.directory,
@@ -244,8 +245,8 @@ test("a bundle to be carried holds secrets only when that is asked for, and mask
   const secrets = makeSecrets();
   const fleet = await startFleet({ count: 2 });
   const project = makeLeakyProject(fleet, secrets);
-  const bundle = (...more: readonly string[]): ReturnType<typeof volley> =>
-    volley(["bundle", "site.ts", "-i", "inv", "-l", "web01", "-o", "site.run", ...more], {
+  const bundle = (...more: readonly string[]): ReturnType<typeof volleyHere> =>
+    volleyHere(["bundle", "site.ts", "-i", "inv", "-l", "web01", "-o", "site.run", ...more], {
       cwd: project.directory,
       env: { VOLLEY_TEST_SECRET: secrets.env },
     });

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { builtCli, type CliEnd } from "../lib/cli.ts";
+import { volleyHere } from "../lib/here.ts";
 import { makeProject, scratchDirectory } from "../lib/project.ts";
 
 // ansible-playbook 2.14 keeps and finds the same facts, in files with the same bytes.
@@ -63,7 +64,7 @@ fact_caching_timeout = 3600
 test("facts are kept in a file for each host, found by later runs, and forgotten", async () => {
   const { directory } = makeProject(scratch(), FILES);
   const run = (...words: readonly string[]): Promise<CliEnd> =>
-    volley(["run", "-i", "hosts.yml", "--output", "ansible", ...words], {
+    volleyHere(["run", "-i", "hosts.yml", "--output", "ansible", ...words], {
       cwd: directory,
       env: { ANSIBLE_CONFIG: "ansible.cfg" },
     });
@@ -104,7 +105,10 @@ test("a cache without a place is refused, and one of another kind is named", asy
     "ansible.cfg": "[defaults]\nfact_caching = jsonfile\n",
   });
   const run = (plugin: string): Promise<CliEnd> =>
-    volley(["run", "-i", "hosts.yml", "gone.yml"], { cwd: directory, env: { ANSIBLE_CACHE_PLUGIN: plugin } });
+    volleyHere(["run", "-i", "hosts.yml", "gone.yml"], {
+      cwd: directory,
+      env: { ANSIBLE_CACHE_PLUGIN: plugin },
+    });
   const refused = await run("jsonfile");
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain("the fact cache jsonfile has no directory");

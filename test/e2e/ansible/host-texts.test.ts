@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { builtCli, type CliEnd } from "../lib/cli.ts";
+import { volleyHere } from "../lib/here.ts";
 import { makeProject, type Project, scratchDirectory } from "../lib/project.ts";
 
 // Text that came from a host is never a template or a lookup: the controller would carry out what the host wrote.
@@ -24,7 +25,7 @@ ${tasks}`,
   });
 
 const run = (at: Project): Promise<CliEnd> =>
-  volley(["run", "-i", "a,", "-c", "local", "site.yml", "--output", "ansible"], {
+  volleyHere(["run", "-i", "a,", "-c", "local", "site.yml", "--output", "ansible"], {
     cwd: at.directory,
     env: { ANSIBLE_CONFIG: "" },
   });

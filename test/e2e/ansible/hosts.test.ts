@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { builtCli, type CliEnd } from "../lib/cli.ts";
+import { volleyHere } from "../lib/here.ts";
 import { makeProject, scratchDirectory } from "../lib/project.ts";
 
 // Playbooks whose hosts ask for each other. ansible-playbook 2.14 passes their asserts as well.
@@ -34,7 +35,7 @@ ${tasks.replace(/^/gm, "    ")}
 `,
     ...more,
   });
-  const end = await volley(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible"], {
+  const end = await volleyHere(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible"], {
     cwd: directory,
     env: { ANSIBLE_CONFIG: "" },
   });
@@ -279,7 +280,7 @@ test("later plays are for the hosts that tasks have added and grouped", async ()
   tasks: [{fail: {}}]
 `,
   });
-  const end = await volley(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible"], {
+  const end = await volleyHere(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible"], {
     cwd: directory,
     env: { ANSIBLE_CONFIG: "" },
   });
@@ -301,7 +302,7 @@ test("no later play begins once all hosts of a play have failed", async () => {
   tasks: [{debug: {msg: never}}]
 `,
   });
-  const end = await volley(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible"], {
+  const end = await volleyHere(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible"], {
     cwd: directory,
     env: { ANSIBLE_CONFIG: "" },
   });
@@ -323,9 +324,9 @@ test("hosts that work by themselves leave plays alone whose hosts only a control
   });
   const inventory = ["-i", "hosts.yml", "site.yml"];
   const options = { cwd: directory, env: { ANSIBLE_CONFIG: "" } };
-  const byBundle = await volley(["run", ...inventory, "--via", "bundle", "-o", "plain", "-vv"], options);
+  const byBundle = await volleyHere(["run", ...inventory, "--via", "bundle", "-o", "plain", "-vv"], options);
   expect([byBundle.code, byBundle.stdout.includes("for some")]).toEqual([0, false]);
   expect(byBundle.stdout).toContain("take part only with --via direct");
-  const listed = await volley(["run", ...inventory, "--list-hosts"], options);
+  const listed = await volleyHere(["run", ...inventory, "--list-hosts"], options);
   expect(listed.stdout).toMatch(/odd_1.*\n.*\n.*hosts \(0\)/);
 });

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { builtCli, type CliEnd } from "../lib/cli.ts";
+import { volleyHere } from "../lib/here.ts";
 import { makeProject, type Project, scratchDirectory } from "../lib/project.ts";
 
 // Keywords of plays, as ansible-playbook 2.14 heeds them.
@@ -18,7 +19,7 @@ const project = (files: Readonly<Record<string, string>>): Project =>
   makeProject(scratch(), { "hosts.yml": HOSTS, ...files });
 
 function run(at: Project, ...args: readonly string[]): Promise<CliEnd> {
-  return volley(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible", ...args], {
+  return volleyHere(["run", "-i", "hosts.yml", "site.yml", "--output", "ansible", ...args], {
     cwd: at.directory,
     env: { ANSIBLE_CONFIG: "" },
   });
@@ -45,7 +46,7 @@ test("keywords of plays may be templates of the play's vars, its files, extra va
     "more.yml": "sizes: [1, 2]\n",
     out: "",
   });
-  const end = await volley(
+  const end = await volleyHere(
     ["run", "-i", "hosts.yml", "site.yml", "-o", "ansible", "-e", "fatal=yes failing=b"],
     { cwd: at.directory, env: { ANSIBLE_CONFIG: "", MOST_HOSTS: "3" } },
   );

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { builtCli, type CliEnd } from "../lib/cli.ts";
+import { volleyHere } from "../lib/here.ts";
 import { makeProject, type Project, scratchDirectory } from "../lib/project.ts";
 import { openTerminal, tmuxAvailable } from "../lib/tmux.ts";
 
@@ -36,7 +37,7 @@ const project = (): Project =>
 const LOCAL = ["-i", "web1,", "-c", "local"];
 
 function run(at: Project, ...args: readonly string[]): Promise<CliEnd> {
-  return volley(["run", ...LOCAL, ...args], { cwd: at.directory });
+  return volleyHere(["run", ...LOCAL, ...args], { cwd: at.directory });
 }
 
 /** The lines of plain output about tasks, without their times. */
@@ -117,7 +118,7 @@ playbook: bad.ts
   play #1 (all): Bad\tTAGS: [all-of-it]
       TASK TAGS: []
 `);
-  expect(await volley(["run", "--syntax-check", "site.ts"], { cwd: at.directory })).toEqual({
+  expect(await volleyHere(["run", "--syntax-check", "site.ts"], { cwd: at.directory })).toEqual({
     code: 0,
     stderr: "",
     stdout: "\nplaybook: site.ts\n",
@@ -130,9 +131,9 @@ test("ansible.cfg concerns TypeScript where ANSIBLE_CONFIG names it, and what is
     at.path("ansible.cfg"),
     "[defaults]\ninventory = web1,\ntransport = local\nlog_path = /x\n[tags]\nskip = pkg\n",
   );
-  const unnamed = await volley(["run", "site.ts"], { cwd: at.directory });
+  const unnamed = await volleyHere(["run", "site.ts"], { cwd: at.directory });
   expect(unnamed).toMatchObject({ code: 1, stderr: expect.stringContaining("there is no inventory here") });
-  const named = await volley(["run", "site.ts", "-v", "--sftp-extra-args=-l5"], {
+  const named = await volleyHere(["run", "site.ts", "-v", "--sftp-extra-args=-l5"], {
     cwd: at.directory,
     env: { ANSIBLE_CONFIG: "ansible.cfg" },
   });

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, volley } from "../lib/cli.ts";
+import { builtCli } from "../lib/cli.ts";
+import { volleyHere } from "../lib/here.ts";
 import { makeProject, scratchDirectory } from "../lib/project.ts";
 
 // Groups that tasks make, with their vars, and the secrets of other hosts. ansible-playbook 2.14 passes the asserts as well.
@@ -10,7 +11,7 @@ const scratch = scratchDirectory();
 beforeAll(async () => void (await builtCli()), 600_000);
 
 const play = (directory: string, ...more: readonly string[]) =>
-  volley(["run", "-i", "inv", "site.yml", "--output", "ansible", ...more], {
+  volleyHere(["run", "-i", "inv", "site.yml", "--output", "ansible", ...more], {
     cwd: directory,
     env: { ANSIBLE_CONFIG: "", HIDDEN: "from-the-environment" },
   });

@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { builtCli, type CliEnd } from "../lib/cli.ts";
+import { volleyHere } from "../lib/here.ts";
 import { makeProject, type Project, scratchDirectory } from "../lib/project.ts";
 
 const scratch = scratchDirectory();
@@ -43,7 +44,7 @@ const project = (): Project =>
   });
 
 function run(at: Project, ...args: readonly string[]): Promise<CliEnd> {
-  return volley(["run", ...args], { cwd: at.directory, env: { ANSIBLE_CONFIG: "" } });
+  return volleyHere(["run", ...args], { cwd: at.directory, env: { ANSIBLE_CONFIG: "" } });
 }
 
 test("tasks and tags are listed as ansible-playbook lists them", async () => {
@@ -209,7 +210,7 @@ gather_subset = !all
 `,
   });
   const env = { ANSIBLE_CONFIG: at.path("ansible.cfg") };
-  const { code, stdout } = await volley(["run", "-i", "hosts.yml", "site.yml", "-vv"], {
+  const { code, stdout } = await volleyHere(["run", "-i", "hosts.yml", "site.yml", "-vv"], {
     cwd: at.directory,
     env,
   });
@@ -224,7 +225,7 @@ test("ansible.cfg limits the time of every task", async () => {
     // No other task than the one that never ends: the limit holds for each, and a slow machine would exceed it.
     "site.yml": "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - command: sleep infinity\n",
   });
-  const { code, stdout } = await volley(["run", "-i", "localhost,", "-c", "local", "site.yml"], {
+  const { code, stdout } = await volleyHere(["run", "-i", "localhost,", "-c", "local", "site.yml"], {
     cwd: at.directory,
     env: { ANSIBLE_CONFIG: at.path("ansible.cfg") },
   });

@@ -1,3 +1,4 @@
+import { Console } from "node:console";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -51,6 +52,8 @@ async function carryOutHere(
   const before = { directory: process.cwd(), exitCode: process.exitCode, env: { ...process.env } };
   const stdout = keepWritten("stdout");
   const stderr = keepWritten("stderr");
+  const { console } = globalThis;
+  globalThis.console = new Console(process.stdout, process.stderr);
   try {
     process.chdir(cwd);
     Object.assign(process.env, env);
@@ -59,6 +62,7 @@ async function carryOutHere(
   } finally {
     stdout.restore();
     stderr.restore();
+    globalThis.console = console;
     process.chdir(before.directory);
     process.exitCode = before.exitCode;
     for (const name of Object.keys(process.env)) if (!(name in before.env)) delete process.env[name];
