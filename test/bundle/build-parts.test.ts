@@ -1,15 +1,14 @@
 import { createRequire } from "node:module";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
 import { brotliDecompressSync } from "node:zlib";
-import { minify } from "terser";
 import { beforeAll, expect, test } from "vitest";
 import * as core from "../../src/agent/shared-core.ts";
-import { buildOwnParts } from "../../src/bundle/build-parts.ts";
 import type { OwnParts } from "../../src/bundle/parts.ts";
 import { preparePlaybook } from "../../src/controller/prepare/read.ts";
 import type { createTemplates } from "../../src/template/index.ts";
+import { builtCli } from "../e2e/lib/cli.ts";
 import { scratchDirectory } from "../e2e/lib/project.ts";
 import { type GoldenFile, outcome, readGolden } from "../template/golden.ts";
 
@@ -20,8 +19,10 @@ scratchDirectory();
 let ownParts: OwnParts;
 
 beforeAll(async () => {
-  ownParts = await buildOwnParts(new URL("../../src/", import.meta.url).href, minify);
-});
+  const built = join(dirname(await builtCli()), "../bundle/own-parts.js");
+  const { loadOwnParts } = (await import(built)) as typeof import("../../src/bundle/own-parts.ts");
+  ownParts = await loadOwnParts();
+}, 600_000);
 
 test("what rides in every bundle stays within its budget", () => {
   const sizes = [ownParts.bootstrap, ownParts.parts.runner!].map(({ length }) => length);
