@@ -10,15 +10,15 @@ const alias = [
   { find: /^volley\/testing$/, replacement: src("testing.ts") },
 ];
 
+const LONGEST =
+  /\/test\/((direct|fleet)\/actions-\w+|ansible\/language|actions\/packages\/pip|docs)\.test\.ts$/;
+const LONG = /\/test\/(agent|ansible|bundle|chaos|cli|convert|direct|e2e|fanout|fuzz|transport)\//;
+
 /** The longest files begin first, then those that wait for hosts, or the last of them would have the machine for itself. */
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification): number =>
-      /\/test\/(direct\/actions|fleet\/actions-\w+)\.test\.ts$/.test(moduleId)
-        ? 0
-        : /\/test\/(chaos|direct|e2e|transport)\//.test(moduleId)
-          ? 1
-          : 2;
+      LONGEST.test(moduleId) ? 0 : LONG.test(moduleId) ? 1 : 2;
     return (await super.sort(files)).sort((one, other) => rank(one) - rank(other));
   }
 }

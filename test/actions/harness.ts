@@ -18,7 +18,7 @@ import { createLocalSystem } from "../../src/system/local/local-system.ts";
 import { createTemplates } from "../../src/template/index.ts";
 import { directSandboxSystem } from "../direct/lib/sandbox-system.ts";
 
-/** True when actions are tested over a connection (test/direct/actions.test.ts) instead of on the machine itself. */
+/** True when actions are tested over a connection (test/direct/actions-*.test.ts) instead of on the machine itself. */
 export function testsWorkDirectly(): boolean {
   return process.env.VOLLEY_TEST_SYSTEM === "direct";
 }
