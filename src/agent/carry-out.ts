@@ -54,7 +54,9 @@ export function createCarryOut(bundle: BundleReader): CarryOut {
         },
       });
       const assets = createBundledAssets(bundle);
-      const renderer = createRenderer(assets, () => parts.template.createTemplates);
+      const renderer = createRenderer(assets, () => parts.template.createTemplates, {
+        precompiled: () => parts.precompiled,
+      });
       const effects = createEffects({ ...options, system, systems, facts, gather, assets, ...renderer });
       return await runJob(playbook, options.job, effects);
     } finally {

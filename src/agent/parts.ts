@@ -1,7 +1,8 @@
 import * as valibot from "../actions/valibot.ts";
+import { PRECOMPILED } from "../core/bundle.ts";
 import { VolleyError } from "../core/errors.ts";
 import * as api from "../playbook-api.ts";
-import type { createTemplates } from "../template/index.ts";
+import type { createTemplates, PrecompiledTemplates } from "../template/index.ts";
 import * as core from "./shared-core.ts";
 
 // The parts of a bundle beside the runner, each loaded when the run first asks for it.
@@ -33,6 +34,8 @@ export interface Parts {
   /** The module that playbooks import: the actions that the bundle holds, and all else. */
   readonly volley: Readonly<Record<string, unknown>>;
   readonly template: { readonly createTemplates: typeof createTemplates };
+  /** The templates that were compiled when the bundle was built; undefined where there are none. */
+  readonly precompiled: PrecompiledTemplates | undefined;
   /** What templates seldom use. */
   readonly "template-more": unknown;
   readonly yaml: unknown;
@@ -63,6 +66,10 @@ export function openParts(bundle: BundleReader): Parts {
     },
     get template() {
       return load("template") as Parts["template"];
+    },
+    get precompiled() {
+      if (!bundle.names.includes(`${PRECOMPILED}.js.br`)) return undefined;
+      return load(PRECOMPILED) as PrecompiledTemplates;
     },
     get "template-more"() {
       return load("template-more");

@@ -65,6 +65,9 @@ const ORPHAN_MS = 15 * 60_000;
 /** The bytes that a slow controller may leave unread. Beyond, it is dropped, and finds the rest in the journal. */
 const MAX_UNREAD_BYTES = 16 << 20;
 
+/** Lines of one turn of the event loop go up together, but none waits longer than this: a pipe costs a system call each. */
+const GATHER_MS = 15;
+
 /** How long a run that has ended waits for its last lines to be read. */
 const FLUSH_MS = 30_000;
 
@@ -104,12 +107,25 @@ export function openWire(input: Readable, output: Writable): Wire {
   output.on("error", () => {
     connected = false;
   });
-  const send = (line: string): void => {
-    if (!connected) return;
-    write(line);
+  let gathered = "";
+  let gatheredAt = 0;
+  const sendGathered = (): void => {
+    if (gathered === "" || !connected) return;
+    write(gathered);
+    gathered = "";
     if (store === undefined || output.writableLength <= MAX_UNREAD_BYTES) return;
     connected = false;
     output.destroy();
+  };
+  const send = (line: string): void => {
+    if (!connected) return;
+    if (gathered === "") {
+      gatheredAt = performance.now();
+      setImmediate(sendGathered);
+    }
+    gathered += line;
+    // Before there is a journal, the controller waits for each line.
+    if (store === undefined || performance.now() - gatheredAt >= GATHER_MS) sendGathered();
   };
   const sendToAll = (line: string): void => {
     control?.send(line);
@@ -187,6 +203,7 @@ export function openWire(input: Readable, output: Writable): Wire {
       else store.append(line);
       if (type === "restart") store?.sync();
       sendToAll(line);
+      if (type === "restart") sendGathered();
     },
     isHeard: () => inputOpen,
     keep: (opened, { bundle, check, state: kept, after = FIRST_SEQUENCE }) => {
@@ -266,6 +283,7 @@ export function openWire(input: Readable, output: Writable): Wire {
     flush: async () => {
       clearTimeout(orphaned);
       input.destroy();
+      sendGathered();
       store?.close();
       const sent = Promise.all([
         control?.close(),

@@ -8,9 +8,11 @@ import {
   brotliDecompressSync,
   constants,
 } from "node:zlib";
-import { BUNDLE_FORMAT, type Manifest } from "../core/bundle.ts";
+import { BUNDLE_FORMAT, type Manifest, PRECOMPILED } from "../core/bundle.ts";
 import type { RuntimeArch, RuntimeTraits } from "../core/runtimes.ts";
+import { bytesToText } from "../core/values/bytes.ts";
 import { isRecord } from "../core/values/value.ts";
+import { precompile } from "../template/precompiled.ts";
 import { type ActionNames, actionsScript, joinNames, namesReached } from "./actions.ts";
 import { type AssetEntry, collectAssets } from "./assets.ts";
 import { type CacheSlot, type Fingerprint, isFresh, openSlot } from "./cache.ts";
@@ -123,6 +125,7 @@ export async function buildBundle(
         (asked.includes(name) ||
           (typeof rides === "object" && rides.within === "anything" && assetsHold(rides.text))),
     ).map(([name]) => packed(partFile(name), present(ownParts.parts[name], name))),
+    ...precompiledTemplates(assets.entries),
     ...assets.entries,
     ...runtimes.map(({ arch, archive }) => packed(runtimeEntry(arch), archive)),
   ]);
@@ -146,6 +149,19 @@ function holds(content: string | Buffer, text: string | RegExp): boolean {
 function present(part: Buffer | undefined, name: string): Buffer {
   if (part === undefined) throw new Error(`Volley was built without its part "${name}"`);
   return part;
+}
+
+const TEMPLATES = /^assets\/(?:.*\/)?templates\//;
+
+/** Compile the templates: hosts would do it again in every run. */
+function precompiledTemplates(assets: readonly AssetEntry[]): readonly ZipEntry[] {
+  const code = precompile(
+    assets.filter(({ name }) => TEMPLATES.test(name)).map(({ content }) => bytesToText(content)),
+  );
+  if (code === undefined) return [];
+  return [
+    packed(`${PRECOMPILED}.js.br`, brotliCompressSync(Buffer.from(code), quality(CODE_QUALITY, code.length))),
+  ];
 }
 
 /** Pack the script of the actions, unless the playbook's last bundle had the same: packing tightly takes 100 ms. */

@@ -46,7 +46,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     ...onController,
   },
   transport: { imports: ["core", "system"], ...onController },
-  bundle: { imports: ["core", "system", "ansible", "ansible/config"], ...onController },
+  bundle: { imports: ["core", "system", "template", "ansible", "ansible/config"], ...onController },
   // Only how names fold into sets.
   reporter: { imports: ["core", "patterns"], ...onController },
   controller: {

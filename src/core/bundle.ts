@@ -42,6 +42,9 @@ export function assetEntry(role: string, path: string): string {
   return `assets/${role}/${path}`;
 }
 
+/** The name, as of a part, of the templates that were compiled when the bundle was built: see `template/precompiled.ts`. */
+export const PRECOMPILED = "precompiled";
+
 /** Exit code of a bundle that finds no usable Node. */
 export const NO_USABLE_NODE_EXIT = 97;
 

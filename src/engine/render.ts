@@ -5,7 +5,13 @@ import type { FileType, ReadSystem } from "../core/system.ts";
 import { bytesToText } from "../core/values/bytes.ts";
 import { writeJson } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
-import type { createTemplates, TemplateLoader, TemplateOptions, Templates } from "../template/index.ts";
+import type {
+  createTemplates,
+  PrecompiledTemplates,
+  TemplateLoader,
+  TemplateOptions,
+  Templates,
+} from "../template/index.ts";
 import type { RenderVar } from "../vars/scope.ts";
 import type { Render } from "./effects.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "./limits.ts";
@@ -31,14 +37,25 @@ export interface RendererOptions {
   readonly limitMs?: number;
   /** Answers tests of paths. Default: by this machine. */
   readonly look?: HostLook;
+  /** Loads the templates that were compiled when the bundle was built. Default: none. */
+  readonly precompiled?: () => PrecompiledTemplates | undefined;
 }
 
 /** Make a Renderer over roles' assets. */
 export function createRenderer(
   assets: AssetStore,
   loadEngine: () => typeof createTemplates,
-  { env = process.env, limitMs = RENDER_MS, look }: RendererOptions = {},
+  { env = process.env, limitMs = RENDER_MS, look, precompiled: loadPrecompiled }: RendererOptions = {},
 ): Renderer {
+  const makeTemplates = (options: TemplateOptions): Templates => {
+    const precompiled = loadPrecompiled?.();
+    return loadEngine()({
+      env,
+      ...(look === undefined ? {} : { look }),
+      ...(precompiled === undefined ? {} : { precompiled }),
+      ...options,
+    });
+  };
   const byRole = new Map<string, Templates>();
   const templatesOf = (role: string): Templates => {
     let templates = byRole.get(role);
@@ -51,14 +68,14 @@ export function createRenderer(
         },
         list: (name) => searchTree(assets, role, "files", name) ?? [],
       };
-      templates = loadEngine()({ loader, env, ...(look === undefined ? {} : { look }) });
+      templates = makeTemplates({ loader });
       byRole.set(role, templates);
     }
     return templates;
   };
   return {
     templatesOf,
-    makeTemplates: (options) => loadEngine()({ env, ...(look === undefined ? {} : { look }), ...options }),
+    makeTemplates,
     render: (role, src, vars, style) =>
       renderWithin(limitMs, `the template ${src}`, () => templatesOf(role).render(src, vars, style)),
     renderVar: (text, scope, origin) => {

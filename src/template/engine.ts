@@ -11,6 +11,7 @@ import { locate, NeedsCopies, type Position } from "./errors.ts";
 import { findLookup, globals } from "./lookups.ts";
 import { findFilter, findTest } from "./names.ts";
 import type { TemplateOptions, TemplateStyle, TemplateVars } from "./options.ts";
+import { FILE_STYLE, type TemplateCode, templateBody, templateKey } from "./precompiled.ts";
 import { type Block, type CompiledTemplate, type Context, createRuntime, type Runtime } from "./runtime.ts";
 import { compileExpression, compileTemplate } from "./syntax/compiler.ts";
 import { type LexerOptions, readHeader, SyntaxFailure } from "./syntax/lexer.ts";
@@ -63,7 +64,7 @@ interface Style {
 }
 
 const DEFAULT_STYLE: Style = {
-  lexer: { trimBlocks: true, lstripBlocks: false, keepTrailingNewline: false },
+  lexer: FILE_STYLE,
   keepTrailingNewline: true,
 };
 
@@ -103,6 +104,11 @@ export function trailingNewlines(text: string): number {
 /** Make a function of compiled code, which holds nothing of a template but quoted constants and names. */
 function build<T>(code: string, runtime: Runtime): T {
   return new Function("runtime", code)(runtime) as T;
+}
+
+/** The same for the code of a whole template. */
+function buildTemplate(code: string): TemplateCode {
+  return new Function("runtime", "name", code) as TemplateCode;
 }
 
 /** Return the expression of a template that is nothing but one expression. */
@@ -246,10 +252,7 @@ export class TemplateEngine {
     try {
       let compiled = this.#expressions.get(expression);
       if (compiled === undefined) {
-        compiled = build<Expression>(
-          compileExpression(parseExpression(expression), EXPRESSION),
-          this.runtime,
-        );
+        compiled = build<Expression>(compileExpression(parseExpression(expression)), this.runtime);
         this.#expressions.set(expression, compiled);
       }
       const evaluated = compiled;
@@ -281,17 +284,25 @@ export class TemplateEngine {
     if (known !== undefined) return known;
     const position: Position = { template: name, line: 1 };
     try {
-      const { body, options: lexerOptions } = readHeader(source, this.#style.lexer);
-      const template = build<CompiledTemplate>(
-        compileTemplate(parseTemplate(body, lexerOptions), name),
-        this.runtime,
-      );
+      const code = this.#precompiled(source) ?? buildTemplate(templateBody(source, this.#style.lexer));
+      const template = code(this.runtime, name);
       this.#compiled.set(key, template);
       return template;
     } catch (error) {
       if (error instanceof SyntaxFailure) position.line = error.line;
       throw locate(error, position);
     }
+  }
+
+  /** Return the code of a text that was compiled before, in the style asked for. */
+  #precompiled(source: string): TemplateCode | undefined {
+    const { precompiled } = this.#options;
+    const { trimBlocks, lstripBlocks, marks = {} } = this.#style.lexer;
+    const isUsual =
+      trimBlocks === FILE_STYLE.trimBlocks &&
+      lstripBlocks === FILE_STYLE.lstripBlocks &&
+      Object.keys(marks).length === 0;
+    return precompiled === undefined || !isUsual ? undefined : precompiled[templateKey(source)];
   }
 
   #compileText(source: string): CompiledText {
@@ -303,8 +314,8 @@ export class TemplateEngine {
       const root = parseTemplate(body, lexer);
       const only = loneExpression(root);
       text = {
-        template: build<CompiledTemplate>(compileTemplate(root, VAR_TEXT, true), this.runtime),
-        lone: only && build<Expression>(compileExpression(only, VAR_TEXT), this.runtime),
+        template: buildTemplate(compileTemplate(root, true))(this.runtime, VAR_TEXT),
+        lone: only && build<Expression>(compileExpression(only), this.runtime),
         piece: only !== undefined && pieceOf(only),
         member: only && this.#memberOf(only),
         newlines: trailingNewlines(source),
@@ -318,7 +329,7 @@ export class TemplateEngine {
   }
 
   #memberOf(node: Node): Member | undefined {
-    const compile = (one: Node): Expression => build(compileExpression(one, VAR_TEXT), this.runtime);
+    const compile = (one: Node): Expression => build(compileExpression(one), this.runtime);
     if (node.typename === "Attribute") {
       const { target, name } = node as AttributeNode;
       return { holder: compile(target), key: name };

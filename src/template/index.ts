@@ -11,6 +11,7 @@ import { toValue } from "./values.ts";
 export { isOfUndefined } from "./errors.ts";
 export * as lent from "./lent.ts";
 export type { TemplateLoader, TemplateOptions } from "./options.ts";
+export type { PrecompiledTemplates } from "./precompiled.ts";
 
 /** Templates that share a loader, options and a cache of compiled code. Failures are VolleyErrors `TEMPLATE_FAILED`. */
 export interface Templates {

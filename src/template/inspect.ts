@@ -64,7 +64,7 @@ export function inspectTemplate(source: string, name: string, style: TemplateSty
       marks: style.marks ?? {},
     });
     const root = parseTemplate(body, options);
-    compileTemplate(root, name);
+    compileTemplate(root);
     return contentOf(root);
   });
 }
@@ -79,7 +79,7 @@ export function inspectText(source: string): TemplateContent {
       keepBackslashes: true,
     });
     const root = parseTemplate(body, options);
-    compileTemplate(root, "<text>");
+    compileTemplate(root);
     return contentOf(root);
   });
 }
@@ -88,7 +88,7 @@ export function inspectText(source: string): TemplateContent {
 export function inspectExpression(source: string): TemplateContent {
   return placed("<expression>", () => {
     const root = parseExpression(source);
-    compileExpression(root, "<expression>");
+    compileExpression(root);
     return contentOf(root);
   });
 }

@@ -1,6 +1,7 @@
 import type { AssetKind } from "../core/asset.ts";
 import type { LookupQuestion } from "../core/lookup.ts";
 import type { FileType } from "../core/system.ts";
+import type { PrecompiledTemplates } from "./precompiled.ts";
 
 /** A source of templates. */
 export interface TemplateLoader {
@@ -41,6 +42,8 @@ export interface TemplateOptions extends TemplateStyle {
   readonly ask?: (question: LookupQuestion) => readonly unknown[];
   /** Keep the types of values as Ansible's setting `jinja2_native` does. Default: false. */
   readonly native?: boolean;
+  /** Templates that were compiled when the bundle was built. Default: none. */
+  readonly precompiled?: PrecompiledTemplates;
   /** Lookups by name, which win over the built-in ones. */
   readonly lookups?: Readonly<Record<string, (...terms: unknown[]) => unknown>>;
 }

@@ -1,11 +1,38 @@
 import { describe, expect, it } from "vitest";
 import { VolleyError } from "../../src/core/errors.ts";
 import { Float } from "../../src/core/values/value.ts";
-import { createTemplates, type TemplateOptions } from "../../src/template/index.ts";
+import {
+  createTemplates,
+  type PrecompiledTemplates,
+  type TemplateOptions,
+} from "../../src/template/index.ts";
+import { precompile } from "../../src/template/precompiled.ts";
 
 function over(files: Readonly<Record<string, string>>, options: TemplateOptions = {}) {
   return createTemplates({ loader: { read: (name) => files[name] ?? null }, ...options });
 }
+
+/** The same with templates that were compiled before, as a bundle has them. `taken` gets the text of each one used. */
+function overPrecompiled(
+  files: Readonly<Record<string, string>>,
+  options: TemplateOptions = {},
+  taken: string[] = [],
+) {
+  const module = { exports: {} as PrecompiledTemplates };
+  new Function("module", precompile(Object.values(files)) ?? "")(module);
+  const precompiled = new Proxy(module.exports, {
+    get: (templates, key: string) => {
+      if (Object.hasOwn(templates, key)) taken.push(key);
+      return templates[key];
+    },
+  });
+  return over(files, { precompiled, ...options });
+}
+
+const WAYS = [
+  ["compiled when they are rendered", over],
+  ["compiled before", overPrecompiled],
+] as const;
 
 function failure(body: () => unknown): VolleyError {
   try {
@@ -17,7 +44,7 @@ function failure(body: () => unknown): VolleyError {
   throw new Error("nothing failed");
 }
 
-describe("errors name the template, the line and what is wrong", () => {
+describe.each(WAYS)("%s: errors name the template, the line and what is wrong", (_, over) => {
   const files = {
     "outer.j2": "one\n{% include 'inner.j2' %}\n",
     "inner.j2": "\n\n{{ nope.x }}\n",
@@ -61,7 +88,22 @@ describe("errors name the template, the line and what is wrong", () => {
   });
 });
 
-describe("whitespace options", () => {
+it("templates that were compiled before are used in the style that they were compiled for, under any name", () => {
+  const taken: string[] = [];
+  const templates = overPrecompiled(
+    { "one.j2": "{{ x }}\n", "two.j2": "{{ x }}\n", "plain.txt": "x\n" },
+    taken,
+  );
+  expect(templates.render("one.j2", { x: 1 })).toBe("1\n");
+  expect(failure(() => templates.render("two.j2", {})).location).toMatchObject({ file: "two.j2", line: 1 });
+  expect(new Set(taken)).toHaveLength(1);
+  expect(taken).toHaveLength(2);
+  expect(templates.render("one.j2", { x: 1 }, { lstripBlocks: true })).toBe("1\n");
+  expect(templates.render("plain.txt", {})).toBe("x\n");
+  expect(taken).toHaveLength(2);
+});
+
+describe.each(WAYS)("%s: whitespace options", (_, over) => {
   const files = {
     "t.j2": "{% if true %}\n  a\n  {% endif %}\nb\n",
     "empty.j2": "{% if false %}x{% endif %}\n",

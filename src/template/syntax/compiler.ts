@@ -34,7 +34,7 @@ class JinjaCompiler extends ExpressionCompiler {
     walk(node, (below) => {
       if (below.typename === "NamedBlock") blocks.push(below as BlockNode);
     });
-    this.writeLine(`var here = { template: ${this.text(this.templateName)}, line: 1 };`);
+    this.writeLine("var here = { template: name, line: 1 };");
     this.write("function root(context, frame) ");
     this.emitBody(() => {
       this.writeLine('var parent = null, before = "";');
@@ -290,19 +290,19 @@ class JinjaCompiler extends ExpressionCompiler {
 }
 
 /**
- * Compile a template to JavaScript: a function body that returns its root and blocks, given `runtime`. `notesPieces`: what
- * is printed is noted in `runtime.pieces`, too.
+ * Compile a template to JavaScript: a function body that returns its root and blocks, given `runtime` and the template's
+ * `name`. `notesPieces`: what is printed is noted in `runtime.pieces`, too.
  */
-export function compileTemplate(root: Node, templateName: string, notesPieces = false): string {
-  const compiler = new JinjaCompiler(templateName);
+export function compileTemplate(root: Node, notesPieces = false): string {
+  const compiler = new JinjaCompiler();
   compiler.notesPieces = notesPieces;
   compiler.compile(root);
   return compiler.getCode();
 }
 
 /** Compile a lone expression to JavaScript: a function body that returns a function of `context` and `frame`. */
-export function compileExpression(expression: Node, templateName: string): string {
-  const compiler = new JinjaCompiler(templateName);
+export function compileExpression(expression: Node): string {
+  const compiler = new JinjaCompiler();
   compiler.write("return function (context, frame) { return ");
   compiler.compile(expression);
   compiler.write("; };");

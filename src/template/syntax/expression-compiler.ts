@@ -27,8 +27,6 @@ class CodeWriter {
   private code = "";
   private lastTemporary = 0;
 
-  constructor(protected readonly templateName: string) {}
-
   protected fail(message: string, lineno = 0): never {
     throw new SyntaxFailure(message, lineno + 1);
   }
