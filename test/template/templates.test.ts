@@ -92,6 +92,7 @@ it("templates that were compiled before are used in the style that they were com
   const taken: string[] = [];
   const templates = overPrecompiled(
     { "one.j2": "{{ x }}\n", "two.j2": "{{ x }}\n", "plain.txt": "x\n" },
+    {},
     taken,
   );
   expect(templates.render("one.j2", { x: 1 })).toBe("1\n");

@@ -189,12 +189,13 @@ export async function prepare(
           signal: now,
         })
       : undefined;
+    transports = await openTransports(asksNoHost ? [] : selected.hosts, options, now);
+    if (!isLed && limits.concurrency >= selected.hosts.length) transports.connectEarly(firstAtWork(selected));
     const bundle = await playbook.bundle({ vars: [...varsOfJobs(selected), ...(vaulted?.values ?? [])] });
     const buildMs = performance.now() - startedAt;
     const { startAtTask } = options;
     const startAtPlay =
       startAtTask === undefined ? undefined : await playOfStart(startAtTask, selected, playbook);
-    transports = await openTransports(asksNoHost ? [] : selected.hosts, options, now);
     const { run, record, attached } = planRecord({ ...options, cwd }, bundle);
     const session: JobSession = {
       run,
@@ -263,6 +264,12 @@ export async function prepare(
 /** Let all hosts that may take part in an open play come to it: some are told then that the play is not for them. */
 function withAllThatMayJoin(entry: PlayHosts): PlayHosts {
   return { ...entry, hosts: [...entry.hosts, ...(entry.mayJoin ?? [])] };
+}
+
+/** Return the hosts that begin at once: those of the first play that has any, unless it takes them in turns. */
+function firstAtWork({ plays }: OpenHostPlan): readonly Host[] {
+  const first = plays.find(({ hosts }) => hosts.length > 0);
+  return first === undefined || first.play.serial !== undefined ? [] : first.hosts;
 }
 
 /** Return a note for each open play of a run whose hosts work by themselves. */

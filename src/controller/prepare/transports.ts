@@ -4,6 +4,7 @@ import type { Host } from "../../core/inventory.ts";
 import { createLocalTransport } from "../../transport/local.ts";
 import { type KnownHosts, knownAs } from "../../transport/ssh/known-hosts.ts";
 import type { Endpoint, SshSettings, Transport } from "../../transport/transport.ts";
+import { openEarlyConnections } from "./early.ts";
 import { openSshTransports, type Reach, type TransportsOptions } from "./reach.ts";
 import { learnHostKeys } from "./trust.ts";
 
@@ -16,6 +17,8 @@ export interface Reached {
 /** The transports of a run, each opened when the first host needs it. */
 export interface Transports {
   of(host: Host): Reached;
+  /** Begin to connect to hosts over SSH, before their sessions ask for it. */
+  connectEarly(hosts: readonly Host[]): void;
   /** Notes for the user about the transport of some hosts. */
   readonly notes: readonly { readonly host: string; readonly text: string }[];
   close(): void;
@@ -44,10 +47,17 @@ export async function openTransports(
       reached.set(host.name, { endpoint: localEndpoint(host), transport: local });
   }
   if (remote.length === 0)
-    return { of: (host) => reached.get(host.name)!, notes, close: () => local.close() };
+    return {
+      of: (host) => reached.get(host.name)!,
+      connectEarly: () => {},
+      notes,
+      close: () => local.close(),
+    };
 
   const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options, signal);
+  const early = openEarlyConnections();
   const close = (): void => {
+    early.close();
     ssh.close();
     openssh.close();
     local.close();
@@ -77,7 +87,17 @@ export async function openTransports(
     close();
     throw thrown;
   }
-  return { of: (host) => reached.get(host.name)!, notes, close };
+  return {
+    of: (host) => reached.get(host.name)!,
+    connectEarly: (wanted) => {
+      for (const { name } of wanted) {
+        const way = reached.get(name);
+        if (way?.transport === ssh) reached.set(name, early.begin(way));
+      }
+    },
+    notes,
+    close,
+  };
 }
 
 async function endpointsOf(hosts: readonly Host[], reach: Reach): Promise<readonly Endpoint[]> {
