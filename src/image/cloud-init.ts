@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { stringify } from "yaml";
 import { VolleyError } from "../core/errors.ts";
+import { writeYaml } from "../yaml/write.ts";
 import { type BundleSource, fetchScript, SEED_LABEL } from "./fetch-script.ts";
 import { PAYLOAD, STATE_DIRECTORY } from "./first-boot.ts";
 import { SERVICE, systemdUnit } from "./init.ts";
@@ -100,8 +100,7 @@ function cloudConfig(
     runcmd: [["sh", "-c", startScript(source)]],
   };
   const comment = `# First boot of ${JSON.stringify(host)} by Volley, bundle ${bundle.id}`;
-  // Long lines are not folded: the text is for a program, and folded base64 would be larger.
-  return `#cloud-config\n${comment}\n${stringify(document, { lineWidth: 0, version: "1.1" })}`;
+  return `#cloud-config\n${comment}\n${toYaml(document)}`;
 }
 
 /**
@@ -112,6 +111,14 @@ function startScript(source: BundleSource | undefined): string {
   return `cd ${STATE_DIRECTORY} && chmod 700 . || exit 1
 ${source === undefined ? `rm -f ${PAYLOAD.fetcher}\n` : ""}[ ! -d /run/systemd/system ] || systemctl enable ${SERVICE}.service
 exec sh ./${PAYLOAD.runner}`;
+}
+
+/** Write YAML as cloud-init's own library would, but for long lines: folded, base64 would be larger. */
+function toYaml(value: unknown): string {
+  return writeYaml(value, {
+    ...{ indent: 2, width: Number.POSITIVE_INFINITY, compareKeys: null, flow: false, allowUnicode: true },
+    ...{ explicitStart: false, explicitEnd: false, other: String },
+  });
 }
 
 /** A host name as DNS and cloud-init take it. */
@@ -129,7 +136,7 @@ export function makeSeed({ host, bundle }: Payload, { document, source }: UserDa
   };
   return makeIso(SEED_LABEL, [
     { name: "user-data", content: document },
-    { name: "meta-data", content: Buffer.from(stringify(metaData)) },
+    { name: "meta-data", content: Buffer.from(toYaml(metaData)) },
     ...(source === "volume" ? [{ name: PAYLOAD.bundle, content: bundle.bytes }] : []),
   ]);
 }
