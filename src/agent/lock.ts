@@ -36,6 +36,8 @@ type Wish = "turn" | "lend" | "leave";
 /** How the lock is taken. */
 export interface LockOptions extends RunPart {
   readonly controller: string;
+  /** The lock's file. Default: the one of this account's runs on this machine. */
+  readonly file?: string;
   /** Milliseconds to wait for another run to end. Another part of the same run is waited for without a limit. */
   readonly waitMs: number;
   /** Called once, when there is a process to wait for. */
@@ -63,7 +65,7 @@ const RELEASE_TRIES = 200;
  */
 export async function takeLock(options: LockOptions & { isOver(): boolean }): Promise<HostLock | undefined> {
   const { run, host, controller, waitMs, isOver, onWait } = options;
-  const file = join(hostDirectory(), `${LOCK_PREFIX}${machineId()}`);
+  const { file = join(hostDirectory(), `${LOCK_PREFIX}${machineId()}`) } = options;
   const mine: Holder = { run, host, controller, ...thisProcess(), since: new Date().toISOString() };
   const until = Date.now() + waitMs;
   let told = false;

@@ -116,7 +116,7 @@ export async function buildBundle(
   const script = actionsScript(JSON.parse(ownParts.actions.toString("utf8")) as ActionModules, names);
   const prelude = preludeText(ownParts.bootstrap.toString("utf8"), { isSigned, runtimes });
   const bytes = await zipBehind(Buffer.from(prelude), [
-    text("manifest.json", JSON.stringify(makeManifest(loaded, hosts?.(asksForGroups)))),
+    text("manifest.json", JSON.stringify(makeManifest(loaded, isSigned, hosts?.(asksForGroups)))),
     packed("playbook.js.br", brotliCompressSync(Buffer.from(code), quality(CODE_QUALITY, code.length))),
     packed("actions.js.br", await packActions(script, ownParts.isTight, slot)),
     ...PART_RULES.filter(
@@ -237,7 +237,12 @@ function digest(content: string | Uint8Array): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
-function makeManifest({ project, playbook }: LoadedPlaybook, hosts: Manifest["hosts"]): Manifest {
+/** Only what is signed has a time: other bundles of the same input are the same bytes. */
+function makeManifest(
+  { project, playbook }: LoadedPlaybook,
+  isSigned: boolean,
+  hosts: Manifest["hosts"],
+): Manifest {
   return {
     format: BUNDLE_FORMAT,
     volley: volleyVersion(),
@@ -247,6 +252,7 @@ function makeManifest({ project, playbook }: LoadedPlaybook, hosts: Manifest["ho
       hosts: pattern,
       roles: roles.map(({ role }) => role.name),
     })),
+    ...(isSigned ? { signedAt: new Date().toISOString() } : {}),
     ...(hosts === undefined ? {} : { hosts }),
   };
 }

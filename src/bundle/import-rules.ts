@@ -42,7 +42,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   "ansible/config": { imports: ["core"], ...onController },
   // Files of the plugin `constructed` hold expressions.
   inventory: {
-    imports: ["core", "yaml", "vars", "vars/secrets", "template", "patterns"],
+    imports: ["core", "system", "yaml", "vars", "vars/secrets", "template", "patterns"],
     ...onController,
   },
   transport: { imports: ["core", "system"], ...onController },
@@ -77,8 +77,11 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     ...onController,
   },
   embedded: { imports: ["core", "system"], ...onController },
+  // Bundles that this machine carries out itself.
+  pull: { imports: ["core", "system", "agent", "bundle"], ...onController },
   cli: {
     imports: [
+      "pull",
       "core",
       "system",
       "ansible/config",

@@ -42,7 +42,7 @@ export function findProject(playbook: string, cwd: string): Project {
   if (!/\.[cm]?[jt]sx?$/.test(file)) {
     throw new VolleyError("BUNDLE_INVALID", `${playbook} is not a playbook`, {
       hint: file.endsWith(".run")
-        ? "it looks like a bundle; a bundle cannot be bundled again: give the playbook it was made from"
+        ? "it looks like a bundle: give the playbook it was made from, or carry the bundle out here with volley run --local"
         : "a playbook's name ends in .ts or .js, or in .yml or .yaml for Ansible's",
     });
   }

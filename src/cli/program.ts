@@ -13,6 +13,7 @@ import { addImageCommand } from "./image/image.ts";
 import { addHostsCommand, addInventoryCommand } from "./inventory.ts";
 import { addLintCommand } from "./lint.ts";
 import { addBundleCommand, addCheckCommand } from "./playbook.ts";
+import { addPullCommand } from "./pull.ts";
 import { addDocCommand } from "./reference/doc.ts";
 import { addRoleCommand } from "./role.ts";
 import { addAttachCommand, addRunCommand } from "./run.ts";
@@ -45,6 +46,7 @@ function createProgram(): Command {
   addAttachCommand(program);
   addBundleCommand(program);
   addVerifyCommand(program);
+  addPullCommand(program);
   addImageCommand(program);
   addCheckCommand(program);
   addLintCommand(program);

@@ -38,6 +38,7 @@ export interface RunFlags extends InventoryFlags, Omit<ConnectionFlags, "forks">
   readonly step?: boolean;
   readonly forceHandlers?: boolean;
   readonly flushCache?: boolean;
+  readonly local?: boolean;
   readonly listHosts?: boolean;
   readonly listTasks?: boolean;
   readonly listTags?: boolean;
@@ -95,6 +96,7 @@ export function addRunOptions(command: Command): Command {
   add("-i, --inventory <path>", "inventory: a file, a directory, or 'host1,host2,'; repeatable", collect);
   alias("--inventory-file <path>", "inventory", collect);
   add("-l, --limit <pattern>", "these hosts only: a pattern, @file, @failed, @changed, a run, - for stdin");
+  add("--local", "work on this machine alone: -l says which host it is; carries out bundles, too");
   add("-e, --extra-vars <vars>", "vars over all others: k=v, JSON, YAML or @file; repeatable", collect);
   add("-f, --forks <number>", `hosts to work on at a time (default: ${DEFAULT_FORKS})`, positiveInteger);
 

@@ -15,6 +15,7 @@ import {
   secretOptions,
   splitList,
 } from "./options.ts";
+import { isBundleFile, namesInventory, refuseConnections, runBundlesHere } from "./run-local.ts";
 import {
   addRunOptions,
   ansibleSettings,
@@ -46,6 +47,11 @@ export function addRunCommand(program: Command): void {
       "\nExit codes: 0 all ok, 1 usage or set-up (nothing was run), 2 some host failed, 4 some host unreachable or lost, 70 never ended, 130 cancelled.\n",
     )
     .action(async (playbooks: readonly string[], flags: RunFlags) => {
+      if (flags.local === true && playbooks.some(isBundleFile)) {
+        process.exitCode = await runBundlesHere(playbooks, flags, command);
+        return;
+      }
+      if (flags.local === true) refuseConnections(command);
       try {
         process.exitCode = await runPlaybooks(playbooks, flags);
       } catch (thrown) {
@@ -69,12 +75,18 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
   // A playbook that is missing is told before the first one is run.
   for (const playbook of playbooks) findProject(playbook, process.cwd());
   const limit = await expandLimit(limitOf(flags, isAnsible));
-  const inventories = (): readonly string[] => inventoriesOf(flags, inventoryPaths, isAnsible);
+  const { local } = flags;
+  const inventories = (): readonly string[] =>
+    local === true && (limit ?? "localhost") === "localhost" && !namesInventory(flags)
+      ? ["localhost,"]
+      : inventoriesOf(flags, inventoryPaths, isAnsible);
+  // The Node that runs this program is on no PATH, maybe.
+  if (local === true) process.env.VOLLEY_NODE ??= process.execPath;
   const { listHosts, listTasks, listTags, syntaxCheck, extraVars, connection } = flags;
   if ([listHosts, listTasks, listTags, syntaxCheck].includes(true)) {
     const { listPlaybooks } = await import("./listing.ts");
     return await listPlaybooks(playbooks, {
-      ...{ listHosts, listTasks, listTags, inventories, limit, extraVars, connection, ansible },
+      ...{ listHosts, listTasks, listTags, inventories, limit, local, extraVars, connection, ansible },
       tags: splitList(flags.tags),
       skipTags: splitList(flags.skipTags),
       secrets: { ...secretOptions(flags), ask: askPassphrase },
@@ -103,6 +115,7 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
         ...(flags.port === undefined ? {} : { port: flags.port }),
         sshArguments: flags.sshArguments,
         ...(connection === undefined ? {} : { connection }),
+        ...(local === undefined ? {} : { local }),
         secrets: secretOptions(flags),
         concurrency: flags.forks,
         ...(flags.hostTimeout === undefined ? {} : { hostTimeoutMs: flags.hostTimeout * 1_000 }),

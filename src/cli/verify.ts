@@ -63,7 +63,8 @@ function usage(problem: string): VolleyError {
   });
 }
 
-function readBundle(path: string): Buffer {
+/** Read a bundle that the user names. Fails with `USAGE`. */
+export function readBundle(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (thrown) {

@@ -17,6 +17,8 @@ export interface Manifest {
     readonly hosts: string;
     readonly roles: readonly string[];
   }[];
+  /** The time, ISO 8601, at which a bundle was made that was then signed; absent from others. */
+  readonly signedAt?: string;
   /** The hosts a bundle made to be carried is for; absent from one sent by a run. */
   readonly hosts?: Readonly<Record<string, CarriedHost>>;
 }

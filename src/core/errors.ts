@@ -40,6 +40,7 @@ export type ErrorCode =
   | "OTHERS_FAILED"
   | "COMPARE_FAILED"
   | "RUNTIME_FAILED"
+  | "PULL_FAILED"
   | "STARVED"
   | "INTERNAL";
 

@@ -21,6 +21,12 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly connection?: string;
   /** A pattern; only its hosts take part in a play. */
   readonly limit?: string;
+  /**
+   * Work on this machine alone, without a connection, as the one host that the limit names: by default the host of the
+   * inventory with this machine's host name, else `localhost`, else the only one. Plays for other hosts are passed over.
+   * Default false.
+   */
+  readonly local?: boolean;
   /** Hosts at work at a time. Default 50. */
   readonly concurrency?: number;
   /**

@@ -14,6 +14,7 @@ export interface OutlineOptions extends Required<Pick<RunOptions, "inventory" | 
   readonly limit: string | undefined;
   readonly extraVars: RunOptions["extraVars"];
   readonly connection: RunOptions["connection"];
+  readonly local?: boolean | undefined;
   readonly ansible: RunOptions["ansible"];
   readonly secrets: SecretStore;
 }

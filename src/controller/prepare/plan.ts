@@ -1,5 +1,5 @@
 import { reservedNames } from "../../ansible/keywords.ts";
-import { VolleyError } from "../../core/errors.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION } from "../../core/protocol.ts";
@@ -9,6 +9,7 @@ import type { Vars } from "../../core/values/vars.ts";
 import type { VaultedValue } from "../../core/values/vaulted.ts";
 import { readExtraVars } from "../../inventory/extra-vars.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
+import { machineHostNames } from "../../system/host-names.ts";
 import { MIN_SECRET_LENGTH } from "../../vars/mask-needles.ts";
 import { fillReferences, holdsTemplate } from "../../vars/scope.ts";
 import {
@@ -44,6 +45,8 @@ export interface HostPlan {
   readonly inventory: Inventory;
   /** The names of the vars that win over all others; every host has them. */
   readonly extraVars?: readonly string[];
+  /** The name of the one host to work on, in a run on this machine alone. */
+  readonly only?: string;
   /** The vars that a person was asked for. */
   readonly prompted?: Prompted;
   /** The hosts of the inventory with their secrets closed, once those of the plays' hosts are open. */
@@ -54,6 +57,8 @@ export interface HostPlan {
 export interface HostSource {
   readonly inventory: string | readonly string[] | Inventory;
   readonly limit: string | undefined;
+  /** Work on this machine alone, as `run()` says. Default false. */
+  readonly local?: boolean | undefined;
   readonly cwd: string;
   /** Opens the encrypted files of the playbook's hosts. Default: they stay closed. */
   readonly secrets?: SecretStore | undefined;
@@ -76,6 +81,7 @@ export async function readHostPlan(
   {
     inventory: from,
     limit,
+    local,
     cwd,
     secrets = createSecretStore({ cwd }),
     extraVars,
@@ -94,7 +100,7 @@ export async function readHostPlan(
   const known = { extra: extraValues, vaulted };
   const prompted = await askPrompts(written, fillIn, known, askVar ?? undefined);
   const early = await fillPlays(written, fillIn, { ...known, asked: prompted.byPlay }, true);
-  const { inventory, select } = await readInventory(from, {
+  const { inventory, select, only } = await readInventory(from, {
     cwd,
     playbookDirectory: directory,
     concerned: concernedBy(early, limit),
@@ -102,18 +108,25 @@ export async function readHostPlan(
     isLenient: isAnsible,
     secrets,
     connection,
+    ...(local === true ? { local: { limit } } : {}),
     ...(extra === undefined ? {} : { extraVars: extra.entries }),
   });
   const groups = Object.fromEntries([...inventory.groups].map(([name, group]) => [name, group.hosts]));
   const playbook = await fillPlays(written, fillIn, { ...known, asked: prompted.byPlay, groups });
   const problems = new Set<string>();
-  const onUnknown = isAnsible ? (problem: string): void => void problems.add(problem) : undefined;
+  const onUnknown =
+    isAnsible || local === true ? (problem: string): void => void problems.add(problem) : undefined;
   const isNobody =
     isAnsible && limit !== undefined && select("all,localhost", limit, { onUnknown }).length === 0;
   const planned = planHosts(playbook, inventory, (pattern) => select(pattern, limit, { onUnknown }), {
     limit,
-    isEmptyFine: isAnsible && !isNobody,
+    isEmptyFine: (isAnsible && !isNobody) || local === true,
   });
+  if (local === true && !isAnsible) {
+    // A playbook has plays for other machines: that is nothing to warn of.
+    problems.clear();
+    if (planned.hosts.length === 0) throw notForThisMachine(playbook, only);
+  }
   const plays = openPlays(planned.plays, (pattern) => {
     let isMore = false;
     const onMore = (): void => {
@@ -154,8 +167,21 @@ export async function readHostPlan(
     ...plan,
     inventory: { ...inventory, warnings },
     prompted,
+    ...(only === undefined ? {} : { only }),
     ...(extra === undefined ? {} : { extraVars: [...extra.entries.keys()] }),
   };
+}
+
+function notForThisMachine({ plays }: Playbook, name = "localhost"): VolleyError {
+  const patterns = [...new Set(plays.map(({ hosts }) => `"${printable(hosts, 300)}"`))].join(", ");
+  const called = [...new Set([name, ...machineHostNames()])].join(", ");
+  return new VolleyError(
+    "PATTERN_UNKNOWN",
+    `no play is for this machine (${called}): they are for ${patterns}`,
+    {
+      hint: "say which host of the inventory this machine is: -i INVENTORY -l NAME",
+    },
+  );
 }
 
 /** Return the names of vars of Ansible's plays, and of extra vars, that are keywords. */

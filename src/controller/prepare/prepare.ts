@@ -148,9 +148,9 @@ export async function prepare(
   const known = await plainExtraVars(options.extraVars, { cwd, secrets });
   const prepared = await preparePlaybook(file, cwd, options.ansible, known);
   const { playbook, vaulted } = await openVaulted(prepared, secrets);
-  const { inventory, extraVars, connection } = options;
+  const { inventory, extraVars, connection, local } = options;
   const source = {
-    ...{ inventory, limit, cwd, secrets, extraVars, connection },
+    ...{ inventory, limit, local, cwd, secrets, extraVars, connection },
     vaulted: vaulted?.values,
     askVar: options.askVar ?? null,
   };
@@ -184,7 +184,7 @@ export async function prepare(
           planned: selected.hosts,
           closed: selected.closed ?? selected.inventory.hosts,
           secrets,
-          options,
+          options: selected.only === undefined ? options : { ...options, limit: selected.only },
           facts,
           signal: now,
         })

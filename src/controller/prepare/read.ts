@@ -14,6 +14,7 @@ import * as volley from "../../index.ts";
 import { addExtraVars, type ExtraVars, readExtraVars } from "../../inventory/extra-vars.ts";
 import { loadInventory } from "../../inventory/load.ts";
 import { limitHosts, selectHosts } from "../../inventory/select.ts";
+import { narrowToThisMachine } from "../../inventory/this-machine.ts";
 import type { SelectOptions } from "../../patterns/select.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 
@@ -100,6 +101,8 @@ export async function loadInventoryModule(file: string): Promise<unknown> {
 /** An inventory, and how to select hosts of it. */
 export interface ReadInventory {
   readonly inventory: Inventory;
+  /** The name of the one host to work on, in a run on this machine alone: the limit of all selections. */
+  readonly only?: string;
   /** Return the hosts of a pattern that are also in the limit, in the pattern's order. */
   select(pattern: string, limit?: string, options?: SelectOptions): readonly Host[];
 }
@@ -120,6 +123,8 @@ export interface ReadInventoryOptions {
   readonly isLenient?: boolean;
   /** The connection of hosts that say nothing of it. Default: `ssh`. */
   readonly connection?: string | undefined;
+  /** Set for a run on this machine alone: the limit that names its host, if there is one. */
+  readonly local?: { readonly limit: string | undefined } | undefined;
 }
 
 /** The hosts of some patterns that are also in the limit. */
@@ -133,10 +138,16 @@ export async function readInventory(
   from: string | readonly string[] | Inventory,
   options: ReadInventoryOptions,
 ): Promise<ReadInventory> {
-  const { cwd } = options;
+  const { cwd, local } = options;
   const inventory = isInventory(from)
     ? addExtraVars(from, options.extraVars)
     : await load(typeof from === "string" ? [from] : from, options);
+  if (local !== undefined) {
+    const { inventory: narrowed, name, forPatterns } = narrowToThisMachine(inventory, local.limit, cwd);
+    const select: ReadInventory["select"] = (pattern, _limit, some) =>
+      pickHosts(forPatterns, pattern, name, { ...some, cwd });
+    return { inventory: narrowed, only: name, select };
+  }
   return {
     inventory,
     select: (pattern, limit, some) => pickHosts(inventory, pattern, limit, { ...some, cwd }),
@@ -163,8 +174,13 @@ function load(paths: readonly string[], options: ReadInventoryOptions): Promise<
       hint: "name one with -i: a file, a directory, or host names with a comma: -i 'web1,web2,'",
     });
   }
-  const { cwd, playbookDirectory, secrets, concerned, extraVars, connection, isLenient } = options;
-  const passOver = isLenient === true ? { onUnknown: () => {} } : {};
+  const { cwd, playbookDirectory, secrets, concerned, extraVars, connection, isLenient, local } = options;
+  const passOver = isLenient === true || local !== undefined ? { onUnknown: () => {} } : {};
+  const among = (outline: Inventory): readonly [Inventory, string | undefined] => {
+    if (local === undefined) return [outline, concerned?.limit];
+    const { forPatterns, name } = narrowToThisMachine(outline, local.limit, cwd);
+    return [forPatterns, name];
+  };
   return loadInventory(paths, {
     cwd,
     playbookDirectory,
@@ -176,10 +192,12 @@ function load(paths: readonly string[], options: ReadInventoryOptions): Promise<
     ...(concerned === undefined
       ? {}
       : {
-          concerned: (outline) =>
-            concerned.patterns.flatMap((pattern) =>
-              pickHosts(outline, pattern, concerned.limit, { ...passOver, cwd }),
-            ),
+          concerned: (outline) => {
+            const [inventory, limit] = among(outline);
+            return concerned.patterns.flatMap((pattern) =>
+              pickHosts(inventory, pattern, limit, { ...passOver, cwd }),
+            );
+          },
         }),
   });
 }

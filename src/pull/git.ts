@@ -1,0 +1,119 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { printable, VolleyError } from "../core/errors.ts";
+import { DOWNLOAD_LIMITS, type DownloadLimits } from "./download.ts";
+import type { GitSource } from "./source.ts";
+
+// A file from a git repository, by the program git.
+
+/** A bundle from a repository, and the commit that it is of. */
+export interface GitFile {
+  readonly bytes: Buffer;
+  readonly commit: string;
+}
+
+const COMMIT = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
+
+/**
+ * Get a file of a repository, and no history. Undefined when the source still is at the commit `known`. What git fetches
+ * lies in a directory below `parent`, which is removed. Fails with `PULL_FAILED`.
+ */
+export async function gitFile(
+  source: GitSource,
+  {
+    parent,
+    known,
+    limits = DOWNLOAD_LIMITS,
+  }: {
+    readonly parent: string;
+    readonly known?: string | undefined;
+    readonly limits?: DownloadLimits;
+  },
+): Promise<GitFile | undefined> {
+  const { repository, ref, path, shown } = source;
+  const fail = (problem: string, cause?: unknown): VolleyError =>
+    new VolleyError("PULL_FAILED", `cannot pull ${shown}: ${problem}`, { cause });
+  const git = (...args: readonly string[]): Promise<Buffer> => runGit(args, limits, fail);
+  const commit =
+    ref !== undefined && COMMIT.test(ref) ? ref : commitOf(await git("ls-remote", "--", repository), ref);
+  if (commit === undefined) throw fail(ref === undefined ? "the repository is empty" : `it has no ${ref}`);
+  if (commit === known) return undefined;
+  const directory = mkdtempSync(join(parent, "git-"));
+  try {
+    await git("init", "-q", "--bare", directory);
+    const inside = (...args: readonly string[]): Promise<Buffer> => git("-C", directory, ...args);
+    // By name: servers give single commits only where they are told to.
+    const wanted = ref ?? "HEAD";
+    await inside("fetch", "-q", "--depth=1", "--no-tags", "--", repository, wanted);
+    const fetched = (await inside("rev-parse", "FETCH_HEAD^{commit}")).toString().trim();
+    const object = `${fetched}:${path}`;
+    const size = await inside("cat-file", "-s", object).catch((thrown: unknown) => {
+      throw fail(`${ref ?? "the repository's branch"} has no file ${path}`, thrown);
+    });
+    if (Number(size.toString()) > limits.bytes) throw fail(`it has more than ${limits.bytes} bytes`);
+    return { bytes: await inside("cat-file", "blob", object), commit: fetched };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Find a ref's commit among the lines of ls-remote; of a tag with a message, the commit that it stands for. */
+function commitOf(listed: Buffer, ref: string | undefined): string | undefined {
+  const refs = new Map(
+    listed
+      .toString()
+      .split("\n")
+      .map((line) => line.split("\t").reverse() as [string, string]),
+  );
+  if (ref === undefined) return refs.get("HEAD");
+  return (
+    refs.get(`refs/tags/${ref}^{}`) ??
+    refs.get(`refs/tags/${ref}`) ??
+    refs.get(`refs/heads/${ref}`) ??
+    refs.get(ref)
+  );
+}
+
+/** Run git, which asks nobody anything, and writes no file larger than twice what is wanted of it. */
+async function runGit(
+  args: readonly string[],
+  limits: DownloadLimits,
+  fail: (problem: string, cause?: unknown) => VolleyError,
+): Promise<Buffer> {
+  const { env } = process;
+  // ulimit counts in blocks of 512 bytes.
+  const blocks = Math.ceil((2 * limits.bytes) / 512);
+  const child = spawn("sh", ["-c", `ulimit -f ${blocks} 2>&-; exec git "$@"`, "git", ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: limits.totalMs,
+    env: {
+      ...env,
+      LC_ALL: "C",
+      GIT_TERMINAL_PROMPT: "0",
+      GIT_SSH_COMMAND: env.GIT_SSH_COMMAND || "ssh -o BatchMode=yes",
+      GIT_ALLOW_PROTOCOL: env.GIT_ALLOW_PROTOCOL || "file:git:http:https:ssh",
+      // Slower than that for so long is no download.
+      GIT_HTTP_LOW_SPEED_LIMIT: "1",
+      GIT_HTTP_LOW_SPEED_TIME: String(Math.ceil(limits.silentMs / 1_000)),
+    },
+  });
+  const out: Buffer[] = [];
+  let said = "";
+  child.stdout.on("data", (chunk: Buffer) => out.push(chunk));
+  child.stderr.on("data", (chunk: Buffer) => {
+    said = (said + chunk.toString()).slice(-4_096);
+  });
+  const [code, signal] = await new Promise<[number | null, string | null]>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (...end) => resolve(end));
+  });
+  if (code === 0) return Buffer.concat(out);
+  if (code === 127 && /not found/.test(said))
+    throw new VolleyError("PULL_FAILED", "git is missing here", { hint: "install git, or pull from a URL" });
+  if (signal === "SIGTERM") throw fail(`git takes longer than ${limits.totalMs / 60_000} minutes`);
+  const [line = `git ended with ${code ?? signal}`] = said
+    .split("\n")
+    .filter((each) => /^(?:fatal|error): /.test(each));
+  throw fail(printable(line.replace(/^(?:fatal|error): /, ""), 300));
+}
