@@ -76,7 +76,7 @@ export async function runBundlesHere(
   // A file that is missing is told before the first one is run.
   const manifests = files.map((file) => readManifest(readBundle(file), file));
   for (const [index, file] of files.entries()) {
-    const host = flags.limit ?? hostInBundle(manifests[index]!, file, "-l");
+    const host = hostInBundle(manifests[index]!, { bundle: file, option: "-l", asked: flags.limit });
     const exitCode = await runBundle(resolve(file), [...argumentsOf(flags), "--local", host]);
     if (exitCode !== 0) return exitCode;
   }

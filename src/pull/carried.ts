@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createTextPrinter } from "../agent/local/print.ts";
 import type { Manifest } from "../core/bundle.ts";
-import { VolleyError } from "../core/errors.ts";
+import { didYouMean, printable, VolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
 import { isRecord } from "../core/values/value.ts";
 import { machineHostNames } from "../system/host-names.ts";
@@ -15,21 +15,38 @@ const MAX_LINE = 4 * 1024 * 1024;
 /** Exit code of a run that a signal ended. */
 const ENDED_EXIT = 2;
 
+/** The question which host of a bundle this machine is. */
+interface HostQuestion {
+  /** The bundle's name in messages. */
+  readonly bundle: string;
+  /** The option that names the host, for the hint. */
+  readonly option: string;
+  /** The host that was named. */
+  readonly asked: string | undefined;
+}
+
 /**
- * Return the name that this machine has in a bundle: its host name, the first label of it, `localhost`, or the only host
+ * Return the name that this machine has in a bundle: the one that was named, else its host name, the first label of it, `localhost`, or the only host
  * that the bundle was made for; of a bundle without an inventory, the host name. Fails with `PATTERN_UNKNOWN`.
- *
- * @param option The option that names the host, for the hint.
  */
-export function hostInBundle({ hosts }: Manifest, bundle: string, option: string): string {
+export function hostInBundle({ hosts }: Manifest, { bundle, option, asked }: HostQuestion): string {
   const names = machineHostNames();
-  if (hosts === undefined) return names[0] ?? "localhost";
+  if (hosts === undefined) return asked ?? names[0] ?? "localhost";
   const known = Object.keys(hosts);
+  const whose = `${known.slice(0, 20).join(", ")}${known.length > 20 ? ", …" : ""}`;
+  if (asked !== undefined) {
+    if (Object.hasOwn(hosts, asked)) return asked;
+    throw new VolleyError(
+      "PATTERN_UNKNOWN",
+      `${bundle} was not made for "${printable(asked, 300)}"${didYouMean(asked, known)}`,
+      { hint: `it was made for: ${whose}` },
+    );
+  }
   const found = [...names, "localhost"].find((name) => Object.hasOwn(hosts, name));
   if (found !== undefined) return found;
   if (known.length === 1) return known[0]!;
   throw new VolleyError("PATTERN_UNKNOWN", `${bundle} was not made for ${names.join(" or ")}`, {
-    hint: `say with ${option} which of its hosts this machine is: ${known.slice(0, 20).join(", ")}${known.length > 20 ? ", …" : ""}`,
+    hint: `say with ${option} which of its hosts this machine is: ${whose}`,
   });
 }
 

@@ -1,4 +1,4 @@
-import { VolleyError } from "../core/errors.ts";
+import { printable, VolleyError } from "../core/errors.ts";
 
 // A file from a web server, bounded in size and time, unless it is unchanged.
 
@@ -128,15 +128,18 @@ async function follow(
     const location = response.headers.get("location");
     if (!REDIRECTS.has(response.status) || location === null) return response;
     await response.body?.cancel();
-    const next = URL.canParse(location, url.href) ? new URL(location, url.href) : undefined;
-    const isSafe = next?.protocol === "https:" || (next?.protocol === "http:" && url.protocol === "http:");
-    if (next === undefined || !isSafe)
-      throw fail(
-        `the server leads from ${url.protocol}// to ${next === undefined ? "no URL" : `${next.protocol}//`}`,
-      );
+    const next = redirectTarget(location, url);
+    if (next === undefined) throw fail(`the server leads from ${url.protocol}// to ${printable(location, 300)}`);
     url = next;
   }
   throw fail(`the server leads on more than ${MAX_REDIRECTS} times`);
+}
+
+/** Return where a redirect leads; undefined unless that is a place for a bundle, and no less safe than this one. */
+export function redirectTarget(location: string, from: URL): URL | undefined {
+  const to = URL.canParse(location, from.href) ? new URL(location, from.href) : undefined;
+  const isSafe = to?.protocol === "https:" || (to?.protocol === "http:" && from.protocol === "http:");
+  return isSafe ? to : undefined;
 }
 
 /** fetch() says no more than "fetch failed"; its cause says why. */

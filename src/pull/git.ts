@@ -112,8 +112,8 @@ async function runGit(
   if (code === 127 && /not found/.test(said))
     throw new VolleyError("PULL_FAILED", "git is missing here", { hint: "install git, or pull from a URL" });
   if (signal === "SIGTERM") throw fail(`git takes longer than ${limits.totalMs / 60_000} minutes`);
-  const [line = `git ended with ${code ?? signal}`] = said
-    .split("\n")
-    .filter((each) => /^(?:fatal|error): /.test(each));
-  throw fail(printable(line.replace(/^(?:fatal|error): /, ""), 300));
+  // ssh says first why git cannot read.
+  const lines = said.split("\n").map((each) => each.trim());
+  const line = lines.find((each) => each !== "" && !/^(?:warning|hint): /i.test(each));
+  throw fail(printable(line?.replace(/^(?:fatal|error): /, "") ?? `git ended with ${code ?? signal}`, 300));
 }

@@ -123,10 +123,11 @@ export function refuseOthers(path: string): void {
     const { uid, mode } = lstatSync(at);
     const isOpen = (mode & WRITABLE_FOR_OTHERS) !== 0 && (at === real || (mode & STICKY) === 0);
     if (!mine.includes(uid) || isOpen) {
-      const whose = mine.includes(uid) ? "others can write to it" : "it is another user's";
-      const which = at === real ? path : `${path}: of ${at}`;
-      throw new VolleyError("PULL_FAILED", `others than root and you could exchange ${which}, ${whose}`, {
-        hint: mine.includes(uid) ? `chmod go-w ${at}` : "move it to a directory of yours",
+      const why = mine.includes(uid) ? `they can write to ${at}` : `${at} is another user's`;
+      throw new VolleyError("PULL_FAILED", `others than root and you could exchange ${path}: ${why}`, {
+        hint: mine.includes(uid)
+          ? `chmod go-w ${at}`
+          : "move it to a directory of your own; with sudo, give -H",
       });
     }
     if (at === dirname(at)) return;

@@ -87,7 +87,7 @@ async function pullAlone(source: Source, options: PullOptions, places: Places): 
   });
   const manifest = readManifest(bytes, shown);
   if (!allowOlder) refuseOlder(manifest, before, shown);
-  const host = options.host ?? hostInBundle(manifest, shown, "--host");
+  const host = hostInBundle(manifest, { bundle: shown, option: "--host", asked: options.host });
   const work = workOf(kept.bundle, host, options.vars);
   if (isNew) places.writeBundle(bytes);
   const of = `${printable(manifest.playbook, 100)} of ${manifest.signedAt ?? "an unknown time"}, signed by ${signer.identity}`;
