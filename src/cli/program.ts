@@ -101,7 +101,7 @@ export async function carryOut(args: readonly string[]): Promise<number> {
 }
 
 /** Commands that may have changed hosts: these go on without output, and their exit code tells of the hosts. */
-const WITHOUT_OUTPUT = new Set(["run", "attach", "demo"]);
+const WITHOUT_OUTPUT = new Set(["run", "pull", "attach", "demo"]);
 /** Time limit of a command to end by itself once the event loop ran dry. */
 const STARVED_MS = 1_000;
 /** Time for what a command has left behind to end by itself. */

@@ -129,7 +129,8 @@ async function follow(
     if (!REDIRECTS.has(response.status) || location === null) return response;
     await response.body?.cancel();
     const next = redirectTarget(location, url);
-    if (next === undefined) throw fail(`the server leads from ${url.protocol}// to ${printable(location, 300)}`);
+    if (next === undefined)
+      throw fail(`the server leads from ${url.protocol}// to ${printable(location, 300)}`);
     url = next;
   }
   throw fail(`the server leads on more than ${MAX_REDIRECTS} times`);

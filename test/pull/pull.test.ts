@@ -17,7 +17,7 @@ const hasGit = spawnSync("git", ["--version"]).status === 0;
 
 // The first task leaves a mark in the home, and the second fails where the vars say so.
 const site = tasks(
-  'task("Mark", copy({ content: "here\\n", dest: `${facts.env.HOME}/mark` }));',
+  'task("Mark", copy({ content: "here\\n", dest: facts.env.HOME + "/mark" }));',
   'task("Work", shell("test ! -e \\"$HOME/broken\\""));',
 );
 const inventory = "all:\n  hosts:\n    web1:\n    web2:\n";
@@ -78,7 +78,9 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     const url = server.url("/site.run");
     const first = await from(url);
     expect(first).toMatchObject({ exitCode: 0 });
-    expect(first.line).toMatch(/^web1: 2 total actions .* 2 changed.* \(site\.ts of 20\S+Z, signed by ops@example\.com\)$/);
+    expect(first.line).toMatch(
+      /^web1: 2 total actions .* 2 changed.* \(site\.ts of 20\S+Z, signed by ops@example\.com\)$/,
+    );
     expect(readFileSync(home("mark"), "utf8")).toBe("here\n");
     rmSync(home("mark"));
     expect((await from(url)).line).toMatch(/2 changed/);
@@ -117,7 +119,9 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     await refusal(server.url("/cut"), "SIGNATURE_REFUSED", /is not signed|damaged/);
     await refusal(server.url("/page"), "SIGNATURE_REFUSED", /is not signed/);
     const signers = keys.allow(`eve@example.com ${keys.publicKey("eve")}`);
-    await refusal(server.url("/site.run"), "SIGNATURE_REFUSED", /not signed by an allowed signer/, { signers });
+    await refusal(server.url("/site.run"), "SIGNATURE_REFUSED", /not signed by an allowed signer/, {
+      signers,
+    });
     await refusal(server.url("/site.run"), "SIGNATURE_REFUSED", /./, { signer: "eve@example.com" });
     await refusal(server.url("/site.run"), "PATTERN_UNKNOWN", /not made for "web9"/, { host: "web9" });
   });
@@ -138,7 +142,11 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     await from(server.url("/site.run"));
     rmSync(home("mark"));
     server.files.set("/site.run", older);
-    await refusal(server.url("/site.run"), "SIGNATURE_REFUSED", /was signed at .* before the bundle that was carried out/);
+    await refusal(
+      server.url("/site.run"),
+      "SIGNATURE_REFUSED",
+      /was signed at .* before the bundle that was carried out/,
+    );
     expect((await from(server.url("/site.run"), { allowOlder: true })).exitCode).toBe(0);
     expect((await from(server.url("/site.run"))).exitCode).toBe(0);
   });
