@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { withPartition } from "../../src/image/disk.ts";
 import { readPartitions } from "../../src/image/partitions.ts";
+import { mbrEntry, mbrTable } from "./mbr.ts";
 
 let directory: string;
 beforeAll(() => {
@@ -23,26 +24,13 @@ function makeImage(name: string, marks: Readonly<Record<number, string | Buffer>
   return file;
 }
 
-/** An entry of an MBR: type, first sector, sectors. */
-function entry(type: number, start: number, sectors: number): Buffer {
-  const bytes = Buffer.alloc(16);
-  bytes[4] = type;
-  bytes.writeUInt32LE(start, 8);
-  bytes.writeUInt32LE(sectors, 12);
-  return bytes;
-}
-
-const table = (sector: number, ...entries: readonly Buffer[]) => ({
-  ...Object.fromEntries(entries.map((each, index) => [sector * 512 + 446 + index * 16, each])),
-  [sector * 512 + 510]: "\x55\xaa",
-});
 const EXT4 = "\x53\xef";
 
 test("an MBR: primary and logical partitions, with their contents", () => {
   const image = makeImage("mbr.img", {
-    ...table(0, entry(0x0c, 2048, 2048), entry(0x83, 4096, 2048), entry(0x05, 6144, 6144)),
-    ...table(6144, entry(0x83, 1024, 1024), entry(0x05, 2048, 2048)),
-    ...table(6144 + 2048, entry(0x82, 1024, 512)),
+    ...mbrTable(0, mbrEntry(0x0c, 2048, 2048), mbrEntry(0x83, 4096, 2048), mbrEntry(0x05, 6144, 6144)),
+    ...mbrTable(6144, mbrEntry(0x83, 1024, 1024), mbrEntry(0x05, 2048, 2048)),
+    ...mbrTable(6144 + 2048, mbrEntry(0x82, 1024, 512)),
     [2048 * 512 + 0x52]: "FAT32   ",
     [4096 * 512 + 0x438]: EXT4,
     [(6144 + 1024) * 512]: "XFSB",
@@ -70,7 +58,7 @@ test.each([512, 4096])("a GPT with sectors of %i bytes, whose entries keep their
   };
   const [boot, root] = [MIB / sector, (2 * MIB) / sector] as const;
   const image = makeImage(`gpt-${sector}.img`, {
-    ...table(0, entry(0xee, 1, 0xffffffff)),
+    ...mbrTable(0, mbrEntry(0xee, 1, 0xffffffff)),
     [sector]: header,
     [2 * sector]: partition(root, root + MIB / sector - 1),
     [2 * sector + 14 * 128]: partition(boot, boot + 15),
@@ -90,15 +78,15 @@ test("a file system without a table", () => {
 
 test("an extended partition that leads back to itself ends", () => {
   const image = makeImage("circle.img", {
-    ...table(0, entry(0x05, 2048, 4096)),
-    ...table(2048, entry(0x83, 1, 1), entry(0x05, 0, 1)),
-    ...table(2049, entry(0x83, 1, 1), entry(0x05, 1, 1)),
+    ...mbrTable(0, mbrEntry(0x05, 2048, 4096)),
+    ...mbrTable(2048, mbrEntry(0x83, 1, 1), mbrEntry(0x05, 0, 1)),
+    ...mbrTable(2049, mbrEntry(0x83, 1, 1), mbrEntry(0x05, 1, 1)),
   });
   expect(readPartitions(image)).toHaveLength(1);
   const deep = makeImage("deep.img", {
-    ...table(0, entry(0x05, 2048, 4096)),
-    ...table(2048, entry(0x83, 1, 1), entry(0x05, 1, 1)),
-    ...table(2049, entry(0x83, 1, 1), entry(0x05, 1, 1)),
+    ...mbrTable(0, mbrEntry(0x05, 2048, 4096)),
+    ...mbrTable(2048, mbrEntry(0x83, 1, 1), mbrEntry(0x05, 1, 1)),
+    ...mbrTable(2049, mbrEntry(0x83, 1, 1), mbrEntry(0x05, 1, 1)),
   });
   expect(readPartitions(deep)).toHaveLength(128);
 });
@@ -144,7 +132,7 @@ describe("the wanted partition", () => {
   });
   test.skipIf(process.getuid?.() !== 0)("for root, where there is none", async () => {
     const image = makeImage("closed.img", {
-      ...table(0, entry(0x0c, 2048, 2048), entry(0x83, 4096, 2048)),
+      ...mbrTable(0, mbrEntry(0x0c, 2048, 2048), mbrEntry(0x83, 4096, 2048)),
       [4096 * 512]: "LUKS\xba\xbe",
     });
     await expect(withPartition(image, wish, work)).rejects.toMatchObject({

@@ -10,8 +10,8 @@ export const ARCH = process.arch === "arm64" ? "arm64" : "x64";
 
 /** Contents of a runtime, where they differ from a program that starts this process's Node. */
 export interface RuntimeContent {
-  /** The text of `bin/node`. */
-  readonly program?: string;
+  /** The content of `bin/node`. */
+  readonly program?: string | Buffer;
   /** The text of `lib/ld.so`. Default: no libraries. */
   readonly loader?: string;
   /** Bytes that do not get smaller, for a longer upload. Default 0. */
@@ -36,7 +36,7 @@ export async function keepSmallRuntime({ program, loader, padding }: RuntimeCont
       add("lib/ld.so", loader);
     }
     const archive = join(directory, "archive");
-    execFileSync("tar", ["-czf", archive, "-C", tree, "."]);
+    execFileSync("tar", ["-I", "gzip -1", "-cf", archive, "-C", tree, "."]);
     const bytes = readFileSync(archive);
     const workspace = await makeWorkspace();
     renameSync(archive, join(workspace, "archive"));

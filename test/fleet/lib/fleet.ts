@@ -32,7 +32,7 @@ export interface FleetOptions {
   /** Debian packages besides those of the tree, on all hosts; kept between runs like the tree. */
   readonly packages?: readonly string[];
   /** Change a host's root before its first start. */
-  prepare?(root: string, name: string): void;
+  prepare?(root: string, name: string): void | Promise<void>;
   /** Read a host's root, as a boot loader does, for the kernel arguments that systemd gets at each start; none by default. */
   bootArguments?(root: string): readonly string[];
   /** How many hosts boot at the same time; 8 by default. */
@@ -111,7 +111,7 @@ export async function bootFleet(options: FleetOptions): Promise<Fleet> {
       const root = mountOverlay(layers, hostFolder);
       const knownHost = await writeHostFiles(root, identity, authorized_key);
       writeFileSync(knownHostsPath, knownHost, { flag: "a" });
-      options.prepare?.(root, identity.name);
+      await options.prepare?.(root, identity.name);
       const host = new FleetHost({
         ...identity,
         root,
