@@ -21,10 +21,11 @@ export interface UserAccess {
   readonly givesPassword?: boolean;
 }
 
-/** A System, with its shells. */
+/** A System, with its shells and its file session. */
 export interface OpenedSystem {
   readonly system: DirectSystem;
   readonly shells: Shells;
+  readonly files: FileSession;
 }
 
 /** Open a file session and a shell at the same time. Fails as either does, and closes the other. */
@@ -44,6 +45,7 @@ export async function openSystem(
     return {
       system: createDirectSystem({ files: session.value, shells, user, forward, ...options }),
       shells,
+      files: session.value,
     };
   }
   if (shell.status === "fulfilled") shell.value.shells.close();

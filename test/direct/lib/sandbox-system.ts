@@ -1,16 +1,36 @@
 import { afterAll } from "vitest";
 import type { System } from "../../../src/core/system.ts";
+import { createDirectSystem, type DirectSystem } from "../../../src/direct/direct-system.ts";
 import type { OpenedSystem } from "../../../src/direct/users.ts";
 import { createLateSystem } from "../../../src/system/remote-system.ts";
 import { type ServedFleet, serveFleet } from "../../embedded/served.ts";
 import { connectDirectly, type DirectHost } from "./host.ts";
 
-let starting: Promise<DirectHost<ServedFleet["fleet"]>> | undefined;
+interface SharedHost {
+  readonly host: DirectHost<ServedFleet["fleet"]>;
+  /** Shells and file session for all sandboxes: to open them took as long as a third of the tests. */
+  readonly opened: OpenedSystem;
+}
 
-async function startHost(): Promise<DirectHost<ServedFleet["fleet"]>> {
+let starting: Promise<SharedHost> | undefined;
+
+async function startHost(): Promise<SharedHost> {
   // Give the host the variable that git's tests set for this process.
   const { fleet, stop } = await serveFleet(["--env", "GIT_ALLOW_PROTOCOL=file"]);
-  return connectDirectly(fleet, stop);
+  const host = await connectDirectly(fleet, stop);
+  return { host, opened: await host.open() };
+}
+
+/** Make a System below a root with shells and a file session that stay open when it is closed. */
+function belowRoot({ host, opened: { shells, files, system } }: SharedHost, root: string): DirectSystem {
+  const keptOpen = { close: { value: () => {} } };
+  return createDirectSystem({
+    files: Object.create(files, keptOpen),
+    shells: Object.create(shells, keptOpen),
+    user: system.user,
+    forward: host.connection.forward,
+    root,
+  });
 }
 
 /** A System below a root that works over a connection, begun when it is first used, on a host that all tests of a file share. */
@@ -20,27 +40,28 @@ export function directSandboxSystem(root: string): {
   forget(): void;
   close(): void;
 } {
-  let opening: Promise<OpenedSystem> | undefined;
-  let opened: OpenedSystem | undefined;
+  let opened: DirectSystem | undefined;
   const begin = async (): Promise<System> => {
     starting ??= startHost();
-    opening ??= starting.then((host) => host.open({ root }));
-    opened = await opening;
-    return opened.system;
+    const shared = await starting;
+    opened ??= belowRoot(shared, root);
+    return opened;
   };
   const system = createLateSystem(begin, () => ({ uid: process.getuid!(), gid: process.getgid!() }));
   const dial: System["dial"] = async (host, port) => (await begin()).dial!(host, port);
   return {
     system: Object.assign(system, { dial }),
-    forget: () => opened?.system.forget(),
-    close: () => void opened?.system.close(),
+    forget: () => opened?.forget(),
+    close: () => void opened?.close(),
   };
 }
 
 /** Stops the host of a test file when its tests have run. */
 export function stopSandboxHost(): void {
   afterAll(async () => {
-    await (await starting)?.stop();
+    const { host, opened } = (await starting) ?? {};
+    await opened?.system.close();
+    await host?.stop();
     starting = undefined;
   });
 }
