@@ -20,26 +20,27 @@ function launch(file: string): void {
   const cacheFile = cacheFileOf(process.argv.slice(2));
   // The build makes the program pure ASCII: latin1 needs no decoding, and half the memory.
   const source = fs.readFileSync(file, "latin1");
-  const cachedData = code.read(cacheFile);
+  const own = code.read(cacheFile);
+  // The help has most of the code that every command begins with.
+  const cachedData = own ?? code.read(cacheFileOf(["--help"]));
   const require = createRequire(file);
-  // V8 would forget the code that ran at the beginning of a long run.
-  const keep = cachedData === undefined ? (require("node:v8") as typeof import("node:v8")) : undefined;
-  keep?.setFlagsFromString("--no-flush-bytecode");
   const parameters = "exports, require, module, __filename, __dirname, volleyImport";
   const script = new Script(`(function (${parameters}) {${source}\n})`, {
     filename: file,
     ...(cachedData === undefined ? {} : { cachedData }),
   });
+  // V8 would forget the code that ran at the beginning of a long run. It takes no code that was kept under other flags.
+  const keep = own === undefined ? (require("node:v8") as typeof import("node:v8")) : undefined;
+  keep?.setFlagsFromString("--no-flush-bytecode");
   const run = script.runInThisContext() as (...values: readonly unknown[]) => void;
   const module = { exports: {} as typeof import("./program.ts") };
   const importHere = (specifier: string): Promise<unknown> => import(specifier);
   run.call(module.exports, module.exports, require, module, file, dirname(file), importHere);
   module.exports.main();
-  if (cachedData !== undefined && script.cachedDataRejected !== true) return;
+  if (own !== undefined && script.cachedDataRejected !== true) return;
   // Only at the end has V8 compiled what the command uses; one that was refused has used little.
   process.once("exit", (status) => {
     if (status === 1) return;
-    // V8 takes no code that was kept under other flags.
     keep?.setFlagsFromString("--flush-bytecode");
     code.write(cacheFile, script.createCachedData(), KEPT_FILES);
   });
