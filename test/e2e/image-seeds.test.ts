@@ -117,7 +117,7 @@ test("a boot partition never gets secrets unasked", async () => {
   const asked = await volleyHere([...args, "--with-secrets"], given);
   expect(asked.stderr).toBe("");
   expect(asked.stdout).toMatch(
-    /^boot: first boot of pi1, bundle of .*\nThe machine restarts once, and then provisions itself\.\n$/,
+    /^boot: first boot of pi1, bundle of .*\nThe machine restarts before it provisions itself\.\n$/,
   );
   expect(readdirSync(project.path("boot")).sort()).toEqual(["cmdline.txt", "volley", "volley-firstrun.sh"]);
 });

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -177,6 +178,18 @@ describe.each(SHELLS)("with %s", (shell) => {
       false,
       false,
     ]);
+  });
+
+  test("has the bundle fetched first, and again when that has failed", () => {
+    const directory = put(unsigned);
+    const elsewhere = join(home, "elsewhere");
+    renameSync(join(directory, "site.run"), elsewhere);
+    const once = `[ -e '${home}/asked' ] || { : >'${home}/asked'; echo "no network yet" >&2; exit 3; }`;
+    writeFileSync(join(directory, "fetch.sh"), `${once}\ncp '${elsewhere}' "\${0%/*}/site.run"\n`);
+    const ran = start(directory, shell);
+    expect(ran).toMatchObject({ status: 0, stderr: "no network yet\n" });
+    expect(ran.stdout).toContain("the attempt ended with exit code 3; another one follows in 0 s\n");
+    expect(tries()).toBe(1);
   });
 
   test("waits for a default route", () => {

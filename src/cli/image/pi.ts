@@ -46,6 +46,6 @@ async function prepare(target: string, playbook: string, flags: PiFlags): Promis
   const { id, bytes } = payload.bundle;
   process.stdout.write(
     `${target}: first boot of ${payload.host}, bundle of ${(bytes.length / 1024).toFixed(1)} KiB, SHA-256 ${id}\n` +
-      `${hasOther ? "The first run that was there is kept, and runs then. " : ""}The machine restarts once, and then provisions itself.\n`,
+      `${hasOther ? "The first run that was there is kept, and runs then. " : ""}The machine restarts before it provisions itself.\n`,
   );
 }
