@@ -47,18 +47,24 @@ export function makeUserData(payload: Payload, options: UserDataOptions = {}): U
     const text = Buffer.from(cloudConfig(payload, source, waitsForNetwork));
     return { document: gzip ? gzipSync(text, { level: 9 }) : text, source };
   };
-  const wanted = make(url === undefined ? undefined : { url });
-  if (wanted.document.length <= maxBytes) return wanted;
-  const smaller = url === undefined ? make("volume") : wanted;
-  if (hasVolume && smaller.document.length <= maxBytes) return smaller;
-  const isBundle = smaller.document.length <= maxBytes;
+  const fits = ({ document }: UserData): boolean => document.length <= maxBytes;
+  const { length } = payload.bundle.bytes;
+  // A bundle is compressed already: one that is too large needs no try.
+  const inside = url !== undefined || length > maxBytes ? undefined : make(undefined);
+  if (inside !== undefined && fits(inside)) return inside;
+  const outside = make(url === undefined ? "volume" : { url });
+  if (!fits(outside))
+    throw new VolleyError(
+      "USAGE",
+      `the user-data would have ${kib(outside.document.length)}, more than the ${kib(maxBytes)} of --max-size`,
+      { hint: `raise --max-size where your cloud takes more${gzip ? "" : ", or give --gzip"}` },
+    );
+  if (url !== undefined || hasVolume) return outside;
   throw new VolleyError(
     "USAGE",
-    `the user-data would have ${kib(wanted.document.length)}, more than the ${kib(maxBytes)} of --max-size${isBundle ? `; the bundle alone has ${kib(payload.bundle.bytes.length)}` : ""}`,
+    `the bundle, of ${kib(length)}, does not fit into user-data of at most ${kib(maxBytes)}`,
     {
-      hint: isBundle
-        ? "name with --url where the machine can fetch the bundle, make a volume with --iso, or raise --max-size where your cloud takes more"
-        : `raise --max-size where your cloud takes more${gzip ? "" : ", or compress the user-data with --gzip"}`,
+      hint: "name with --url where the machine can fetch the bundle, make a volume with --iso, or raise --max-size where your cloud takes more",
     },
   );
 }

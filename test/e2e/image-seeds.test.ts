@@ -18,7 +18,7 @@ test.each([
   [[...CLOUD, "-o", "user-data"], /no key was named \(give --sign KEY, or --unsigned/],
   [
     [...CLOUD, "-o", "user-data", "--unsigned"],
-    /the user-data would have \d+(\.\d)? KiB, more than the 16 KiB of --max-size; the bundle alone has .* \(name with --url where/,
+    /the bundle, of \d+(\.\d)? KiB, does not fit into user-data of at most 16 KiB \(name with --url where/,
   ],
   [
     [...CLOUD, "-o", "user-data", "--unsigned", "--url", "ftp://host/x"],

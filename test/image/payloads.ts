@@ -5,7 +5,7 @@ import type { Payload } from "../../src/image/payload.ts";
 /** Make a payload whose bundle is any text: for tests of the way to a machine, which run nothing. */
 export function somePayload({
   host = "pi1",
-  content = "a bundle\n".repeat(2_000),
+  content = "a bundle\n".repeat(1_000),
   isSigned = true,
 }: {
   readonly host?: string;
