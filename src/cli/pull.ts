@@ -21,6 +21,7 @@ interface PullFlags {
   /** Minutes. */
   readonly installTimer?: number;
   readonly removeTimer?: boolean;
+  readonly script?: boolean;
 }
 
 /** Add `volley pull`. */
@@ -52,6 +53,7 @@ export function addPullCommand(program: Command): void {
       interval,
     )
     .option("--remove-timer", "remove that timer")
+    .option("--script", "print a shell script that pulls from a URL, for machines without Node")
     .addHelpText(
       "after",
       "\nExit codes: 0 provisioned or unchanged, 1 refused or usage (nothing was run), 2 something failed, 70 never ended, 130 interrupted.\n",
@@ -62,7 +64,13 @@ export function addPullCommand(program: Command): void {
 }
 
 async function pullOrTime(text: string | undefined, flags: PullFlags): Promise<number> {
-  const { removeTimer, installTimer } = flags;
+  const { removeTimer, installTimer, script } = flags;
+  if (script === true) {
+    if (text !== undefined || Object.keys(flags).length > 1)
+      throw usage("--script prints a script for any source: nothing goes with it");
+    process.stdout.write((await import("../pull/script.ts")).PULL_SCRIPT);
+    return 0;
+  }
   if (removeTimer === true) {
     if (text !== undefined || Object.keys(flags).length > 1)
       throw usage("--remove-timer removes the one timer: nothing goes with it");

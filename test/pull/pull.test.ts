@@ -1,10 +1,20 @@
-import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { carryBundle } from "../../src/controller/prepare/carry.ts";
 import { DOWNLOAD_LIMITS } from "../../src/pull/download.ts";
 import { type PullEnd, type PullOptions, pull } from "../../src/pull/pull.ts";
+import { PULL_SCRIPT } from "../../src/pull/script.ts";
 import { parseSource } from "../../src/pull/source.ts";
 import { bootId, machineId, processStart } from "../../src/system/this-process.ts";
 import { hasSshKeygen, type Keyring, makeKeyring } from "../bundle/signing/lib.ts";
@@ -208,6 +218,73 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     chmodSync(signers, 0o666);
     await refusal("site.run", "PULL_FAILED", /others than root and you could exchange/, { signers });
     await refusal("site.run", "USAGE", /cannot read .*none/, { signers: join(scratch(), "none") });
+  });
+
+  test.each([["curl"], ["wget"]])("the script does the same by %s, without Node for itself", async (tool) => {
+    if (spawnSync(tool, ["--version"]).error !== undefined) return;
+    // Of the two tools only this one is on the path.
+    const bin = mkdtempSync(join(scratch(), "bin-"));
+    const tools = [
+      "sh",
+      "ssh-keygen",
+      "head",
+      "tail",
+      "tr",
+      "fold",
+      "wc",
+      "od",
+      "cksum",
+      "mkdir",
+      "find",
+      "rm",
+      "mv",
+    ];
+    for (const name of [...tools, "expr", "id", "readlink", "cat", tool])
+      symlinkSync(
+        execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim(),
+        join(bin, name),
+      );
+    writeFileSync(join(bin, "pull.sh"), PULL_SCRIPT);
+    const env = { ...process.env, PATH: bin, VOLLEY_NODE: process.execPath };
+    const script = (path: string, signer = ""): Promise<{ readonly code: number; readonly said: string }> =>
+      new Promise((resolve) => {
+        const args = [
+          join(bin, "pull.sh"),
+          server.url(path).href,
+          defaults.signers,
+          signer,
+          "--local",
+          "web1",
+        ];
+        execFile(join(bin, "sh"), args, { env }, (error, stdout, stderr) =>
+          resolve({ code: Number(error?.code ?? 0), said: `${stdout}${stderr}` }),
+        );
+      });
+    const changed = Buffer.from(older);
+    changed[changed.length >> 1]! ^= 1;
+    server.files.set("/changed", changed).set("/unsigned", unsigned).set("/site.run", older);
+    expect(await script("/changed")).toMatchObject({
+      code: 1,
+      said: expect.stringMatching(/^volley: \S+ was changed after/),
+    });
+    expect(await script("/unsigned")).toMatchObject({
+      code: 1,
+      said: expect.stringMatching(/is not signed\n$/),
+    });
+    expect(await script("/none")).toMatchObject({
+      code: 1,
+      said: expect.stringMatching(/^volley: cannot download/),
+    });
+    expect(await script("/site.run", "eve@example.com")).toMatchObject({ code: 1 });
+    expect(existsSync(home("mark"))).toBe(false);
+    expect(await script("/site.run", "ops@example.com")).toMatchObject({
+      code: 0,
+      said: expect.stringMatching(/web1: 2 total actions/),
+    });
+    expect(existsSync(home("mark"))).toBe(true);
+    // The server is away: what is kept is not run again as if it were the newest.
+    server.files.delete("/site.run");
+    expect(await script("/site.run")).toMatchObject({ code: 1 });
   });
 
   test.skipIf(!hasGit)("a git repository: its branches, and files in it (skipped: no git here)", async () => {

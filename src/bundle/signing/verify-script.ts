@@ -36,7 +36,7 @@ export const REASONS: readonly (readonly [reason: string, ...words: readonly str
  * The armor found at the end of the file is only a guess. The guess is written anew in its one form, and must then be
  * the end of the file, byte for byte.
  */
-const FUNCTIONS = `volley_no() { printf 'volley: %s\\n' "$*" >&2; exit 1; }
+export const FUNCTIONS = `volley_no() { printf 'volley: %s\\n' "$*" >&2; exit 1; }
 volley_verify() (
 f=$1 a=$2 i=$3 LC_ALL=C IFS='
 '
@@ -100,7 +100,7 @@ done
 `;
 
 /** The words without which nothing is verified. */
-const PROOF = "'.* key SHA256:'";
+export const PROOF = "'.* key SHA256:'";
 
 /**
  * The part of a signed bundle's prelude that answers `--verify`, and that verifies before anything is started where
