@@ -62,6 +62,10 @@ export function runtimesFor(
     throw new VolleyError("USAGE", `${name} has no Node, and there is no runtime for its processor`, {
       hint: "install Node 18 or newer in it",
     });
+  if (arch !== undefined && !archs.includes(arch))
+    throw new VolleyError("USAGE", `the programs of ${name} are for ${arch}, not for ${archs.join(" or ")}`, {
+      hint: "leave --arch out",
+    });
   return archs;
 }
 

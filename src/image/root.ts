@@ -46,12 +46,16 @@ export function isRoot(directory: string): boolean {
   return has("etc") && (hasInit || has("etc/os-release") || has("usr/lib/os-release"));
 }
 
-/** Open a root. Fails with `USAGE` for a directory that is none. */
-export function openRoot(given: string): ImageRoot {
+/**
+ * Open a root. Fails with `USAGE` for a directory that is none.
+ *
+ * @param name The root's name in messages. Default: its directory.
+ */
+export function openRoot(given: string, name = given): ImageRoot {
   const directory = fs.realpathSync(resolve(given));
   const owner = fs.statSync(directory);
   if (!existsBelow(directory, "etc"))
-    throw new VolleyError("USAGE", `${given} is no root of a system: it has no etc/`, {
+    throw new VolleyError("USAGE", `${name} is no root of a system: it has no etc/`, {
       hint: "name the directory at which the root of the image is mounted, or a disk image",
     });
   /** Links in the directory are followed; the last name is none of them. */
@@ -64,7 +68,7 @@ export function openRoot(given: string): ImageRoot {
     }
   };
   const cannotChange = (path: string, thrown: unknown): VolleyError =>
-    new VolleyError("FILE_FAILED", `cannot write ${path} in ${given}: ${writeReason(thrown)}`, {
+    new VolleyError("FILE_FAILED", `cannot write ${path} in ${name}: ${writeReason(thrown)}`, {
       cause: thrown,
     });
   /** Files belong to the root's owner: where others prepare a root, that may be another account. */

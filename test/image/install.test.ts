@@ -202,6 +202,10 @@ describe("Node", () => {
     expect(() => runtimesFor(traits, "the root", "without", undefined)).toThrow(
       "the root has no Node, and bundles need 18 or newer",
     );
+    const other = ARCH === "x64" ? "arm64" : "x64";
+    expect(() => runtimesFor(traits, "the root", "where needed", [other])).toThrow(
+      `the programs of the root are for ${ARCH}, not for ${other}`,
+    );
     const usable = { ...traits, node: { path: "/usr/bin/node", version: "20.1.0", isUsable: true } };
     expect(runtimesFor(usable, "the root", "where needed", undefined)).toEqual([]);
     expect(runtimesFor(usable, "the root", "with", undefined)).toEqual([ARCH]);

@@ -118,6 +118,6 @@ export async function withRoot<Value>(
       ...(partition === undefined ? {} : { partition }),
       ...{ readOnly, kinds: ROOT_KINDS, isWanted: isRoot, wanted: "root of a system" },
     },
-    (directory) => work(openRoot(directory)),
+    (directory) => work(openRoot(directory, path)),
   );
 }
