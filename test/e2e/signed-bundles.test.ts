@@ -87,6 +87,30 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     }
   });
 
+  test("volley pull shows the run and its result, and refuses in one line", async () => {
+    expect(await run("bundle", "site.ts", "-o", "site.run", "--sign", keys.path("alice"))).toMatchObject({
+      code: 0,
+    });
+    const pulled = await run("pull", "site.run", "--signers", allowed, "--host", "web1", "--check", "--diff");
+    expect(pulled).toMatchObject({ code: 0, stderr: "" });
+    const lines = pulled.stdout.trim().split("\n");
+    expect(lines).toEqual(expect.arrayContaining([expect.stringMatching(/^\[changed .*Write a$/), "    +a"]));
+    expect(lines.at(-1)).toMatch(/^web1: check: 2 total actions .*signed by alice@example\.com\)$/);
+    const refusals: readonly (readonly [RegExp, ...string[]])[] = [
+      [/who may have signed them\? give --signers FILE/, "site.run"],
+      [/where is the bundle\?/, "--signers", allowed],
+      [/nothing goes with it/, "site.run", "--remove-timer"],
+      [/nothing goes with it/, "site.run", "--script"],
+      [/is invalid. It is a number and m, h or d/, "site.run", "--signers", allowed, "--install-timer", "9x"],
+      [/cannot read .*none\.run: there is no such file/, "none.run", "--signers", allowed],
+    ];
+    for (const [message, ...args] of refusals) {
+      const end = await run("pull", ...args);
+      expect(end, args.join(" ")).toMatchObject({ code: 1, stdout: "" });
+      expect(end.stderr).toMatch(message);
+    }
+  });
+
   test("a key that cannot sign: one line, and no file", async () => {
     writeFileSync(keys.path("garbage"), "no key\n");
     execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "open sesame", "-f", keys.path("locked")]);
