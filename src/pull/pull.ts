@@ -55,8 +55,9 @@ const RUN_EXITS = new Set([0, 2, 70, 130]);
  * `PULL_FAILED`, `PATTERN_UNKNOWN` or `LOCKED` before anything was run.
  */
 export async function pull(source: Source, options: PullOptions): Promise<PullEnd> {
-  const { signers, lockWaitMs = LOCK_WAIT_MS } = options;
-  refuseOthers(resolve(signers));
+  const { signers, vars, lockWaitMs = LOCK_WAIT_MS } = options;
+  // Vars decide what a playbook does, and no signature covers them.
+  for (const file of vars === undefined ? [signers] : [signers, vars]) refuseOthers(resolve(file));
   const places = openPlaces(source.key);
   const lock = await takeLock({
     file: join(places.directory, "..", `lock-${machineId()}`),

@@ -212,12 +212,13 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     await refusal("site.run", "LOCKED", /volley pull x/, { lockWaitMs: 0 });
   });
 
-  test("others must not be able to exchange the allowed signers", async () => {
+  test("others must not be able to exchange the allowed signers, nor the vars", async () => {
     writeFileSync(join(scratch(), "site.run"), older);
     const signers = keys.allow(`ops@example.com ${keys.publicKey("ops")}`);
     chmodSync(signers, 0o666);
     await refusal("site.run", "PULL_FAILED", /others than root and you could exchange/, { signers });
     await refusal("site.run", "USAGE", /cannot read .*none/, { signers: join(scratch(), "none") });
+    await refusal("site.run", "PULL_FAILED", /others than root and you could exchange/, { vars: signers });
   });
 
   test.each([["curl"], ["wget"]])("the script does the same by %s, without Node for itself", async (tool) => {
