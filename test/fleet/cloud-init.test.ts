@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -20,6 +20,7 @@ const STATE = "var/lib/volley/first-boot";
 
 const site = playbookText(`{ name: "First boot", hosts: "all", tasks: ({ task, host }) => {
   task("Say who this is", copy({ content: "I am " + host.name + "\\n", dest: "/etc/provisioned" }));
+  if (host.name === "fleet2") task("Fail once", shell("[ -e /etc/failed ] || { : >/etc/failed; exit 1; }"));
   task("Count", shell("echo once >>/etc/counted"));
 } }`);
 
@@ -42,7 +43,7 @@ describe.skipIf(!fleetAvailable())("machines that cloud-init provisions", () => 
     const key = makeKeyring(scratch()).make("alice");
     const payloadFor = (name: string): Promise<Payload> =>
       makePayload({
-        ...{ playbook: "site.ts", cwd: project.directory, signing: { key } },
+        ...{ playbook: "site.ts", cwd: project.directory, signing: { key }, attempts: 1 },
         ...{ inventory: ["fleet1,fleet2,"], limit: name },
       });
     const payloads = [await payloadFor("fleet1"), await payloadFor("fleet2")] as const;
@@ -78,35 +79,38 @@ describe.skipIf(!fleetAvailable())("machines that cloud-init provisions", () => 
     server?.close();
   });
 
-  it.each([
-    ["from the volume of the seed", 0],
-    ["from a URL", 1],
-  ])("is provisioned at the first boot, with the bundle %s", async (_name, index) => {
-    const host = hosts[index]!;
-    const result = readFileSync(join(host.root, "var/lib/cloud/data/result.json"), "utf8");
-    expect(JSON.parse(result)).toEqual({
-      v1: { datasource: expect.stringContaining("NoCloud"), errors: [] },
-    });
-    expect(readFileSync(join(host.root, "etc/provisioned"), "utf8")).toBe(`I am ${host.name}\n`);
-    expect(readFileSync(join(host.root, STATE, "done"), "utf8").trim()).toBe(bundles[index]);
-    expect(readFileSync(join(host.root, "var/log/cloud-init-output.log"), "utf8")).toContain(
-      "signed by volley with ED25519 key",
-    );
-    expect(statSync(join(host.root, STATE)).mode & 0o777).toBe(0o700);
+  const errorsOf = (host: FleetHost): unknown =>
+    JSON.parse(readFileSync(join(host.root, "var/lib/cloud/data/result.json"), "utf8")).v1.errors;
+  const read = (host: FleetHost, path: string): string => readFileSync(join(host.root, path), "utf8");
+
+  it("are provisioned at the first boot, with the bundle of the seed's volume", () => {
+    const [host] = hosts;
+    expect(errorsOf(host!)).toEqual([]);
+    expect(read(host!, "etc/provisioned")).toBe("I am fleet1\n");
+    expect(read(host!, `${STATE}/done`).trim()).toBe(bundles[0]);
+    expect(read(host!, "var/log/cloud-init-output.log")).toContain("signed by volley with ED25519 key");
+    expect(statSync(join(host!.root, STATE)).mode & 0o777).toBe(0o700);
   });
 
-  it("does nothing at the second boot", async () => {
-    const [host] = hosts;
-    await host!.reboot({ timeoutMs: 240_000 });
-    expect(readFileSync(join(host!.root, "etc/counted"), "utf8")).toBe("once\n");
-    const { stdout } = await host!.exec([
-      "systemctl",
-      "show",
-      "-p",
-      "ConditionResult,UnitFileState",
-      "volley-first-boot",
+  it("tell cloud-init of a failure, with the bundle of a URL", () => {
+    const host = hosts[1]!;
+    expect(errorsOf(host)).toEqual([expect.stringContaining("scripts-user")]);
+    expect(read(host, "etc/provisioned")).toBe("I am fleet2\n");
+    expect(existsSync(join(host.root, STATE, "done"))).toBe(false);
+  });
+
+  it("do nothing at the second boot, or what has failed at the first", async () => {
+    await Promise.all(hosts.map((host) => host.reboot({ timeoutMs: 240_000 })));
+    const shown = ["systemctl", "show", "-p", "ConditionResult,UnitFileState", "volley-first-boot"] as const;
+    const units = hosts.map(async (host) => (await host.exec(shown)).stdout.trim().split("\n").sort());
+    expect(await Promise.all(units)).toEqual([
+      ["ConditionResult=no", "UnitFileState=enabled"],
+      ["ConditionResult=yes", "UnitFileState=enabled"],
     ]);
-    expect(stdout.trim().split("\n").sort()).toEqual(["ConditionResult=no", "UnitFileState=enabled"]);
+    for (const [index, host] of hosts.entries()) {
+      expect(read(host, "etc/counted")).toBe("once\n");
+      expect(read(host, `${STATE}/done`).trim()).toBe(bundles[index]);
+    }
   });
 
   it("accepts the user-data by its schema", async () => {
