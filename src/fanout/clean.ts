@@ -11,7 +11,7 @@ export interface KeptFiles {
 }
 
 /** The kinds: directories below `~/.cache/volley`. Handlers that a failed run left, and a Node that people put there, stay. */
-const KINDS = ["bundles", "compiled", "runs", "runtimes", "tmp"] as const;
+const KINDS = ["bundles", "compiled", "pull", "runs", "runtimes", "tmp"] as const;
 
 /** A kind in {@link KINDS}. */
 export type KeptKind = (typeof KINDS)[number];

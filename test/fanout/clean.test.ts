@@ -40,11 +40,12 @@ test("lists bundles, code, journals and runtimes, and removes them all", () => {
   const before = Date.now() / 1_000 - 120;
   utimesSync(join(home, ".cache/volley/bundles/.part.tmp"), before, before);
   add(".cache/volley/compiled/code");
+  add(".cache/volley/pull/0123456789abcdef/bundle.run");
   add(".cache/volley/runs/r1/web1/journal.ndjson");
   add(".cache/volley/runs/r2/web1/journal.ndjson");
   add(`.cache/volley/runtimes/${ID}/node`, "x".repeat(200_000));
   add(".cache/volley/lock-1");
-  expect(counts()).toEqual(["2 bundles", "1 compiled", "2 runs", "1 runtimes"]);
+  expect(counts()).toEqual(["2 bundles", "1 compiled", "1 pull", "2 runs", "1 runtimes"]);
   expect(parseKept(sh(listScript([])))?.find(({ kind }) => kind === "runtimes")?.kib).toBeGreaterThan(190);
   sh(removeScript([]));
   expect(counts()).toEqual([]);

@@ -26,7 +26,7 @@ export function addCleanCommand(program: Command): void {
     .command("clean [hosts]")
     .summary("remove what Volley keeps on hosts")
     .description(
-      "Show what Volley keeps in an account of each host (bundles, compiled code, journals of runs, runtimes), ask, and remove it. The account is the login user's, or with --become another user's. Handlers that a failed run left stay, and so do hosts with a run at work.",
+      "Show what Volley keeps in an account of each host (bundles, also pulled ones, compiled code, journals of runs, runtimes), ask, and remove it. The account is the login user's, or with --become another user's. Handlers that a failed run left stay, and so do hosts with a run at work.",
     );
   addSecretOptions(addBecomeOptions(addConnectionOptions(addInventoryOptions(command))))
     .option("-y, --yes", "remove without asking")
@@ -143,6 +143,7 @@ async function tell(
 const NOUNS: Readonly<Record<KeptKind, string>> = {
   bundles: "bundle",
   compiled: "compiled script",
+  pull: "pulled bundle",
   runs: "journal",
   runtimes: "runtime",
   tmp: "leftover",
