@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { RunOptions } from "../../src/controller/prepare/options.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../src/embedded/options.ts";
+import { lendHostCode } from "../e2e/lib/cli.ts";
 import type { Project } from "../e2e/lib/project.ts";
 import { type Fault, type LineProxy, startProxy } from "./proxy.ts";
 
@@ -30,6 +31,7 @@ export async function startRig(
 ): Promise<Rig> {
   const token = randomUUID();
   const fleet = await startEmbeddedFleet({ ...options, env: { ...options.env, VOLLEY_CHAOS: token } });
+  for (const { home } of fleet.hosts) lendHostCode(home);
   const proxies = await Promise.all(
     fleet.hosts.map(({ port }, host) => startProxy(port, (connection) => faultOf(host, connection))),
   );

@@ -73,11 +73,31 @@ export function keepCode(cacheHome: string): void {
   newest = undefined;
 }
 
-/** Copy the files that the other directory has not. Processes that do so at a time each leave whole files. */
-function copyMissing(from: string, to: string): void {
+// V8's compiled code of Volley's own parts of a bundle, for hosts with a home of their own.
+const hostCode = (): string => join(cache, `host-code-${newestSource()}`);
+const hostCodeIn = (home: string): string => join(home, ".cache", "volley", "compiled");
+/** Volley's own parts are larger than what playbooks bring: only they are lent, or each host would get hundreds of files. */
+const OWN_PART_BYTES = 100_000;
+
+/** Lend a host, which starts without, the compiled code of earlier hosts: it takes a quarter of an agent's first start. */
+export function lendHostCode(home: string): void {
+  copyMissing(hostCode(), hostCodeIn(home));
+}
+
+/** Keep the compiled code of a host for {@link lendHostCode}. */
+export function keepHostCode(home: string): void {
+  copyMissing(hostCodeIn(home), hostCode(), OWN_PART_BYTES);
+}
+
+/** Copy the files of a size that the other directory has not. Processes that do so at a time each leave whole files. */
+function copyMissing(from: string, to: string, minBytes = 0): void {
   if (!existsSync(from)) return;
   mkdirSync(to, { recursive: true, mode: 0o700 });
-  for (const name of readdirSync(from).filter((file) => !existsSync(join(to, file)))) {
+  const sizeOf = (name: string): number => statSync(join(from, name), { throwIfNoEntry: false })?.size ?? -1;
+  // A name that ends with a process's number is a file that is being written.
+  const isMissing = (name: string): boolean =>
+    !/\.\d+$/.test(name) && !existsSync(join(to, name)) && sizeOf(name) >= minBytes;
+  for (const name of readdirSync(from).filter(isMissing)) {
     const temporary = `${to}.${process.pid}`;
     copyFileSync(join(from, name), temporary);
     renameSync(temporary, join(to, name));
@@ -123,7 +143,7 @@ function buildInto(wanted: string): void {
     stdio: "pipe",
   });
   // Others may be using the ones before this.
-  for (const kind of ["dist-", "code-"]) {
+  for (const kind of ["dist-", "code-", "host-code-"]) {
     const builds = readdirSync(cache).filter((name) => name.startsWith(kind));
     for (const name of builds.sort().slice(0, -KEPT_BUILDS)) {
       rmSync(join(cache, name), { recursive: true, force: true });

@@ -6,7 +6,7 @@ import { type Run, run } from "../../../src/controller/run.ts";
 import type { Event, HostSummary, Summary } from "../../../src/core/events.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../../src/embedded/options.ts";
-import { cache } from "./cli.ts";
+import { cache, keepHostCode, lendHostCode } from "./cli.ts";
 import type { Project } from "./project.ts";
 
 /** The outcome of a run, and all events on the way. */
@@ -19,11 +19,16 @@ export interface Ran {
 export function fleetStarter(): (options: EmbeddedFleetOptions) => Promise<EmbeddedFleet> {
   const fleets: EmbeddedFleet[] = [];
   afterEach(async () => {
-    await Promise.all(fleets.splice(0).map((fleet) => fleet.stop()));
+    const ended = fleets.splice(0);
+    for (const { home } of ended.flatMap(({ hosts }) => hosts)) keepHostCode(home);
+    await Promise.all(ended.map((fleet) => fleet.stop()));
   });
   return async (options) => {
     const fleet = await startEmbeddedFleet({ programs: join(cache, "programs"), ...options });
     fleets.push(fleet);
+    fleet.hosts.forEach(({ home }, index) => {
+      if (options.faults?.(index) === undefined) lendHostCode(home);
+    });
     return fleet;
   };
 }
