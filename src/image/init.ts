@@ -87,14 +87,13 @@ WantedBy=multi-user.target
 const START = `(umask 077; sh ${STATE_DIRECTORY}/run.sh 2>&1 | tee -a ${LOG_FILE})
   [ -e ${STATE_DIRECTORY}/${STATE.done} ]`;
 
-/** The service script for OpenRC. */
+/** The service script for OpenRC, whose services have other names in each distribution: none of them is required. */
 export function openrcScript({ waitsForNetwork }: ServiceOptions): string {
   return `#!/sbin/openrc-run
 description="Provision this machine at its first boot (Volley)"
 
 depend() {
-  need localmount
-  after bootmisc clock hostname
+  after localmount mountall bootmisc clock hostname
 ${waitsForNetwork ? "  use net dns\n  after net\n" : ""}}
 
 start() {
