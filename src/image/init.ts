@@ -60,8 +60,24 @@ export async function installService(
       await root.write(`/etc/init.d/${SERVICE}`, sysvinitScript(options), 0o755);
       for (const level of RUNLEVELS.filter((each) => root.exists(`/etc/rc${each}.d`)))
         root.link(`/etc/rc${level}.d/S99${SERVICE}`, `../init.d/${SERVICE}`);
+      await addToOrder(root);
     }
   }
+}
+
+/** The file in which Debian's insserv keeps the order of scripts. Where there is one, startpar starts those in it alone. */
+const ORDER_FILE = "/etc/init.d/.depend.start";
+/** Scripts of the runlevel for a single user. */
+const SINGLE_USER = ["killprocs", "single"];
+
+/** Put the service behind all others in the order of scripts. insserv does so by the script's header when it runs next. */
+async function addToOrder(root: ImageRoot): Promise<void> {
+  const text = root.read(ORDER_FILE) ?? "";
+  const scripts = /^TARGETS = (.*)$/m.exec(text)?.[1]?.split(" ");
+  if (scripts === undefined || scripts.includes(SERVICE)) return;
+  const targets = text.replace(/^TARGETS = .*$/m, (line) => `${line} ${SERVICE}`).trimEnd();
+  const others = scripts.filter((script) => !SINGLE_USER.includes(script));
+  await root.write(ORDER_FILE, `${targets}\n${SERVICE}: ${others.join(" ")}\n`, 0o644);
 }
 
 /** The unit for systemd. */

@@ -132,6 +132,18 @@ describe("the init system", () => {
       ["etc/rc2.d", "etc/rc5.d"].map((path) => readlinkSync(at(`${path}/S99volley-first-boot`))),
     ).toEqual(["../init.d/volley-first-boot", "../init.d/volley-first-boot"]);
     expect(existsSync(at("etc/rc3.d"))).toBe(false);
+    expect(existsSync(at("etc/init.d/.depend.start"))).toBe(false);
+  });
+
+  test("sysvinit with the order of Debian's scripts: behind all others, once", async () => {
+    put({
+      "etc/init.d/.depend.start": "TARGETS = killprocs cron single\nINTERACTIVE =\nsingle: killprocs\n",
+    });
+    await install(payload("one"), "sysvinit");
+    await install(payload("two"), "sysvinit");
+    expect(readFileSync(at("etc/init.d/.depend.start"), "utf8")).toBe(
+      "TARGETS = killprocs cron single volley-first-boot\nINTERACTIVE =\nsingle: killprocs\nvolley-first-boot: cron\n",
+    );
   });
 
   test("none: a line says so, and nothing is written", () => {
