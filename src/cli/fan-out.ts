@@ -1,5 +1,6 @@
+import type { Reached } from "../controller/prepare/reach.ts";
 import { becomeWay } from "../controller/prepare/reach.ts";
-import { openTransports, type Reached } from "../controller/prepare/transports.ts";
+import { openTransports } from "../controller/prepare/transports.ts";
 import { isVolleyError } from "../core/errors.ts";
 import type { Group, Host, Inventory } from "../core/inventory.ts";
 import { findSecrets } from "../core/secret.ts";

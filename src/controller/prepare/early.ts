@@ -1,5 +1,5 @@
 import type { Connection, Endpoint, Transport } from "../../transport/transport.ts";
-import type { Reached } from "./transports.ts";
+import type { Reached } from "./reach.ts";
 
 /** A connection that was begun before its session asks for it. */
 interface Begun {

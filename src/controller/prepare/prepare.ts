@@ -32,9 +32,9 @@ import {
   varsOfJobs,
 } from "./plan.ts";
 import { preflight } from "./preflight.ts";
-import { hostBecome } from "./reach.ts";
+import { hostBecome, type Reached } from "./reach.ts";
 import { type PreparedPlaybook, plainExtraVars, preparePlaybook } from "./read.ts";
-import { openTransports, type Reached, reachedHere, type Transports } from "./transports.ts";
+import { openTransports, reachedHere, type Transports } from "./transports.ts";
 import { type OpenedVault, openVaulted } from "./vaulted.ts";
 import type { OpenWorld } from "./world.ts";
 

@@ -31,6 +31,12 @@ import type { PlayHosts } from "./plan.ts";
 
 // The way to each host and the user to work as, from the inventory's vars, ssh_config and the options.
 
+/** A host's endpoint and transport. */
+export interface Reached {
+  readonly endpoint: Endpoint;
+  readonly transport: Transport;
+}
+
 /** Options for reaching hosts. Each option says whether the inventory and ssh_config come before it. */
 export interface ReachOptions {
   /** Port where the inventory names none. Default: ssh_config's, else 22. */

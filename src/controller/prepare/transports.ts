@@ -5,14 +5,8 @@ import { createLocalTransport } from "../../transport/local.ts";
 import { type KnownHosts, knownAs } from "../../transport/ssh/known-hosts.ts";
 import type { Endpoint, SshSettings, Transport } from "../../transport/transport.ts";
 import { openEarlyConnections } from "./early.ts";
-import { openSshTransports, type Reach, type TransportsOptions } from "./reach.ts";
+import { openSshTransports, type Reach, type Reached, type TransportsOptions } from "./reach.ts";
 import { learnHostKeys } from "./trust.ts";
-
-/** A host's endpoint and transport. */
-export interface Reached {
-  readonly endpoint: Endpoint;
-  readonly transport: Transport;
-}
 
 /** The transports of a run, each opened when the first host needs it. */
 export interface Transports {

@@ -23,9 +23,9 @@ import { type SecretStore, textsOf } from "../../vars/secrets/store.ts";
 import { createControllerLookups } from "../lookups/perform.ts";
 import type { RunOptions } from "./options.ts";
 import { openHost, withoutPasswords } from "./plan.ts";
-import { hostBecome } from "./reach.ts";
+import { hostBecome, type Reached } from "./reach.ts";
 import { openRemoteShell } from "./remote-shell.ts";
-import { openTransports, type Reached, type Transports } from "./transports.ts";
+import { openTransports, type Transports } from "./transports.ts";
 
 /** The parts of a world. */
 interface WorldOptions {
