@@ -3,7 +3,7 @@ import pLimit from "p-limit";
 import type { Host } from "../../core/inventory.ts";
 import { createLocalTransport } from "../../transport/local.ts";
 import { type KnownHosts, knownAs } from "../../transport/ssh/known-hosts.ts";
-import type { Endpoint, SshSettings, Transport } from "../../transport/transport.ts";
+import type { Endpoint, SshSettings } from "../../transport/transport.ts";
 import { openEarlyConnections } from "./early.ts";
 import { openSshTransports, type Reach, type Reached, type TransportsOptions } from "./reach.ts";
 import { learnHostKeys } from "./trust.ts";
