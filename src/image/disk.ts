@@ -2,6 +2,7 @@ import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { printable, VolleyError } from "../core/errors.ts";
 import { type Partition, readPartitions } from "./partitions.ts";
 
@@ -19,6 +20,8 @@ export interface DiskOptions {
   /** The wanted partition in messages: `root of a system`. */
   readonly wanted: string;
 }
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** The file systems that a root may have; ext4's driver mounts ext2 and ext3. */
 export const ROOT_KINDS = ["ext4", "xfs", "btrfs", "f2fs"];
@@ -94,6 +97,12 @@ async function withMount<Value>(
   const what = `${nameOf({ offset, size, content, ...partition })} of ${image}`;
   if (content === undefined || Object.hasOwn(CLOSED, content))
     throw new VolleyError("USAGE", `${what} ${CLOSED[content ?? ""] ?? "has no file system"}`);
+  // A signal that ended this process would leave the mount behind.
+  let isInterrupted = false;
+  const interrupt = (): void => {
+    isInterrupted = true;
+  };
+  for (const signal of SIGNALS) process.on(signal, interrupt);
   const directory = mkdtempSync(join(tmpdir(), "volley-image-"));
   try {
     const place = [`offset=${offset}`, ...(size === 0 ? [] : [`sizelimit=${size}`])];
@@ -108,13 +117,18 @@ async function withMount<Value>(
     if (mounted.status !== 0 && readOnly && content === "ext4") mounted = mount("ro", "noload");
     if (mounted.status !== 0) throw cannotMount(what, mounted);
     try {
-      return await work(directory);
+      const done = await work(directory);
+      // Signals that came meanwhile are heard in the event loop's next turn.
+      await setImmediate();
+      if (isInterrupted) throw new VolleyError("CANCELLED", "interrupted");
+      return done;
     } finally {
       // The loop device goes with its mount.
       if (apart("umount", [directory]).status !== 0) apart("umount", ["--lazy", directory]);
     }
   } finally {
     rmdirSync(directory);
+    for (const signal of SIGNALS) process.off(signal, interrupt);
   }
 }
 
