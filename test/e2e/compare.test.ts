@@ -7,6 +7,7 @@ import type { Results } from "../../src/compare/results.ts";
 import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
 import { fleetStarter, keptBundles } from "./lib/drive.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, type Project, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
@@ -271,7 +272,9 @@ test.each([
   [["--html", "."], /cannot write \.: it is a directory/],
 ])("%j is refused in one line", async (args, message) => {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES), inventory: "web1\n" });
-  const { code, stdout, stderr } = await volley(["compare", "site.ts", ...args], { cwd: project.directory });
+  const { code, stdout, stderr } = await volleyHere(["compare", "site.ts", ...args], {
+    cwd: project.directory,
+  });
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   expect(stderr).toMatch(message);
 });

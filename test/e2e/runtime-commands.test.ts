@@ -12,7 +12,8 @@ import {
   runtimesDirectory,
 } from "../../src/bundle/runtimes/store.ts";
 import type { RuntimeArch } from "../../src/core/runtimes.ts";
-import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
+import { builtCli, type CliEnd } from "./lib/cli.ts";
+import { volleyHere } from "./lib/here.ts";
 
 let scratch: string;
 
@@ -27,7 +28,7 @@ beforeEach(() => {
 });
 
 const runtime = (...args: readonly string[]): Promise<CliEnd> =>
-  volley(["runtime", ...args], { cwd: scratch, env: { XDG_CACHE_HOME: join(scratch, "cache") } });
+  volleyHere(["runtime", ...args], { cwd: scratch, env: { XDG_CACHE_HOME: join(scratch, "cache") } });
 
 async function keep(arch: RuntimeArch, bytes: number, hasLibraries: boolean): Promise<Runtime> {
   const workspace = await makeWorkspace();

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { builtCli, type CliEnd, volley } from "../lib/cli.ts";
+import { builtCli, type CliEnd } from "../lib/cli.ts";
+import { volleyHere } from "../lib/here.ts";
 import { makeProject, type Project, scratchDirectory } from "../lib/project.ts";
 import { openTerminal, tmuxAvailable } from "../lib/tmux.ts";
 
@@ -15,7 +16,7 @@ const project = (play: string, tasks: string): Project =>
   });
 
 function run(at: Project, ...args: readonly string[]): Promise<CliEnd> {
-  return volley(["run", "site.yml", "-i", "here,there,", "-c", "local", ...args], {
+  return volleyHere(["run", "site.yml", "-i", "here,there,", "-c", "local", ...args], {
     cwd: at.directory,
     env: { ANSIBLE_CONFIG: "" },
   });
