@@ -69,7 +69,8 @@ function openMounted(directory: string): BootPartition {
           // On the card before the name: cards are pulled out.
           const file = fs.openSync(`${path}.new`, "w");
           try {
-            fs.writeSync(file, content);
+            // All of it: a disk that becomes full ends a single write early, without an error.
+            fs.writeFileSync(file, content);
             fs.fsyncSync(file);
           } finally {
             fs.closeSync(file);
