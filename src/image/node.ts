@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { readElf } from "../bundle/runtimes/elf.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { RuntimeArch } from "../core/runtimes.ts";
@@ -20,14 +19,16 @@ const PROGRAMS = ["/bin/sh", "/sbin/init", "/usr/lib/systemd/systemd", "/bin/bus
 
 /** Return the path of a program of the root; undefined where there is none. */
 export function findProgram(root: ImageRoot, name: string): string | undefined {
-  return PROGRAM_DIRECTORIES.map((directory) => `${directory}/${name}`).find(root.exists);
+  return PROGRAM_DIRECTORIES.map((directory) => `${directory}/${name}`).find(root.isFile);
 }
 
 /** Return the architecture of a root's programs; undefined for one that Volley has no runtimes for, or no program. */
 export function archOfRoot(root: ImageRoot): RuntimeArch | undefined {
-  for (const path of PROGRAMS.filter(root.exists)) {
+  for (const path of PROGRAMS) {
+    const program = root.readBytes(path);
+    if (program === undefined) continue;
     try {
-      const { arch } = readElf(readFileSync(root.locate(path)), path);
+      const { arch } = readElf(program, path);
       if (arch !== undefined) return arch;
     } catch (thrown) {
       // A script, or a program for a machine of 32 bits.
@@ -48,7 +49,7 @@ export interface RootNode {
 
 /** Find the Node that a bundle would find in a root; undefined where there is none. */
 export function findNode(root: ImageRoot): RootNode | undefined {
-  const found = NODES.filter(root.exists).map((path): RootNode => {
+  const found = NODES.filter(root.isFile).map((path): RootNode => {
     const version = versionOf(root, path);
     return { path, version, isUsable: Number(version?.split(".")[0] ?? 0) >= OLDEST_NODE };
   });
@@ -65,7 +66,7 @@ function versionOf(root: ImageRoot, path: string): string | undefined {
   }
   return (
     packagedVersion(root) ??
-    /node-v(\d+\.\d+\.\d+)-headers/.exec(readFileSync(root.locate(path), "latin1"))?.[1]
+    /node-v(\d+\.\d+\.\d+)-headers/.exec(root.readBytes(path)?.toString("latin1") ?? "")?.[1]
   );
 }
 

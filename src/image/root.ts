@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
-import { writeReason } from "../core/unix/user-file.ts";
+import { fileReason, writeReason } from "../core/unix/user-file.ts";
 import { resolveBelow } from "../system/root-paths.ts";
 
 /**
@@ -15,8 +15,12 @@ export interface ImageRoot {
   /** Return the path on this machine of a file of the root, with its links resolved. */
   locate(path: string): string;
   exists(path: string): boolean;
-  /** Read a text; undefined where there is no such file. */
+  /** True for a regular file: whoever made the root may have put a FIFO or a device in its place. */
+  isFile(path: string): boolean;
+  /** Read a text; undefined where there is no such regular file. Fails with `USAGE`. */
   read(path: string): string | undefined;
+  /** Read a file; undefined where there is no such regular file. Fails with `USAGE`. */
+  readBytes(path: string): Buffer | undefined;
   /**
    * Write a file under a temporary name, and rename it; a link in its place is replaced. Directories above are made with
    * mode 0755. Fails with `FILE_FAILED`.
@@ -29,6 +33,9 @@ export interface ImageRoot {
   /** Remove a file or link, if it is there. Fails with `FILE_FAILED`. */
   remove(path: string): void;
 }
+
+/** Codes of errors that tell of a path without a file. */
+const ABSENT = new Set(["ENOENT", "ENOTDIR", "ELOOP"]);
 
 /** Tell whether a file of a root is there. */
 function existsBelow(directory: string, path: string): boolean {
@@ -71,6 +78,11 @@ export function openRoot(given: string, name = given): ImageRoot {
     new VolleyError("FILE_FAILED", `cannot write ${path} in ${name}: ${writeReason(thrown)}`, {
       cause: thrown,
     });
+  const cannotRead = (path: string, thrown: unknown): VolleyError =>
+    new VolleyError("USAGE", `cannot read ${path} in ${name}: ${fileReason(thrown)}`, {
+      cause: thrown,
+      ...(process.getuid?.() === 0 ? {} : { hint: "run this as root" }),
+    });
   /** Files belong to the root's owner: where others prepare a root, that may be another account. */
   const own = (path: string): void => {
     if (process.getuid?.() === 0) fs.lchownSync(path, owner.uid, owner.gid);
@@ -84,19 +96,29 @@ export function openRoot(given: string, name = given): ImageRoot {
   };
   const makeParents = (path: string): void => makeAll(resolveBelow(directory, dirname(path)));
   const locate = (path: string): string => resolveBelow(directory, path);
+  const isFile = (path: string): boolean => {
+    try {
+      return fs.statSync(locate(path)).isFile();
+    } catch (thrown) {
+      if (ABSENT.has((thrown as NodeJS.ErrnoException).code ?? "")) return false;
+      throw cannotRead(path, thrown);
+    }
+  };
+  const readBytes = (path: string): Buffer | undefined => {
+    if (!isFile(path)) return undefined;
+    try {
+      return fs.readFileSync(locate(path));
+    } catch (thrown) {
+      throw cannotRead(path, thrown);
+    }
+  };
   return {
     directory,
     locate,
     exists: (path) => existsBelow(directory, path),
-    read: (path) => {
-      try {
-        return fs.readFileSync(locate(path), "utf8");
-      } catch (thrown) {
-        if (["ENOENT", "ENOTDIR", "EISDIR", "ELOOP"].includes((thrown as NodeJS.ErrnoException).code ?? ""))
-          return undefined;
-        throw thrown;
-      }
-    },
+    isFile,
+    read: (path) => readBytes(path)?.toString("utf8"),
+    readBytes,
     write: async (path, content, mode) => {
       changing(path, () => makeParents(path));
       const file = place(path);

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -223,6 +224,15 @@ describe("Node", () => {
     expect(runtimesFor(usable, "the root", "with", undefined)).toEqual([ARCH]);
   });
 
+  test("what is no regular file is no program, and nothing waits for it", () => {
+    put(systemd);
+    mkdirSync(at("usr/bin/node"), { recursive: true });
+    mkdirSync(at("bin"));
+    execFileSync("mkfifo", [at("bin/sh"), at("usr/bin/nodejs"), at("usr/bin/ssh-keygen")]);
+    expect(inspectRoot(root, "root", false)).toEqual({ init: "systemd", arch: undefined, node: undefined });
+    expect(() => inspectRoot(root, "root", true)).toThrow("root has no ssh-keygen");
+  });
+
   test("a machine without runtimes is told of", () => {
     put({ ...systemd, "bin/sh": Buffer.from("\x7fELF\x01\x01", "latin1") });
     expect(archOfRoot(root)).toBeUndefined();
@@ -268,6 +278,16 @@ describe("installing", () => {
     expect([existsSync(state(STATE.done)), existsSync(state(STATE.attempts))]).toEqual([false, false]);
   });
 
+  test("names the image, and not the directory where it is mounted", async () => {
+    mkdirSync(join(directory, "etc/systemd/system/multi-user.target.wants/volley-first-boot.service"), {
+      recursive: true,
+    });
+    root = openRoot(directory, "disk.img");
+    await expect(install(payload("aaaa"))).rejects.toThrow(
+      "cannot write /etc/systemd/system/multi-user.target.wants/volley-first-boot.service in disk.img: it is a directory",
+    );
+  });
+
   test("interrupted leaves the service out", async () => {
     const signal = AbortSignal.abort();
     await expect(
@@ -293,6 +313,20 @@ describe("the result", () => {
     expect(() => readResult(root, "disk.img")).toThrow("disk.img has no bundle for its first boot");
     await install(payload("one"));
     expect(() => readResult(root, "disk.img")).toThrow("disk.img has not been booted with its bundle yet");
+  });
+
+  test("of a root whose state is no regular file", () => {
+    mkdirSync(at(STATE_DIRECTORY), { recursive: true });
+    execFileSync("mkfifo", [at(join(STATE_DIRECTORY, STATE.attempts))]);
+    expect(() => readResult(root, "root")).toThrow("root has no bundle for its first boot");
+  });
+
+  test.skipIf(process.getuid?.() === 0)("of a root whose state is for root alone", () => {
+    mkdirSync(at(STATE_DIRECTORY), { recursive: true });
+    put({ [join(STATE_DIRECTORY, STATE.attempts)]: "1\n" });
+    chmodSync(at(STATE_DIRECTORY), 0);
+    expect(() => readResult(root, "root")).toThrow(/cannot read .*attempts in .*: permission denied/);
+    chmodSync(at(STATE_DIRECTORY), 0o700);
   });
 
   test("of a provisioned machine", () => {

@@ -24,6 +24,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
   ENOTDIR: "what it is in is not a directory",
   EISDIR: "it is a directory",
+  // Of Node's own: rmSync() of a directory.
+  ERR_FS_EISDIR: "it is a directory",
   EACCES: "permission denied",
   EPERM: "permission denied",
   ELOOP: "its links lead in a circle",
