@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, statSync } from "node:fs";
 import { VolleyError } from "../core/errors.ts";
 import { fileReason } from "../core/unix/user-file.ts";
 
@@ -54,12 +54,27 @@ const OTHER_FORMATS: readonly (readonly [name: string, mark: string, hint: strin
   ["a zip", "PK\x03\x04", "unzip FILE"],
 ];
 
-/** Read the partitions of a disk image or a block device. Fails with `USAGE` for a file that is neither. */
+/**
+ * Read the partitions of a disk image or a block device. Fails with `USAGE` for a file that is neither, and for a device
+ * that is mounted: a file system with two mounts that do not know of each other is soon destroyed.
+ */
 export function readPartitions(image: string): readonly Partition[] {
   let descriptor: number;
   try {
-    descriptor = openSync(image, "r");
+    const stats = statSync(image);
+    if (!stats.isFile() && !stats.isBlockDevice())
+      throw new VolleyError("USAGE", `${image} is neither a regular file nor a block device`, {
+        hint: "name a raw image, or the directory at which the root is mounted",
+      });
+    // Linux then refuses a device that is mounted, or of which a partition is.
+    descriptor = openSync(image, constants.O_RDONLY | (stats.isBlockDevice() ? constants.O_EXCL : 0));
   } catch (thrown) {
+    if (thrown instanceof VolleyError) throw thrown;
+    if ((thrown as NodeJS.ErrnoException).code === "EBUSY")
+      throw new VolleyError("USAGE", `${image} is in use: it is mounted, or a partition of it is`, {
+        cause: thrown,
+        hint: "name the directory at which it is mounted, or unmount it",
+      });
     throw new VolleyError("USAGE", `cannot read ${image}: ${fileReason(thrown)}`, { cause: thrown });
   }
   const read: Read = (offset, bytes) => {

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -105,6 +106,13 @@ describe("what is no raw image gets a line that says what to do", () => {
       }),
     );
   });
+  test("FIFOs and devices without blocks, of which nothing is read", () => {
+    const fifo = join(directory, "fifo");
+    execFileSync("mkfifo", [fifo]);
+    for (const file of [fifo, "/dev/zero"])
+      expect(() => readPartitions(file)).toThrow("is neither a regular file nor a block device");
+  });
+
   test("zeros, and no file", () => {
     expect(() => readPartitions(makeImage("zeros.img", {}))).toThrow(
       "zeros.img is no disk image: it has no partitions and no file system",
