@@ -24,7 +24,7 @@ import {
   wholeNumber,
 } from "./options.ts";
 import { writeOutput } from "./output-file.ts";
-import { expandLimit } from "./runs.ts";
+import { expandLimit } from "./run/runs.ts";
 import { cannotWrite, onSignals } from "./terminal.ts";
 
 interface CompareFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {

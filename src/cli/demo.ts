@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import type { Summary } from "../core/events.ts";
 import type { ReporterKind } from "../reporter/kinds.ts";
 import { positiveInteger } from "./options.ts";
-import { watchRun } from "./run.ts";
+import { watchRun } from "./run/run.ts";
 import { outputOption } from "./terminal.ts";
 
 interface DemoFlags {

@@ -19,7 +19,7 @@ import {
   type SecretFlags,
   secretOptions,
 } from "./options.ts";
-import { expandLimit } from "./runs.ts";
+import { expandLimit } from "./run/runs.ts";
 import { askPassphrase } from "./terminal.ts";
 
 /** A host as a fan-out works on it. */

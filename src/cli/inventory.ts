@@ -17,8 +17,8 @@ import {
   type SecretFlags,
   secretOptions,
 } from "./options.ts";
-import { ansibleSettings, settleSources } from "./run-options.ts";
-import { expandLimit } from "./runs.ts";
+import { ansibleSettings, settleSources } from "./run/options.ts";
+import { expandLimit } from "./run/runs.ts";
 import { askHostKeys, askPassphrase, formatHostKeys } from "./terminal.ts";
 
 // The commands about the hosts of an inventory: `volley inventory` and `volley hosts`.

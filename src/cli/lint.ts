@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { volleyVersion } from "../bundle/own-parts.ts";
 import type { LintResult } from "../lint/index.ts";
 import { collect, type ExtraVarsFlags } from "./options.ts";
-import { ansibleSettings } from "./run-options.ts";
+import { ansibleSettings } from "./run/options.ts";
 
 interface LintFlags extends ExtraVarsFlags {
   readonly inventory?: readonly string[];

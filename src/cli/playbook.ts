@@ -19,8 +19,8 @@ import {
   secretOptions,
 } from "./options.ts";
 import { writeOutput } from "./output-file.ts";
-import { ansibleSettings, inventoriesOf, isAnsiblePlaybook, settleSources } from "./run-options.ts";
-import { expandLimit } from "./runs.ts";
+import { ansibleSettings, inventoriesOf, isAnsiblePlaybook, settleSources } from "./run/options.ts";
+import { expandLimit } from "./run/runs.ts";
 import { parseArchs } from "./runtime.ts";
 import { askPassphrase, expandHome } from "./terminal.ts";
 import { signOption } from "./verify.ts";

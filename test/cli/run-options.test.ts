@@ -6,7 +6,7 @@ import {
   type RunFlags,
   runBecomeOptions,
   settleFlags,
-} from "../../src/cli/run-options.ts";
+} from "../../src/cli/run/options.ts";
 import { VolleyError } from "../../src/core/errors.ts";
 
 /** Parse a command line of ansible-playbook; gives the playbooks and the flags. */

@@ -2,12 +2,12 @@ import { existsSync } from "node:fs";
 import { basename, dirname, extname, resolve } from "node:path";
 import { text as readText } from "node:stream/consumers";
 import type { Command } from "commander";
-import { volleyVersion } from "../bundle/own-parts.ts";
-import type { RunRecord } from "../controller/records/records.ts";
-import { VolleyError } from "../core/errors.ts";
-import type { Event, Outcome, Summary } from "../core/events.ts";
-import { positiveInteger } from "./options.ts";
-import { writeOutput } from "./output-file.ts";
+import { volleyVersion } from "../../bundle/own-parts.ts";
+import type { RunRecord } from "../../controller/records/records.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { Event, Outcome, Summary } from "../../core/events.ts";
+import { positiveInteger } from "../options.ts";
+import { writeOutput } from "../output-file.ts";
 
 // The commands about earlier runs, `volley runs` and `volley report`, and limits that name a run.
 
@@ -26,11 +26,11 @@ export function addRunsCommand(program: Command): void {
 
 /** Format the latest runs, a line each: when, what, on how many hosts, and how they ended. */
 async function formatRuns(most: number): Promise<string> {
-  const records = await import("../controller/records/records.ts");
+  const records = await import("../../controller/records/records.ts");
   const directory = records.runsDirectory();
   const runs = records.listRuns(directory).slice(0, most);
   if (runs.length === 0) return "There has been no run yet.\n";
-  const { count } = await import("../reporter/rows/amounts.ts");
+  const { count } = await import("../../reporter/rows/amounts.ts");
 
   const openState = (record: RunRecord): string =>
     records.isControlled(record)
@@ -64,7 +64,7 @@ async function formatRuns(most: number): Promise<string> {
 
 /** Return the latest run of a playbook that was not a check. Fails with `USAGE` when there is none. */
 export async function latestRunOf(playbook: string): Promise<string> {
-  const { listPlaybookRuns, readRecord, runsDirectory } = await import("../controller/records/records.ts");
+  const { listPlaybookRuns, readRecord, runsDirectory } = await import("../../controller/records/records.ts");
   const directory = runsDirectory();
   const run = listPlaybookRuns(directory).find((name) => {
     try {
@@ -87,7 +87,7 @@ export async function latestRunOf(playbook: string): Promise<string> {
 /** Return the name of a run to resume, if one is given. Fails with `USAGE` when there is no such run: all would be done anew. */
 export async function recordedRun(name: string | undefined): Promise<string | undefined> {
   if (name === undefined) return undefined;
-  const { readRecord, runsDirectory } = await import("../controller/records/records.ts");
+  const { readRecord, runsDirectory } = await import("../../controller/records/records.ts");
   return readRecord(runsDirectory(), name).run;
 }
 
@@ -96,7 +96,7 @@ export async function recordedRun(name: string | undefined): Promise<string | un
  * run matches, or several do.
  */
 async function namedRun(name: string): Promise<string> {
-  const { listPlaybookRuns, listRuns, runsDirectory } = await import("../controller/records/records.ts");
+  const { listPlaybookRuns, listRuns, runsDirectory } = await import("../../controller/records/records.ts");
   const runs = listRuns(runsDirectory());
   const last = listPlaybookRuns(runsDirectory())[0];
   if (runs.length === 0 || (name === "@last" && last === undefined))
@@ -123,7 +123,7 @@ async function namedRun(name: string): Promise<string> {
 export async function expandLimit<Limit extends string | undefined>(limit: Limit): Promise<Limit | string> {
   if (limit === "-") return patternFromStdin();
   if (limit === undefined || !limit.includes("@")) return limit;
-  const { hostsOfRuns, runsDirectory } = await import("../controller/records/records.ts");
+  const { hostsOfRuns, runsDirectory } = await import("../../controller/records/records.ts");
   const parts = limit.split(/([:,]&?!?)/).map((part) => {
     if (!part.startsWith("@") || existsSync(part.slice(1))) return part;
     const hosts = hostsOfRuns(runsDirectory(), part.slice(1));
@@ -176,8 +176,8 @@ async function writeReport(name: string, out: string | undefined): Promise<void>
     });
   }
   const [{ renderRunPage }, { formatBytes }] = await Promise.all([
-    import("../reporter/html/run-page.ts"),
-    import("../reporter/rows/amounts.ts"),
+    import("../../reporter/html/run-page.ts"),
+    import("../../reporter/rows/amounts.ts"),
   ]);
   const page = renderRunPage(events, { goingOn, generator: `volley ${volleyVersion()}` });
   const file = out ?? `${run}.html`;
@@ -193,7 +193,7 @@ async function readRun(name: string): Promise<{
   readonly goingOn: boolean;
 }> {
   const { isControlled, readEvents, readRecord, runsDirectory } = await import(
-    "../controller/records/records.ts"
+    "../../controller/records/records.ts"
   );
   if (existsSync(name) && extname(name) === LOG_EXTENSION) {
     const run = basename(name, LOG_EXTENSION);

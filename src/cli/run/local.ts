@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { VolleyError } from "../core/errors.ts";
-import type { RunFlags } from "./run-options.ts";
-import { readBundle } from "./verify.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { readBundle } from "../verify.ts";
+import type { RunFlags } from "./options.ts";
 
 // `volley run --local`: the options that go with it, and bundles instead of playbooks.
 
@@ -70,8 +70,8 @@ export async function runBundlesHere(
   if (output !== "auto" && output !== "plain" && output !== "json")
     throw new VolleyError("USAGE", `a bundle shows its run as plain or json, not as ${output}`);
   const [{ readManifest }, { hostInBundle, runBundle }] = await Promise.all([
-    import("../bundle/manifest.ts"),
-    import("../pull/carried.ts"),
+    import("../../bundle/manifest.ts"),
+    import("../../pull/carried.ts"),
   ]);
   // A file that is missing is told before the first one is run.
   const manifests = files.map((file) => readManifest(readBundle(file), file));

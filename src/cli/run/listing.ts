@@ -1,6 +1,6 @@
-import type { OutlineOptions, PlayOutline } from "../controller/prepare/outline.ts";
-import type { TaskOutline } from "../core/program.ts";
-import type { SecretStoreOptions } from "../vars/secrets/sources.ts";
+import type { OutlineOptions, PlayOutline } from "../../controller/prepare/outline.ts";
+import type { TaskOutline } from "../../core/program.ts";
+import type { SecretStoreOptions } from "../../vars/secrets/sources.ts";
 
 // What `--list-hosts`, `--list-tasks`, `--list-tags` and `--syntax-check` print, in ansible-playbook's format.
 
@@ -19,9 +19,9 @@ export async function listPlaybooks(playbooks: readonly string[], options: Listi
   const { listHosts, listTasks, listTags, inventories, secrets, ...rest } = options;
   const cwd = process.cwd();
   const [{ outlinePlaybook }, { preparePlaybook }, { createSecretStore }] = await Promise.all([
-    import("../controller/prepare/outline.ts"),
-    import("../controller/prepare/read.ts"),
-    import("../vars/secrets/store.ts"),
+    import("../../controller/prepare/outline.ts"),
+    import("../../controller/prepare/read.ts"),
+    import("../../vars/secrets/store.ts"),
   ]);
   const isListing = [listHosts, listTasks, listTags].includes(true);
   const store = createSecretStore({ ...secrets, cwd });

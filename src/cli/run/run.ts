@@ -1,11 +1,10 @@
 import type { Command } from "commander";
-import type { RunOptions } from "../controller/prepare/options.ts";
-import type { Run } from "../controller/run.ts";
-import { exitCodeFor, VolleyError } from "../core/errors.ts";
-import type { Event, Summary } from "../core/events.ts";
-import { createReporter, type ReporterKind } from "../reporter/kinds.ts";
-import type { Reporter, ReporterOptions } from "../reporter/reporter.ts";
-import { ansibleErrorText } from "./ansible-errors.ts";
+import type { RunOptions } from "../../controller/prepare/options.ts";
+import type { Run } from "../../controller/run.ts";
+import { exitCodeFor, VolleyError } from "../../core/errors.ts";
+import type { Event, Summary } from "../../core/events.ts";
+import { createReporter, type ReporterKind } from "../../reporter/kinds.ts";
+import type { Reporter, ReporterOptions } from "../../reporter/reporter.ts";
 import {
   addBecomePasswordOptions,
   type BecomeFlags,
@@ -14,8 +13,10 @@ import {
   reachOptions,
   secretOptions,
   splitList,
-} from "./options.ts";
-import { isBundleFile, namesInventory, refuseConnections, runBundlesHere } from "./run-local.ts";
+} from "../options.ts";
+import { askPassphrase, askVar, outputOption, rememberAnswers, shownAs, stepQuestions } from "../terminal.ts";
+import { ansibleErrorText } from "./ansible-errors.ts";
+import { isBundleFile, namesInventory, refuseConnections, runBundlesHere } from "./local.ts";
 import {
   addRunOptions,
   ansibleSettings,
@@ -27,9 +28,8 @@ import {
   settleFlags,
   warnOfFlags,
   withLibrary,
-} from "./run-options.ts";
+} from "./options.ts";
 import { expandLimit, latestRunOf, recordedRun } from "./runs.ts";
-import { askPassphrase, askVar, outputOption, rememberAnswers, shownAs, stepQuestions } from "./terminal.ts";
 
 // The commands that carry out a run and show it: `volley run` and `volley attach`.
 
@@ -71,7 +71,7 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
   const ansible = withLibrary(settings, given.modulePath);
   const flags = settleFlags(given, settings);
   warnOfFlags(flags, isAnsible);
-  const { findProject } = await import("../bundle/playbook.ts");
+  const { findProject } = await import("../../bundle/playbook.ts");
   // A playbook that is missing is told before the first one is run.
   for (const playbook of playbooks) findProject(playbook, process.cwd());
   const limit = await expandLimit(limitOf(flags, isAnsible));
@@ -170,7 +170,7 @@ async function runPlaybook(
   options: RunOptions,
   output: ReporterKind,
 ): Promise<number> {
-  const { run } = await import("../controller/run.ts");
+  const { run } = await import("../../controller/run.ts");
   const resume = flags.resume === true ? await latestRunOf(playbook) : await recordedRun(flags.resume);
   const steps = flags.step === true ? stepQuestions(() => running.cancel()) : undefined;
   const running: Run = run({
@@ -212,7 +212,7 @@ export function addAttachCommand(program: Command): void {
 async function attach(name: string | undefined, flags: AttachFlags): Promise<number> {
   const { output, timing = false } = flags;
   const { isControlled, listPlaybookRuns, readEvents, readRecord, readSummary, runsDirectory } = await import(
-    "../controller/records/records.ts"
+    "../../controller/records/records.ts"
   );
   const directory = runsDirectory();
   const run = name ?? listPlaybookRuns(directory)[0];
@@ -230,8 +230,8 @@ async function attach(name: string | undefined, flags: AttachFlags): Promise<num
     });
   }
   const [{ attachOptions }, { run: start }] = await Promise.all([
-    import("../controller/prepare/options.ts"),
-    import("../controller/run.ts"),
+    import("../../controller/prepare/options.ts"),
+    import("../../controller/run.ts"),
   ]);
   const password = await becomeOptions(flags);
   const asking = process.stdin.isTTY === true ? { askPassphrase, askVar } : {};
@@ -309,6 +309,6 @@ export async function watchRun(
 /** Add timing to a reporter; with `json`, whose events go to standard output, on standard error. */
 async function withTiming(reporter: Reporter, timing: boolean, kind: ReporterKind): Promise<Reporter> {
   if (!timing) return reporter;
-  const { addTiming } = await import("../reporter/timing.ts");
+  const { addTiming } = await import("../../reporter/timing.ts");
   return addTiming(reporter, { stdout: kind === "json" ? process.stderr : process.stdout, env: process.env });
 }

@@ -1,13 +1,13 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { AnsibleSettings } from "../ansible/config/settings.ts";
-import { volleyVersion } from "../bundle/own-parts.ts";
-import type { BecomeOptions } from "../controller/prepare/reach.ts";
-import type { Via } from "../controller/session/state.ts";
-import { VolleyError } from "../core/errors.ts";
-import type { ReporterKind } from "../reporter/kinds.ts";
-import { HOST_KEY_POLICIES } from "../transport/transport.ts";
+import type { AnsibleSettings } from "../../ansible/config/settings.ts";
+import { volleyVersion } from "../../bundle/own-parts.ts";
+import type { BecomeOptions } from "../../controller/prepare/reach.ts";
+import type { Via } from "../../controller/session/state.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { ReporterKind } from "../../reporter/kinds.ts";
+import { HOST_KEY_POLICIES } from "../../transport/transport.ts";
 import {
   type BecomeFlags,
   becomeOptions,
@@ -20,8 +20,8 @@ import {
   seconds,
   splitList,
   wholeNumber,
-} from "./options.ts";
-import { expandHome, outputOption } from "./terminal.ts";
+} from "../options.ts";
+import { expandHome, outputOption } from "../terminal.ts";
 
 // The options of `volley run`, under the names that ansible-playbook has for them, and the settings of ansible.cfg that
 // stand in for those not given.
@@ -230,7 +230,7 @@ export function isAnsiblePlaybook(playbook: string): boolean {
 export async function ansibleSettings(playbooks: readonly string[]): Promise<AnsibleSettings | undefined> {
   const isNamed = (process.env.ANSIBLE_CONFIG ?? "") !== "";
   if (!isNamed && !playbooks.some(isAnsiblePlaybook)) return undefined;
-  const { readAnsibleSettings } = await import("../ansible/config/settings.ts");
+  const { readAnsibleSettings } = await import("../../ansible/config/settings.ts");
   const settings = readAnsibleSettings({ cwd: process.cwd() });
   for (const note of settings.notes) process.stderr.write(`volley: warning: ${note}\n`);
   return settings;

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { formatLocation, isVolleyError, type SourceLocation } from "../core/errors.ts";
-import { safeErrorLines } from "../reporter/rows/sanitize.ts";
+import { formatLocation, isVolleyError, type SourceLocation } from "../../core/errors.ts";
+import { safeErrorLines } from "../../reporter/rows/sanitize.ts";
 
 /**
  * Format an error that ends a run as scripts for ansible-playbook look for it: `ERROR! ` and the message, then the place
