@@ -29,7 +29,7 @@ function launch(file: string): void {
     filename: file,
     ...(cachedData === undefined ? {} : { cachedData }),
   });
-  // V8 would forget the code that ran at the beginning of a long run. It takes no code that was kept under other flags.
+  // V8 would forget the code that ran at the beginning of a long run. Code that was kept under other flags is refused.
   const keep = own === undefined ? (require("node:v8") as typeof import("node:v8")) : undefined;
   keep?.setFlagsFromString("--no-flush-bytecode");
   const run = script.runInThisContext() as (...values: readonly unknown[]) => void;

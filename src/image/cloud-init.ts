@@ -74,7 +74,7 @@ export function kib(bytes: number): string {
   return `${(bytes / 1024).toFixed(1).replace(/\.0$/, "")} KiB`;
 }
 
-/** What cloud-init gets: the machine's files, and the line that starts the first boot's script. */
+/** The parts of user-data: the machine's files, and the line that starts the first boot's script. */
 function cloudConfig(
   { host, files, bundle }: Payload,
   source: BundleSource | undefined,

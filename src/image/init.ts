@@ -32,7 +32,7 @@ export function findInit(root: ImageRoot): InitSystem | undefined {
   return init === undefined && SYSTEMD.some(root.exists) ? "systemd" : undefined;
 }
 
-/** What a service says about itself. */
+/** Traits of the service. */
 export interface ServiceOptions {
   /** The host's name in the inventory. */
   readonly host: string;

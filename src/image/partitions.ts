@@ -79,7 +79,7 @@ export function readPartitions(image: string): readonly Partition[] {
   }
   const read: Read = (offset, bytes) => {
     const buffer = Buffer.alloc(bytes);
-    // What lies behind the end stays zero.
+    // The bytes behind the end stay zero.
     if (Number.isSafeInteger(offset)) readSync(descriptor, buffer, 0, bytes, offset);
     return buffer;
   };

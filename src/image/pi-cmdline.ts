@@ -10,7 +10,7 @@ export const FIRST_RUN = "volley-firstrun.sh";
  * (`imager_fixup`). Without `$`, which systemd expands.
  */
 const RUN = ` systemd.run="/bin/sh -c 'cd /boot; [ -e ${FIRST_RUN} ] || cd firmware; exec sh ./${FIRST_RUN}'"`;
-/** What follows, unless the line has the setting already. */
+/** The rest of the line, unless the line has the setting already. */
 const SETTINGS = [" systemd.run_success_action=reboot", " systemd.unit=kernel-command-line.target"] as const;
 /** All texts that {@link addFirstRun} may have added, the longest first. */
 const ADDED = [SETTINGS.join(""), SETTINGS[0], SETTINGS[1], ""].map((settings) => `${RUN}${settings}`);

@@ -24,7 +24,7 @@ interface MovedFile {
   readonly to: string;
 }
 
-/** What was found on a boot partition. */
+/** The files found on a boot partition. */
 export interface PreparedPi {
   /** True where another script runs at the first start, such as that of Raspberry Pi Imager. */
   readonly hasOther: boolean;

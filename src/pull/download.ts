@@ -2,7 +2,7 @@ import { printable, VolleyError } from "../core/errors.ts";
 
 // A file from a web server, bounded in size and time, unless it is unchanged.
 
-/** What a server says to tell one state of a file from another. */
+/** Headers by which a server tells one state of a file from another. */
 export interface Validators {
   readonly etag?: string;
   readonly lastModified?: string;

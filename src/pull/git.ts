@@ -16,8 +16,8 @@ export interface GitFile {
 const COMMIT = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
 
 /**
- * Get a file of a repository, and no history. Undefined when the source still is at the commit `known`. What git fetches
- * lies in a directory below `parent`, which is removed. Fails with `PULL_FAILED`.
+ * Get a file of a repository, and no history. Undefined when the source still is at the commit `known`. git fetches into
+ * a directory below `parent`, which is removed. Fails with `PULL_FAILED`.
  */
 export async function gitFile(
   source: GitSource,

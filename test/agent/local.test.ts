@@ -4,62 +4,7 @@ import { preparePlaybook } from "../../src/controller/prepare/read.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
 import type { WireEvent } from "../../src/core/protocol.ts";
 import { type BundledProject, bundleProject, runBundle } from "./bundle-fixture.ts";
-
-const SITE = `
-import { definePlaybook } from "volley";
-import site from "./roles/site/role.ts";
-import slow from "./roles/slow.ts";
-
-export default definePlaybook([
-  { name: "Everyone", hosts: "all", roles: [site()] },
-  { name: "Slow", hosts: "slow1", roles: [slow()] },
-]);
-`;
-
-const ROLE = `
-import { command, copy, debug, defineRole, fail, noop, template } from "volley";
-
-export default defineRole({
-  name: "site",
-  handlers: { reload: noop({}) },
-  tasks({ task, vars }) {
-    const at = (name) => vars.directory + "/" + name;
-    task("Install the page", copy({ src: "page.html", dest: at("page.html") }), { notify: "reload" });
-    task("Write the config", template({ src: "config.j2", dest: at("config") }));
-    task("Never here", noop({}), { when: false });
-    task("Say", command(["echo", "hello", "there"]), { changedWhen: false, tags: "say" });
-    task("Show", debug("shown " + vars.word));
-    task("Forgive", fail("not so bad"), { when: vars.mood === "forgiving", ignoreErrors: true });
-    task("Fail", fail("on purpose"), { when: vars.mood === "failing" });
-    task("After", noop({}));
-  },
-});
-`;
-
-const SLOW = `
-import { defineRole, noop, shell } from "volley";
-
-export default defineRole({
-  name: "slow",
-  tasks({ task, vars }) {
-    task("Wait", shell("echo waiting; sleep " + vars.seconds));
-    task("Never", noop({}));
-  },
-});
-`;
-
-const inventory = (directory: string): string => `
-all:
-  vars:
-    directory: ${directory}
-    word: common
-  hosts:
-    web1: {}
-    web2: { word: own, mood: failing }
-    web3: { mood: forgiving }
-    slow1: { seconds: 0.3 }
-    slow2: {}
-`;
+import { inventory, ROLE, SITE, SLOW } from "./local-project.ts";
 
 let project: BundledProject;
 let work: string;

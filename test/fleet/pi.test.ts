@@ -19,7 +19,7 @@ const STOCK =
   "console=serial0,115200 console=tty1 root=PARTUUID=4e639091-02 rootfstype=ext4 fsck.repair=yes rootwait";
 const IMAGER =
   " systemd.run=/boot/firstrun.sh systemd.run_success_action=reboot systemd.unit=kernel-command-line.target";
-/** What Raspberry Pi Imager's script does at its end, after its settings. */
+/** The end of Raspberry Pi Imager's script, after its settings. */
 const FIRSTRUN = `#!/bin/bash
 set +e
 [ -e /var/lib/volley/first-boot/site.run ] && echo after >/etc/imager

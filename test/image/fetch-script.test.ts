@@ -57,7 +57,7 @@ function pathWith(client: string | undefined): string {
     "rmdir",
     ...(client === undefined ? [] : [client]),
   ]) {
-    // What PATH names may be a shim, which needs more programs.
+    // The program on PATH may be a shim, which needs more programs.
     const find =
       name === "python3" ? ["python3", "-c", "import sys; print(sys.executable)"] : ["which", name];
     const { stdout } = spawnSync(find[0]!, find.slice(1), { encoding: "utf8" });

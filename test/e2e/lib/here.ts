@@ -33,7 +33,7 @@ let last: Promise<unknown> = Promise.resolve();
 /**
  * Carry out a command of the built `volley` in this process, to its end: for tests that look at what it prints, its exit
  * code and its files. The command has no standard input and no terminal, gets no signals, and begins after the one before
- * has ended. What a process does when it ends is for {@link volley} of cli.ts.
+ * has ended. {@link volley} of cli.ts is for the end of a process.
  */
 export function volleyHere(
   args: readonly string[],
