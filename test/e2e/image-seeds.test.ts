@@ -29,6 +29,10 @@ test.each([
     /the bundle of --url is written beside the user-data/,
   ],
   [
+    [...CLOUD, "-o", "user-data", "--unsigned", "--url", "http://host/user-data"],
+    /two files would be written to .*\/user-data \(give -o, --iso and the file of --url names of their own\)/,
+  ],
+  [
     ["image", "pi", ".", "site.ts", "-i", "web1,", "-l", "web1", "--unsigned", "--no-runtime"],
     /\. is no boot partition of a Raspberry Pi: it has no cmdline\.txt/,
   ],

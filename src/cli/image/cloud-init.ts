@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { VolleyError } from "../../core/errors.ts";
 import { positiveInteger } from "../options.ts";
@@ -70,6 +70,11 @@ async function writeUserData(playbook: string, flags: CloudInitFlags): Promise<v
     import("../../image/payload.ts"),
     import("../../image/cloud-init.ts"),
   ]);
+  const bundleFile =
+    url === undefined
+      ? undefined
+      : join(dirname(output === undefined || output === "-" ? iso! : output), bundleName(url));
+  refuseSameFile([output, iso, bundleFile]);
   const network = url === undefined ? flags.network : true;
   const payload = await makePayload(
     await payloadOptions(
@@ -89,10 +94,9 @@ async function writeUserData(playbook: string, flags: CloudInitFlags): Promise<v
   const mode = 0o600;
   const told: string[] = [];
   const bundle = `${kib(payload.bundle.bytes.length)}, SHA-256 ${payload.bundle.id}`;
-  if (url !== undefined) {
-    const file = join(dirname(output === undefined || output === "-" ? iso! : output), bundleName(url));
-    writeOutput(file, payload.bundle.bytes, { mode, replacesMode: true });
-    told.push(`${file}: the bundle for ${payload.host}, ${bundle}; put it at ${url.href}`);
+  if (bundleFile !== undefined) {
+    writeOutput(bundleFile, payload.bundle.bytes, { mode, replacesMode: true });
+    told.push(`${bundleFile}: the bundle for ${payload.host}, ${bundle}; put it at ${url!.href}`);
   }
   const place =
     userData.source === undefined
@@ -112,6 +116,16 @@ async function writeUserData(playbook: string, flags: CloudInitFlags): Promise<v
   }
   const stream = output === "-" || iso === "-" ? process.stderr : process.stdout;
   stream.write(`${told.join("\n")}\n`);
+}
+
+/** Refuse to write one file in the place of another. Fails with `USAGE`. */
+function refuseSameFile(files: readonly (string | undefined)[]): void {
+  const paths = files.flatMap((file) => (file === undefined ? [] : [file === "-" ? file : resolve(file)]));
+  const twice = paths.find((path, index) => paths.indexOf(path) !== index);
+  if (twice !== undefined)
+    throw new VolleyError("USAGE", `two files would be written to ${twice}`, {
+      hint: "give -o, --iso and the file of --url names of their own",
+    });
 }
 
 /** Parse a URL that programs on a machine can fetch. Fails with `USAGE`. */
