@@ -53,7 +53,8 @@ export async function download(
     new VolleyError("PULL_FAILED", `cannot download ${shown}: ${problem}`, { cause, ...proxyHint() });
   try {
     const response = await follow(url, known, signal, fail);
-    if (response.status === 304) return undefined;
+    const isAsked = known.etag !== undefined || known.lastModified !== undefined;
+    if (response.status === 304 && isAsked) return undefined;
     if (response.status !== 200) {
       await response.body?.cancel();
       throw fail(`the server answers ${`${response.status} ${response.statusText}`.trim()}`);

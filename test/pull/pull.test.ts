@@ -187,6 +187,8 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     await refusal(server.url("/away"), "PULL_FAILED", /leads from http:\/\/ to ftp:/);
     await refusal(server.url("/circle"), "PULL_FAILED", /leads on more than 5 times/);
     await refusal(server.url("/none"), "PULL_FAILED", /answers 404/);
+    server.files.set("/unasked", (_request, response) => void response.writeHead(304).end());
+    await refusal(server.url("/unasked"), "PULL_FAILED", /answers 304/);
     // The login is for this server alone, and in no message.
     const url = server.url("/moved");
     url.username = "ann";
