@@ -1,7 +1,7 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
-import { VolleyError } from "../core/errors.ts";
+import { printable, VolleyError } from "../core/errors.ts";
 import { safeLine } from "../reporter/rows/sanitize.ts";
 import { expandHome } from "./terminal.ts";
 
@@ -126,6 +126,9 @@ async function install(
     import("../pull/timer.ts"),
     import("../pull/places.ts"),
   ]);
+  const broken = command.find((word) => /\p{Cc}/u.test(word));
+  if (broken !== undefined)
+    throw usage(`a timer's command is one line, and "${printable(broken, 300)}" has a control character`);
   // Root runs these again and again.
   for (const file of [signers, ...command.slice(0, 2)]) refuseOthers(file);
   print(installTimer({ minutes, command, source }));
