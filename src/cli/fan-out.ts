@@ -20,7 +20,7 @@ import {
   secretOptions,
 } from "./options.ts";
 import { expandLimit } from "./run/runs.ts";
-import { askPassphrase } from "./terminal.ts";
+import { askPassphrase, printWarning } from "./terminal.ts";
 
 /** A host as a fan-out works on it. */
 export interface FanOutTarget extends Reached {
@@ -88,7 +88,7 @@ export async function hostsToWorkOn(
   };
   const names = wanted === undefined ? (limit ?? pattern) : pattern;
   const inventory = await openInventory(flags, names, { secrets, concerned: select });
-  for (const warning of inventory.warnings ?? []) process.stderr.write(`volley: warning: ${warning}\n`);
+  for (const warning of inventory.warnings ?? []) printWarning(warning);
   const found = select(inventory);
   if (found.length === 0) throw nobodyLeft([pattern], limit, inventory);
   // A file that stays closed may hold how to reach the host.

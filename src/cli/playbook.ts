@@ -22,7 +22,7 @@ import { writeOutput } from "./output-file.ts";
 import { ansibleSettings, inventoriesOf, isAnsiblePlaybook, settleSources } from "./run/options.ts";
 import { expandLimit } from "./run/runs.ts";
 import { parseArchs } from "./runtime.ts";
-import { askPassphrase, expandHome } from "./terminal.ts";
+import { askPassphrase, expandHome, printWarning } from "./terminal.ts";
 import { signOption } from "./verify.ts";
 
 // The commands on a playbook that reach no host: `volley check` and `volley bundle`.
@@ -246,6 +246,7 @@ async function makeBundle(playbook: string, flags: BundleFlags): Promise<void> {
     cwd: process.cwd(),
     secrets: secretOptions(settleSources(flags, settings)),
     ask: askPassphrase,
+    warn: printWarning,
     ...(extraVars === undefined ? {} : { extraVars }),
     ...(settings === undefined ? {} : { ansible: settings }),
     ...(withSecrets === undefined ? {} : { withSecrets }),

@@ -27,6 +27,11 @@ export function shownAs<Kind extends string>(output: Kind): Kind | "plain" {
   return "plain";
 }
 
+/** Print a warning on standard error. */
+export function printWarning(text: string): void {
+  process.stderr.write(`volley: warning: ${safeLine(text)}\n`);
+}
+
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Call a handler for each SIGINT, SIGTERM and SIGHUP; returns the function that removes it. */

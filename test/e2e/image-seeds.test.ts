@@ -125,3 +125,15 @@ test("a boot partition never gets secrets unasked", async () => {
   );
   expect(readdirSync(project.path("boot")).sort()).toEqual(["cmdline.txt", "volley", "volley-firstrun.sh"]);
 });
+
+test("user-data whose inventory has a fault comes with a warning", async () => {
+  const project = makeProject(scratch(), { ...files, inventory: "[web]\npi1\n[pi1]\npi1\n" });
+  const args = ["image", "cloud-init", "site.ts", "-i", "inventory", "-l", "pi1", "--unsigned"];
+  const made = await volleyHere([...args, "-o", "user-data", "--max-size", "1000"], {
+    cwd: project.directory,
+  });
+  expect(made).toMatchObject({
+    code: 0,
+    stderr: "volley: warning: a host and a group are both called pi1: in patterns it is the group\n",
+  });
+});

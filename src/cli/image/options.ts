@@ -18,7 +18,7 @@ import {
 import { ansibleSettings, inventoriesOf, isAnsiblePlaybook, settleSources } from "../run/options.ts";
 import { expandLimit } from "../run/runs.ts";
 import { parseArchs } from "../runtime.ts";
-import { askPassphrase, expandHome } from "../terminal.ts";
+import { askPassphrase, expandHome, printWarning } from "../terminal.ts";
 import { signOption } from "../verify.ts";
 
 // Options that the commands of `volley image` share. Every command line loads this file, so it imports nothing heavy.
@@ -85,7 +85,7 @@ export async function payloadOptions(
   const settings = await ansibleSettings([playbook]);
   const settled = settleSources(flags, settings);
   return {
-    ...{ playbook, cwd: process.cwd(), runtimes, signing, ask: askPassphrase },
+    ...{ playbook, cwd: process.cwd(), runtimes, signing, ask: askPassphrase, warn: printWarning },
     secrets: secretOptions(settled),
     inventory: inventoriesOf(settled, inventoryPaths, isAnsiblePlaybook(playbook)),
     limit: (await expandLimit(flags.limit)) ?? flags.limit,

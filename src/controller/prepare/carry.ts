@@ -43,6 +43,8 @@ export interface CarryOptions {
   /** Vars that win over all others, as {@link RunOptions} has them. Needs an inventory. */
   readonly extraVars?: RunOptions["extraVars"];
   readonly ask?: AskSecret;
+  /** Is told what is wrong with the inventory or the vars, and is passed over: the bundle lacks it. */
+  readonly warn?: (text: string) => void;
   /** The architectures whose runtimes the bundle holds. Default: none, and the hosts need a Node of their own. */
   readonly runtimes?: readonly RuntimeArch[];
 }
@@ -73,6 +75,7 @@ export async function carryBundle(
   const planned = await readHostPlan(opened, { inventory: paths, limit, cwd, secrets, extraVars });
   if (!withSecrets) refuseSecrets(planned);
   const plan = await openPlan(planned, secrets);
+  for (const { text } of plan.warnings) options.warn?.(text);
   try {
     await preflight({ ...plan, assets: prepared.assets, check: false, guests: prepared.playbook.guests });
   } catch (thrown) {
