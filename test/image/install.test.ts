@@ -59,6 +59,7 @@ const install = (
   waitsForNetwork = false,
 ) => installPayload(root, given, { init, waitsForNetwork, signal: new AbortController().signal });
 const at = (path: string): string => join(directory, path);
+const makeFifo = (path: string): Buffer => execFileSync("sh", ["-c", 'mkfifo "$1"', "sh", path]);
 const state = (name = ""): string => at(join(STATE_DIRECTORY, name));
 
 describe("links of a root", () => {
@@ -228,7 +229,7 @@ describe("Node", () => {
     put(systemd);
     mkdirSync(at("usr/bin/node"), { recursive: true });
     mkdirSync(at("bin"));
-    execFileSync("mkfifo", [at("bin/sh"), at("usr/bin/nodejs"), at("usr/bin/ssh-keygen")]);
+    for (const path of ["bin/sh", "usr/bin/nodejs", "usr/bin/ssh-keygen"]) makeFifo(at(path));
     expect(inspectRoot(root, "root", false)).toEqual({ init: "systemd", arch: undefined, node: undefined });
     expect(() => inspectRoot(root, "root", true)).toThrow("root has no ssh-keygen");
   });
@@ -317,7 +318,7 @@ describe("the result", () => {
 
   test("of a root whose state is no regular file", () => {
     mkdirSync(at(STATE_DIRECTORY), { recursive: true });
-    execFileSync("mkfifo", [at(join(STATE_DIRECTORY, STATE.attempts))]);
+    makeFifo(at(join(STATE_DIRECTORY, STATE.attempts)));
     expect(() => readResult(root, "root")).toThrow("root has no bundle for its first boot");
   });
 
