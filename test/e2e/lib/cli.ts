@@ -45,7 +45,9 @@ export async function builtCli(): Promise<string> {
   while (!existsSync(main)) {
     try {
       symlinkSync(String(process.pid), lock);
-    } catch {
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code !== "EEXIST")
+        throw new Error(`${cache} is for the build of the tests, and cannot be written`, { cause: thrown });
       // Left by a process that was killed amid its build; however long that takes, a living one is waited for.
       if (!isBuilding(lock)) rmSync(lock, { force: true });
       await sleep(200);
