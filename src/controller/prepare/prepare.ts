@@ -32,7 +32,7 @@ import {
   varsOfJobs,
 } from "./plan.ts";
 import { preflight } from "./preflight.ts";
-import { hostBecome, type Reached } from "./reach.ts";
+import { type HostBecome, hostBecome, type Reached } from "./reach.ts";
 import { type PreparedPlaybook, plainExtraVars, preparePlaybook } from "./read.ts";
 import { openTransports, reachedHere, type Transports } from "./transports.ts";
 import { type OpenedVault, openVaulted } from "./vaulted.ts";
@@ -189,13 +189,29 @@ export async function prepare(
           signal: now,
         })
       : undefined;
-    transports = await openTransports(asksNoHost ? [] : selected.hosts, options, now);
-    if (!isLed && limits.concurrency >= selected.hosts.length) transports.connectEarly(firstAtWork(selected));
-    const bundle = await playbook.bundle({ vars: [...varsOfJobs(selected), ...(vaulted?.values ?? [])] });
-    const buildMs = performance.now() - startedAt;
     const { startAtTask } = options;
     const startAtPlay =
       startAtTask === undefined ? undefined : await playOfStart(startAtTask, selected, playbook);
+    const reachingAt = performance.now();
+    const opened = await openTransports(asksNoHost ? [] : selected.hosts, options, now);
+    transports = opened;
+    const reached: Pick<Transports, "of"> = asksNoHost ? { of: reachedHere } : opened;
+    const becomeOf = (host: Host, { endpoint }: Reached, mine: readonly PlayHosts[]): HostBecome =>
+      // Where nothing is asked of a host, nobody need become another user there.
+      hostBecome(
+        host,
+        endpoint.user,
+        asksNoHost ? [] : mine.filter(({ hosts }) => hosts.includes(host)),
+        options,
+      );
+    // What is refused is refused before any host is touched.
+    for (const host of selected.hosts) becomeOf(host, reached.of(host), plays);
+    if (!isLed && options.attach === undefined && limits.concurrency >= selected.hosts.length)
+      opened.connectEarly(firstAtWork(selected));
+    // A person may have been asked something.
+    const reachingMs = performance.now() - reachingAt;
+    const bundle = await playbook.bundle({ vars: [...varsOfJobs(selected), ...(vaulted?.values ?? [])] });
+    const buildMs = performance.now() - startedAt - reachingMs;
     const { run, record, attached } = planRecord({ ...options, cwd }, bundle);
     const session: JobSession = {
       run,
@@ -204,14 +220,13 @@ export async function prepare(
       project: realpathSync(playbook.directory),
       ...(options.resume === undefined ? {} : { resume: options.resume }),
     };
-    const reached: Pick<Transports, "of"> = asksNoHost ? { of: reachedHere } : transports;
     const runtimes = method === "direct" || options.runtime === "never" ? [] : listRuntimes();
     const make = hostMaker(selected, options, {
       bundle,
       session,
       startAtPlay,
       isLed,
-      asksNoHost,
+      becomeOf,
       vaulted,
       runtimes,
     });
@@ -243,14 +258,14 @@ export async function prepare(
       seed: options.seed ?? run,
       limits: Object.freeze(limits),
       notes: [
-        ...transports.notes.map((note) => ({ ...note, level: "notice" as const })),
+        ...opened.notes.map((note) => ({ ...note, level: "notice" as const })),
         ...selected.warnings.map((note) => ({ ...note, level: "warn" as const })),
         ...(isLed ? [] : leftAlone(selected, facts !== undefined)),
       ],
       record,
       attached,
     };
-    return { plan: Object.freeze(plan), transports: closingBoth(transports, world) };
+    return { plan: Object.freeze(plan), transports: closingBoth(opened, world) };
   } catch (thrown) {
     transports?.close();
     const mask = createMask([
@@ -413,13 +428,13 @@ function hostMaker(
     session,
     startAtPlay,
     isLed,
-    asksNoHost,
+    becomeOf,
     vaulted,
     runtimes,
   }: {
     readonly bundle: Bundle;
     readonly isLed: boolean;
-    readonly asksNoHost: boolean;
+    readonly becomeOf: (host: Host, reached: Reached, plays: readonly PlayHosts[]) => HostBecome;
     readonly session: JobSession;
     readonly startAtPlay: number | undefined;
     readonly vaulted: OpenedVault | undefined;
@@ -449,14 +464,9 @@ function hostMaker(
     ...(forceHandlers === undefined ? {} : { forceHandlers }),
     ...(verbosity === 0 ? {} : { verbosity }),
   };
-  return (host, { endpoint, transport }, plays) => {
-    const become = hostBecome(
-      host,
-      endpoint.user,
-      // Where nothing is asked of a host, nobody need become another user there.
-      asksNoHost ? [] : plays.filter(({ hosts }) => hosts.includes(host)),
-      options,
-    );
+  return (host, reached, plays) => {
+    const { endpoint, transport } = reached;
+    const become = becomeOf(host, reached, plays);
     const job = makeJob(
       host,
       { ...selected, plays },

@@ -266,7 +266,7 @@ function playUser(host: Host, play: PlayDefinition, options: BecomeOptions): str
 }
 
 /** The users of one host's part of a run. */
-interface HostBecome {
+export interface HostBecome {
   /** The user to start the bundle as; null: the login user. */
   readonly start: Become | null;
   /** The way for the agent to run plays, roles and tasks as other users. */
