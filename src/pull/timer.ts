@@ -88,7 +88,7 @@ function runsSystemd(root: string): boolean {
 function serviceText(command: readonly string[], source: string): string {
   return `# Written by volley pull --install-timer.
 [Unit]
-Description=Provision this machine from ${unitText(source)}
+Description=Provision this machine (${unitText(source)})
 Wants=network-online.target
 After=network-online.target
 

@@ -165,7 +165,7 @@ test("what cannot be a playbook is refused before anything is compiled", async (
   const project = makeProject(scratch(), { "site.run": "#!/bin/sh\n", "notes.md": "", "dir/x": "" });
   await expect(preparePlaybook("site.run", project.directory)).rejects.toMatchObject({
     code: "BUNDLE_INVALID",
-    hint: expect.stringContaining("cannot be bundled again"),
+    hint: expect.stringContaining("it looks like a bundle"),
   });
   await expect(preparePlaybook("notes.md", project.directory)).rejects.toMatchObject({
     code: "BUNDLE_INVALID",

@@ -206,7 +206,8 @@ export async function prepare(
       );
     // What is refused is refused before any host is touched.
     for (const host of selected.hosts) becomeOf(host, reached.of(host), plays);
-    if (!isLed && options.attach === undefined && limits.concurrency >= selected.hosts.length)
+    const isSure = options.attach === undefined && !clean.aborted;
+    if (!isLed && isSure && limits.concurrency >= selected.hosts.length)
       opened.connectEarly(firstAtWork(selected));
     // A person may have been asked something.
     const reachingMs = performance.now() - reachingAt;
