@@ -4,6 +4,8 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Writable } from "node:stream";
 import { Script } from "node:vm";
+// esbuild works for good in the directory in which it was loaded, and a command's own is removed after its test.
+import "esbuild";
 import { builtCli, type CliEnd } from "./cli.ts";
 
 // The built `volley` in this process. A start of Node and of the program takes most of a command that is refused.
