@@ -158,8 +158,13 @@ ExecStop=/bin/sleep 4
     ]);
     expect(first.bootCount).toBe(boots + 1);
     expect(traces(first)).toEqual(words("before secret ignored test test after handler last"));
-    for (const type of ["host:lost", "host:back"])
-      expect(done.events.filter((event) => event.type === type)).toMatchObject([{ host: first.name }]);
+    // On a busy machine the process is still there to be asked, and lost again.
+    for (const type of ["host:lost", "host:back"]) {
+      const hosts = done.events.flatMap((event) =>
+        event.type === type && "host" in event ? event.host : [],
+      );
+      expect([...new Set(hosts)]).toEqual([first.name]);
+    }
     // The controller reached the host while it was going down, and again afterwards.
     const connected = done.events.filter(onHost("host:connected", first));
     expect(connected.length).toBeGreaterThan(2);
