@@ -92,13 +92,15 @@ describe("the script that runs a bundle", () => {
     const { directory: home } = makeProject(scratch(), {});
     const cache = join(home, ".cache/volley/bundles");
     mkdirSync(cache, { recursive: true });
-    for (let number = 1; number <= 7; number++) {
-      writeFileSync(join(cache, `${number}.run`), "");
-      utimesSync(join(cache, `${number}.run`), number, number);
+    // Names as long as those of bundles: a short one would be part of the command of another test's process.
+    const names = Array.from({ length: 7 }, (_, index) => `${String(index + 1).repeat(64)}.run`);
+    for (const [index, name] of names.entries()) {
+      writeFileSync(join(cache, name), "");
+      utimesSync(join(cache, name), index + 1, index + 1);
     }
     writeFileSync(join(cache, "sent"), BUNDLE);
     expect(start(home, join(cache, "sent")).status).toBe(0);
-    expect(readdirSync(cache).sort()).toEqual(["4.run", "5.run", "6.run", "7.run", `${ID}.run`].sort());
+    expect(readdirSync(cache).sort()).toEqual([...names.slice(3), `${ID}.run`].sort());
   });
 });
 
