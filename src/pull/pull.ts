@@ -41,7 +41,7 @@ export interface PullOptions {
 export interface PullEnd {
   /** 0: provisioned, or nothing to do; 2: something failed; else as a bundle ends. */
   readonly exitCode: number;
-  /** One line that says what was done. */
+  /** The result as a line for people. */
   readonly line: string;
 }
 

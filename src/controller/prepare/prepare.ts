@@ -204,7 +204,7 @@ export async function prepare(
         asksNoHost ? [] : mine.filter(({ hosts }) => hosts.includes(host)),
         options,
       );
-    // What is refused is refused before any host is touched.
+    // Refusals come before any host is touched.
     for (const host of selected.hosts) becomeOf(host, reached.of(host), plays);
     const isSure = options.attach === undefined && !clean.aborted;
     if (!isLed && isSure && limits.concurrency >= selected.hosts.length)
