@@ -12,7 +12,7 @@ import { openSessions } from "./schedule/sessions.ts";
  * is asked for and nothing iterates, or the iterator has returned, events are kept no longer.
  */
 export interface Run extends AsyncIterable<Event> {
-  /** Rejects for whatever is wrong before the first host is touched, and with `STARVED` when the event loop ran dry. */
+  /** Rejects for whatever is wrong before anything is started on a host, and with `STARVED` when the event loop ran dry. */
   readonly summary: Promise<Summary>;
   /** Cancel: hosts end after the action they are at. Called again, they end now. */
   cancel(): void;

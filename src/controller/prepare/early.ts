@@ -16,8 +16,8 @@ export interface EarlyConnections {
 }
 
 /**
- * Let TCP and SSH shake hands, and the login pass, while the bundle is looked at. Nothing is started on a host. What
- * goes wrong is told by the session that takes the connection.
+ * Let TCP and SSH shake hands, and the login pass, while the bundle is looked at. Nothing is started on a host. A
+ * failure is told by the session that takes the connection.
  */
 export function openEarlyConnections(): EarlyConnections {
   const waiting = new Map<Endpoint, Begun>();

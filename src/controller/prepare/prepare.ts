@@ -38,7 +38,7 @@ import { openTransports, reachedHere, type Transports } from "./transports.ts";
 import { type OpenedVault, openVaulted } from "./vaulted.ts";
 import type { OpenWorld } from "./world.ts";
 
-/** The decisions for a run, made before any host is touched, for schedule, sessions and recorder. Frozen. */
+/** The decisions for a run, made before anything is started on a host, for schedule, sessions and recorder. Frozen. */
 export interface Plan {
   /** The run's name. */
   readonly run: string;
@@ -128,7 +128,7 @@ export interface Prepared {
 /**
  * Turn the options of `run()` into a plan: read playbook and inventory, ask for secrets, check what can be checked, make
  * the bundle, and find out how to reach the hosts. `clean` and `now` interrupt it. All faults that can be found
- * before any host is touched are thrown here.
+ * before anything is started on a host are thrown here.
  */
 export async function prepare(
   options: RunOptions,
