@@ -60,7 +60,7 @@ export function runtimesFor(
   const archs = given ?? (arch === undefined ? [] : [arch]);
   if (archs.length === 0)
     throw new VolleyError("USAGE", `${name} has no Node, and there is no runtime for its processor`, {
-      hint: "install Node 18 or newer in it",
+      hint: "install Node 18 or newer in it, or name the processor with --arch where Volley does not see it",
     });
   if (arch !== undefined && !archs.includes(arch))
     throw new VolleyError("USAGE", `the programs of ${name} are for ${arch}, not for ${archs.join(" or ")}`, {
