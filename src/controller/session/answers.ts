@@ -12,10 +12,10 @@ export const ABSENT = "volley:absent";
 /** Printed instead when the host has no Node to start a bundle with. */
 export const NO_NODE = "volley:nonode";
 
-/** Printed when a package manager has ended, whatever it did. */
+/** Printed when a package manager has ended, with its exit code and the last line that it printed. */
 export const INSTALLED = "volley:installed";
 
-/** The words that a launch script may print instead of starting a bundle; more words may follow {@link NO_NODE} and {@link UNUSABLE}. */
+/** The words that a launch script may print instead of starting a bundle; more words may follow all but the first two. */
 export const LAUNCH_ANSWERS = [ABSENT, CORRUPT, NO_NODE, UNUSABLE, INSTALLED] as const;
 
 /** An answer in {@link LAUNCH_ANSWERS}. */

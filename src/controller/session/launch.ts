@@ -177,23 +177,36 @@ ${USE_SCRIPT}`;
   return inShell(goOnAs(as, `${find}\n${sayWord(as.nonce, "ready")}; ${attach("$f")}`), as);
 }
 
-/** Install Node by the host's package manager, whose output goes to standard error. */
-const INSTALL_SCRIPT = `exec 3>&1 </dev/null >&2
-if command -v apt-get >/dev/null; then export DEBIAN_FRONTEND=noninteractive; i="apt-get -qq -y --no-install-recommends install nodejs"; $i || { apt-get -qq update && $i; }
+/** Time for another program to let go of apt's lock. */
+const LOCK_SECONDS = 120;
+
+/** Install Node by the host's package manager. Another program may hold apt's lock, as at the boot of a fresh machine. */
+const INSTALL_SCRIPT = `if command -v apt-get >/dev/null; then export DEBIAN_FRONTEND=noninteractive; i="apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=${LOCK_SECONDS} install nodejs"; $i || { apt-get -qq update && $i; }
 elif command -v dnf >/dev/null; then dnf -q -y install nodejs
 elif command -v yum >/dev/null; then yum -q -y install nodejs
 elif command -v zypper >/dev/null; then zypper -q -n install nodejs
 elif command -v apk >/dev/null; then apk add -q nodejs
 elif command -v pacman >/dev/null; then pacman -Sy --noconfirm --needed nodejs
-else echo "no package manager that Volley knows is there"; fi
-echo ${INSTALLED} >&3`;
+else echo "no package manager that Volley knows is there"; false; fi`;
+
+/** The lines that run a script, pass its output on to standard error, and answer with its exit code and its last line. */
+function reportInstall(script: string): string {
+  return `o=$({ ${script}; } </dev/null 2>&1); c=$?
+[ -z "$o" ] || printf '%s\\n' "$o" >&2
+printf '%s %s\\n' ${INSTALLED} "$c \${o##*
+}"`;
+}
 
 /** Return the command that has root install Node by the host's package manager, and then prints {@link INSTALLED}. */
 function installCommand(as: LaunchAs | null): string {
   if (as === null)
-    return inShell(`[ "$(id -u)" = 0 ] || exec sudo -n -H sh -c ${quote(INSTALL_SCRIPT)}\n${INSTALL_SCRIPT}`);
+    return inShell(
+      reportInstall(
+        `if [ "$(id -u)" = 0 ]; then ${INSTALL_SCRIPT}; else sudo -n -H sh -c ${quote(INSTALL_SCRIPT)}; fi`,
+      ),
+    );
   const say = isLaunchTalked(as.become) ? `${sayWord(as.nonce, "ready")}; ` : "";
-  return inShell(goOnAs(as, `${say}${INSTALL_SCRIPT}`), as);
+  return inShell(goOnAs(as, `${say}${reportInstall(INSTALL_SCRIPT)}`), as);
 }
 
 /** The common ground of the commands of a session. */

@@ -1,4 +1,4 @@
-import { VolleyError } from "../../core/errors.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
 import {
   chooseRuntime,
   parseBareHost,
@@ -25,10 +25,19 @@ export function answeredAboutNode(
     case UNUSABLE:
       return doWithout(session, REASONS[rest[0] as UnusableReason] ?? REASONS.run);
     case INSTALLED:
-      return session.ending === undefined ? launch(session, "version") : end(session, "cancelled", undefined);
+      return session.ending === undefined
+        ? launch(withInstallEnd(session, rest), "version")
+        : end(session, "cancelled", undefined);
     default:
       return undefined;
   }
+}
+
+/** Note the end of a package manager: its exit code, and the words of its last line. */
+function withInstallEnd(session: Session, [code = "0", ...words]: readonly string[]): Session {
+  if (code === "0") return session;
+  const installFailure = printable(words.join(" ").trim() || `exit code ${code}`, 300);
+  return { ...session, nodeTried: { ...session.nodeTried, installFailure } };
 }
 
 /** The bundle itself found no Node, or one that is too old. Undefined: nothing else can be tried. */
@@ -46,7 +55,7 @@ function withoutNode(session: Session, description: readonly string[]): Next {
   const bare = parseBareHost(description);
   if (!canBringNode(setup.node) || bare === undefined) return doWithout(session, plainLack(setup.node));
   if (mode === "package") {
-    if (nodeTried.install) return doWithout(session, REASONS.package);
+    if (nodeTried.install) return doWithout(session, installLack(nodeTried.installFailure));
     return after(
       [log(session, "notice", "there is no usable Node: its package manager installs one, once")],
       start({ ...session, nodeTried: { ...nodeTried, install: true } }, { is: "install" }),
@@ -72,6 +81,12 @@ function plainLack({ mode }: NodeSetup): Lack {
   return mode === "send"
     ? { why: "", hint: "after `volley runtime fetch` runs send one, once", level: "notice" }
     : { why: "", hint: "", level: "info" };
+}
+
+/** The lack of a host whose package manager brought no usable Node. */
+function installLack(failure: string | undefined): Lack {
+  if (failure === undefined) return REASONS.package;
+  return { ...REASONS.package, why: `its package manager could not install one: ${failure}` };
 }
 
 /** Why a host goes without a runtime. */

@@ -59,7 +59,12 @@ export interface Session {
   readonly limit: (PlayLimit & { readonly expired: boolean }) | undefined;
   readonly uploads: Uploads;
   /** True once the host was asked for the version of its Node, or its package manager for Node: a second time would find no more. */
-  readonly nodeTried: { readonly version: boolean; readonly install: boolean };
+  readonly nodeTried: {
+    readonly version: boolean;
+    readonly install: boolean;
+    /** The reason that a package manager gave when it failed. */
+    readonly installFailure?: string;
+  };
   /** The time of the last input, in milliseconds. */
   readonly now: number;
   readonly clock: Clock;

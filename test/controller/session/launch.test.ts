@@ -17,9 +17,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ABSENT } from "../../../src/controller/session/answers.ts";
+import { ABSENT, INSTALLED } from "../../../src/controller/session/answers.ts";
 import {
   attachCommand,
+  commandOf,
   discardCommand,
   launchCommand,
   type Sent,
@@ -200,4 +201,31 @@ test("temporary files of yesterday are swept, those of today are somebody's", ()
   writeFileSync(join(home, temporaryPath(id, "n")), script);
   sh(verifyAndLaunchCommand(id, SENT, null));
   expect(readdirSync(cache()).filter((name) => name.endsWith(".tmp"))).toEqual([".x.new.tmp"]);
+});
+
+test.each([
+  ["of root", "0", "apt-get", "0 ready"],
+  ["of root that fails", "0", "failing", "100 E: Could not get lock"],
+  ["of another user, by sudo", "1000", "apt-get", "0 ready"],
+  ["of another user, whom sudo asks", "1000", "sudo", "1 sudo: a password is required"],
+])("the package manager %s: its exit code and its last line", (_, user, failing, answer) => {
+  const bin = mkdtempSync(join(home, "bin-"));
+  const program = (name: string, text: string): void =>
+    writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  program("id", `echo ${user}`);
+  program(
+    "apt-get",
+    failing === "failing"
+      ? "echo 'E: Could not get lock' >&2; exit 100"
+      : "echo 'Setting up nodejs'; echo ready",
+  );
+  program(
+    "sudo",
+    failing === "sudo" ? 'echo "sudo: a password is required" >&2; exit 1' : 'shift 2; exec "$@"',
+  );
+  const context = { id, part: { run: "r", host: "web1" }, node: { runtimes: [] }, nonceOf: () => "n" };
+  const install = commandOf({ is: "install" }, null, context);
+  const { out, err } = sh(`PATH=${quote(bin)}:$PATH; ${install}`);
+  expect(out).toBe(`${INSTALLED} ${answer}\n`);
+  expect(err.trim().split("\n").at(-1)).toBe(answer.slice(answer.indexOf(" ") + 1));
 });

@@ -238,6 +238,11 @@ describe("without Node", () => {
     );
     expect(feed({ via: "auto", node }, [...lacking, installed, bare]).last.join(", ")).toBe("log, direct");
     expect(feed({ node }, [...lacking, exited(1), bare]).last).toEqual(["end failed NODE_MISSING"]);
+    const refused: Input = { type: "word", word: INSTALLED, rest: ["100", "E:", "no", "network"] };
+    const lackOf = (end: Input): string | undefined =>
+      endOf(feed({ node }, [...lacking, end, bare]).session)?.error?.message;
+    expect(lackOf(refused)).toMatch(/its package manager could not install one: E: no network$/);
+    expect(lackOf(installed)).toMatch(/its package manager has no Node 18 or newer$/);
     expect(feed({ node }, [...lacking, ready, cancel, installed]).last).toEqual(["end cancelled"]);
   });
 
