@@ -64,8 +64,11 @@ export interface Connection {
   exec(command: string | undefined, signal: AbortSignal, options?: ExecOptions): Promise<RemoteProcess>;
   /** Send a file to a path, which counts from the user's home unless it is absolute. Fails with `UPLOAD_FAILED`. */
   upload(bytes: Buffer, path: string, options: UploadOptions): Promise<void>;
-  /** Prepare for an upload, so that it starts without a wait. Absent where an upload needs no preparation. */
-  expectUpload?(): void;
+  /**
+   * Prepare for an upload, so that it starts without a wait. Resolves when all is prepared, or the upload will tell why
+   * not; never rejects. Absent where an upload needs no preparation.
+   */
+  expectUpload?(): Promise<void>;
   /** Open a file session. Fails with `SFTP_UNAVAILABLE` where the host offers none. */
   files(signal: AbortSignal): Promise<FileSession>;
   /**

@@ -79,6 +79,18 @@ test("slow: works all the same", async () => {
   expect(hostOf(tried, "web01")).toMatchObject({ outcome: "ok", tally: { changed: 2 } });
 });
 
+test.each([1, 2, 3])(
+  "%i sessions a connection: commands and upload wait for each other",
+  async (sessions) => {
+    const tried = await tryWith({ kind: "maxSessions", sessions });
+    expect(hostOf(tried, "web01")).toMatchObject({ outcome: "ok", tally: { changed: 2 } });
+    expect(keptBundles(tried.fleet.hosts[0]!)).toMatchObject({
+      bundles: [expect.any(String)],
+      temporary: [],
+    });
+  },
+);
+
 test("a banner and a shell that prints: works, and what they said is an event", async () => {
   const tried = await tryWith({ kind: "noisyBanner" });
   expect(hostOf(tried, "web01").outcome).toBe("ok");

@@ -3,7 +3,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { HostEnd } from "../../core/events.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../../core/protocol.ts";
 import { RUNTIME_CACHE } from "../../core/runtimes.ts";
-import { type Become, DEFAULT_BECOME_USER, needsTerminal } from "../../core/unix/users.ts";
+import { DEFAULT_BECOME_USER, needsTerminal } from "../../core/unix/users.ts";
 import { startDirect } from "../../direct/serve.ts";
 import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce, talkBecome } from "../../transport/become.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
@@ -28,7 +28,7 @@ import {
 } from "./state.ts";
 import { step } from "./step.ts";
 import { FIRST_JOURNALED } from "./told.ts";
-import { makeNonce, sendBundle, sendRuntime, writeFile } from "./upload.ts";
+import { makeNonce, sendBundle, sendRuntime, WaitingScript, writeFile } from "./upload.ts";
 
 /** Time to wait until a lost connection is reported as closed, in milliseconds. */
 const CLOSING_MS = 100;
@@ -53,6 +53,8 @@ class Driver implements HostSession {
   #place: Place | undefined;
   #connection: Connection | undefined;
   #stdin: RemoteProcess["stdin"] | undefined;
+  /** The script that verifies an upload which is under way. */
+  #verifying: WaitingScript | undefined;
   /** Counts effects that report later: a report of an effect that another one has replaced is dropped. */
   #attempt = 0;
   #resolveEnd!: (end: HostEnd) => void;
@@ -221,31 +223,43 @@ class Driver implements HostSession {
     report.input({ type: "connected", ...connection.timings });
   }
 
-  async #upload({ number, bundle, runtime }: Upload, report: Report): Promise<void> {
+  async #upload(upload: Upload, report: Report): Promise<void> {
+    const { number, bundle, runtime } = upload;
     const { signal } = this.#abort;
     const { id, bytes } = this.#options.bundle;
     const connection = this.#connection!;
     const nonce = this.#nonceOf(number);
     const total = (runtime?.bytes ?? 0) + (bundle ? bytes.length : 0);
     const tell = this.#progress(total);
-    if (runtime !== undefined) {
-      const archive = await this.#options.readRuntime(runtime.id);
-      const directory = this.#options.node.directory ?? RUNTIME_CACHE;
-      await sendRuntime(connection, { id: runtime.id, directory, bytes: archive, signal, onProgress: tell });
-    }
-    if (bundle) {
-      const onProgress = (sent: number): void => tell((runtime?.bytes ?? 0) + sent);
-      await sendBundle(connection, { id, nonce, bytes, signal, onProgress });
+    const verify = { is: "verify", upload } as const;
+    const as = this.#launchAs(verify);
+    // Only a connection that was prepared for uploads has a session to spare; and a dialogue about a password cannot wait.
+    if (connection.expectUpload !== undefined && !(as !== null && isLaunchTalked(as.become)))
+      this.#verifying = new WaitingScript(connection, this.#commandOf(verify, as), signal);
+    try {
+      if (runtime !== undefined) {
+        const archive = await this.#options.readRuntime(runtime.id);
+        const directory = this.#options.node.directory ?? RUNTIME_CACHE;
+        const { id } = runtime;
+        await sendRuntime(connection, { id, directory, bytes: archive, signal, onProgress: tell });
+      }
+      if (bundle) {
+        const onProgress = (sent: number): void => tell((runtime?.bytes ?? 0) + sent);
+        await sendBundle(connection, { id, nonce, bytes, signal, onProgress });
+      }
+    } catch (thrown) {
+      void this.#verifying?.dismiss();
+      this.#verifying = undefined;
+      throw thrown;
     }
     report.input({ type: "uploaded", bytes: total });
   }
 
   async #exec(script: Script, limitMs: number, report: Report): Promise<void> {
-    const { bundle, mask } = this.#options;
+    const { mask } = this.#options;
     const connection = this.#connection!;
-    const become = this.#becomeFor(script);
-    const as = become === null ? null : { become, nonce: makeBecomeNonce(), bytes: bundle.bytes.length };
-    if (script.is === "launch" && script.expectsUpload) connection.expectUpload?.();
+    const as = this.#launchAs(script);
+    if (script.is === "launch" && script.expectsUpload) void connection.expectUpload?.();
     this.#noise.begin();
     const started = await this.#start(connection, script, as);
     const limitStart = (): void =>
@@ -308,17 +322,29 @@ class Driver implements HostSession {
   }
 
   async #start(connection: Connection, script: Script, as: LaunchAs | null): Promise<RemoteProcess> {
-    const { endpoint, become, bundle, job, playbook, node } = this.#options;
+    const { endpoint, become, bundle, playbook } = this.#options;
     const { signal } = this.#abort;
-    const exec = (command: string): Promise<RemoteProcess> =>
-      as !== null && needsTerminal(as.become)
-        ? connection.exec(command, signal, { pty: BECOME_TERMINAL })
-        : connection.exec(command, signal);
     if (script.is === "direct")
       return startDirect(connection, { endpoint, become, playbook, signal, bundleId: bundle.id });
+    const verifying = this.#verifying;
+    this.#verifying = undefined;
+    const waiting = script.is === "verify" ? await verifying?.release() : undefined;
+    if (waiting !== undefined) return waiting;
+    const command = this.#commandOf(script, as);
+    return as !== null && needsTerminal(as.become)
+      ? connection.exec(command, signal, { pty: BECOME_TERMINAL })
+      : connection.exec(command, signal);
+  }
+
+  #commandOf(script: Exclude<Script, { is: "direct" }>, as: LaunchAs | null): string {
+    const { bundle, job, node } = this.#options;
     const part = { run: job.session.run, host: job.host };
-    const nonceOf = (upload: number): string => this.#nonceOf(upload);
-    return exec(commandOf(script, as, { id: bundle.id, part, node, nonceOf }));
+    return commandOf(script, as, {
+      id: bundle.id,
+      part,
+      node,
+      nonceOf: (upload) => this.#nonceOf(upload),
+    });
   }
 
   /** Answer what sudo, doas or su asks before the process is the wanted user's. */
@@ -376,10 +402,11 @@ class Driver implements HostSession {
   }
 
   /** Return the user that a script runs as; null: the login user. */
-  #becomeFor(script: Script): Become | null {
-    const { become } = this.#options;
-    if (script.is === "direct") return null;
-    return script.is === "install" && become?.user !== DEFAULT_BECOME_USER ? null : become;
+  #launchAs(script: Script): LaunchAs | null {
+    const { become, bundle } = this.#options;
+    if (become === null || script.is === "direct") return null;
+    if (script.is === "install" && become.user !== DEFAULT_BECOME_USER) return null;
+    return { become, nonce: makeBecomeNonce(), bytes: bundle.bytes.length };
   }
 
   #nonceOf(upload: number): string {

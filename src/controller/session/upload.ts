@@ -50,6 +50,39 @@ export async function sendRuntime(
   }
 }
 
+/** The line that a waiting script goes on after. */
+const GO = "go\n";
+
+/**
+ * A script that is started while files are sent, and waits on the host until they have arrived: that saves two round
+ * trips. Where the host grants no further session, there is none.
+ */
+export class WaitingScript {
+  readonly #process: Promise<RemoteProcess | undefined>;
+
+  /** Start the script as soon as the connection has opened what an upload needs, which comes first where sessions are few. */
+  constructor(connection: Connection, command: string, signal: AbortSignal) {
+    // `read` takes no byte behind the line: those are for the command. Without the line, the files did not arrive.
+    const waiting = `read -r w || exit 0\n${command}`;
+    this.#process = Promise.resolve(connection.expectUpload?.())
+      .then(() => connection.exec(waiting, signal))
+      .catch(() => undefined);
+  }
+
+  /** Have the script go on, and return its process. */
+  async release(): Promise<RemoteProcess | undefined> {
+    const process = await this.#process;
+    process?.stdin.write(GO);
+    return process;
+  }
+
+  /** End the script. */
+  async dismiss(): Promise<void> {
+    const process = await this.#process;
+    if (process !== undefined) await dismiss(process);
+  }
+}
+
 /** Send a bundle to a temporary name on a host. An upload that fails is removed, where the host can still be told. */
 export async function sendBundle(
   connection: Connection,
@@ -100,19 +133,20 @@ function createProgress(total: number, onProgress: SendOptions["onProgress"]): (
   };
 }
 
+/** End a process that waits for its input, and drop what it said. */
+async function dismiss({ stdin, stdout, stderr, exit }: RemoteProcess): Promise<void> {
+  stdin.end();
+  stdout.resume();
+  stderr.resume();
+  await exit;
+}
+
 /** Remove an upload that failed, unless the host no longer answers. */
 async function discard(connection: Connection, command: string): Promise<void> {
   const limit = AbortSignal.timeout(DISCARD_MS);
   const late = new Promise<void>((resolve) =>
     limit.addEventListener("abort", () => resolve(), { once: true }),
   );
-  const discarding = connection.exec(command, limit).then(
-    async (process) => {
-      process.stdout.resume();
-      process.stderr.resume();
-      await process.exit;
-    },
-    () => undefined,
-  );
+  const discarding = connection.exec(command, limit).then(dismiss, () => undefined);
   await Promise.race([discarding, late]);
 }

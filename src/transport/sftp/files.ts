@@ -12,7 +12,7 @@ import {
 } from "./codec.ts";
 import { notSftp, type Reply, refused, SftpError, type SftpRequests, sftpStatus } from "./requests.ts";
 
-/** The limits and extensions that a server announced. */
+/** The limits and extensions that a server announced. The limits may arrive while the session is in use. */
 export interface SftpServerTraits {
   readonly host: string;
   readonly maxWriteBytes: number;
@@ -28,9 +28,10 @@ const MAX_ENTRIES = 1_000_000;
 /** Return the methods of a session, carried out by requests. */
 export function createFiles(
   requests: SftpRequests,
-  { host, maxWriteBytes, maxReadBytes, extensions }: SftpServerTraits,
+  server: SftpServerTraits,
   session: Pick<FileSession, "close" | "closed">,
 ): FileSession {
+  const { host, extensions } = server;
   const paths = new WeakMap<FileHandle, string>();
   const pathOf = (handle: FileHandle): string => paths.get(handle) ?? "a file";
 
@@ -89,8 +90,12 @@ export function createFiles(
   };
 
   const files: FileSession = {
-    maxWriteBytes,
-    maxReadBytes,
+    get maxWriteBytes() {
+      return server.maxWriteBytes;
+    },
+    get maxReadBytes() {
+      return server.maxReadBytes;
+    },
     open: (path, flags, attributes) => {
       const fields = [stringField(path), uint32Field(flags), attributesField(attributes)];
       const what = `${(flags & OPEN.write) === 0 ? "read" : "write"} ${path}`;
@@ -99,7 +104,7 @@ export function createFiles(
     closeHandle: (handle) =>
       done(`write ${pathOf(handle)}`, requests.send(MESSAGE.close, [stringField(handle)])),
     read: async (handle, position, length) => {
-      const wanted = Math.min(length, maxReadBytes);
+      const wanted = Math.min(length, server.maxReadBytes);
       const fields = [stringField(handle), uint64Field(position), uint32Field(wanted)];
       const reply = await requests.send(MESSAGE.read, fields);
       if (reply.type === "status" && reply.status === STATUS.endOfFile) return null;
@@ -255,14 +260,15 @@ async function isAllowed(request: Promise<void>): Promise<boolean> {
 
 /** Handle the rejection of each request: many are in flight, and one that no caller awaits must not end the process. */
 function observed(files: FileSession): FileSession {
-  const wrapped = Object.entries(files).map(([name, value]: [string, unknown]) => {
-    if (typeof value !== "function") return [name, value];
-    const call = (...words: readonly unknown[]): unknown => {
-      const result: unknown = value(...words);
+  const properties = Object.getOwnPropertyDescriptors(files);
+  for (const property of Object.values<PropertyDescriptor>(properties)) {
+    const method: unknown = property.value;
+    if (typeof method !== "function") continue;
+    property.value = (...words: readonly unknown[]): unknown => {
+      const result: unknown = method(...words);
       if (result instanceof Promise) result.catch(() => {});
       return result;
     };
-    return [name, call];
-  });
-  return Object.fromEntries(wrapped) as FileSession;
+  }
+  return Object.defineProperties({}, properties) as FileSession;
 }

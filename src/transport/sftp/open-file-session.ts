@@ -2,7 +2,7 @@ import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../../core/errors.ts";
 import type { FileSession, RemoteExit } from "../transport.ts";
 import { MAX_DATA_BYTES, MESSAGE, SFTP_VERSION, stringField } from "./codec.ts";
-import { createFiles } from "./files.ts";
+import { createFiles, type SftpServerTraits } from "./files.ts";
 import { createRequests, notSftp, type SftpRequests } from "./requests.ts";
 
 /** The streams of an SFTP server: of a process, or of a subsystem's channel. */
@@ -20,6 +20,11 @@ export interface OpenFileSessionOptions {
   readonly signal: AbortSignal;
   /** Longest wait for the server's greeting, in milliseconds. Default: 15 seconds. */
   readonly timeoutMs?: number;
+  /**
+   * Wait for the server's limits, too. Default: true. Without the wait the session opens a round trip sooner, with 32 KiB
+   * a message until the limits arrive; OpenSSH sends them before it answers any later request.
+   */
+  readonly awaitsLimits?: boolean;
 }
 
 /** Paths of OpenSSH's sftp-server: Debian, Fedora, Arch, BSD and Alpine, others. */
@@ -51,7 +56,7 @@ const DEFAULT_DATA_BYTES = 32 << 10;
  */
 export async function openFileSession(
   { stdin, stdout, stderr, exit }: SftpDuplex,
-  { host, signal, timeoutMs = GREETING_MS }: OpenFileSessionOptions,
+  { host, signal, timeoutMs = GREETING_MS, awaitsLimits = true }: OpenFileSessionOptions,
 ): Promise<FileSession> {
   let said = "";
   let isOpen = false;
@@ -93,15 +98,15 @@ export async function openFileSession(
       requests.fail(error);
       throw error;
     }
-    const limits = extensions.has("limits@openssh.com") ? await askLimits(requests) : undefined;
+    const server = { host, extensions, maxReadBytes: DEFAULT_DATA_BYTES, maxWriteBytes: DEFAULT_DATA_BYTES };
+    if (extensions.has("limits@openssh.com")) {
+      const limited = askLimits(requests).then((limits) => Object.assign(server, limits));
+      // The session's end, which each request reports.
+      limited.catch(() => {});
+      if (awaitsLimits) await limited;
+    }
     if (requests.failure !== undefined) throw requests.failure;
     isOpen = true;
-    const server = {
-      host,
-      extensions,
-      maxReadBytes: bounded(limits?.readBytes),
-      maxWriteBytes: bounded(limits?.writeBytes),
-    };
     return createFiles(requests, server, {
       close: () => requests.fail(new VolleyError("CONNECTION_LOST", `${host}: the SFTP session was closed`)),
       closed: exit,
@@ -112,19 +117,20 @@ export async function openFileSession(
   }
 }
 
-/** Ask for the server's limits (OpenSSH's PROTOCOL, section 4.8); a limit of 0 means none. */
+/** Ask for the server's limits (OpenSSH's PROTOCOL, section 4.8). */
 async function askLimits(
   requests: SftpRequests,
-): Promise<{ readonly readBytes: number; readonly writeBytes: number } | undefined> {
+): Promise<Partial<Pick<SftpServerTraits, "maxReadBytes" | "maxWriteBytes">>> {
   const reply = await requests.send(MESSAGE.extended, [stringField("limits@openssh.com")]);
-  if (reply.type !== "extended" || reply.fields.left() < 24) return undefined;
+  if (reply.type !== "extended" || reply.fields.left() < 24) return {};
   // The first limit is that of a whole message.
   reply.fields.uint64();
-  return { readBytes: reply.fields.uint64(), writeBytes: reply.fields.uint64() };
+  return { maxReadBytes: bounded(reply.fields.uint64()), maxWriteBytes: bounded(reply.fields.uint64()) };
 }
 
-function bounded(limit: number | undefined): number {
-  return Math.min(limit === undefined || limit === 0 ? DEFAULT_DATA_BYTES : limit, MAX_DATA_BYTES);
+/** A limit of 0 means none. */
+function bounded(limit: number): number {
+  return Math.min(limit === 0 ? DEFAULT_DATA_BYTES : limit, MAX_DATA_BYTES);
 }
 
 function describeExit(exit: RemoteExit): string {

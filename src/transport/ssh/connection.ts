@@ -6,7 +6,11 @@ import { loginShellLine } from "../../core/unix/shell.ts";
 import { orAborted, sessionRefused } from "../connect-errors.ts";
 import { closeWhenSilent } from "../left-open.ts";
 import { OPEN, STATUS } from "../sftp/codec.ts";
-import { NO_SUBSYSTEM_HINT, openFileSession } from "../sftp/open-file-session.ts";
+import {
+  NO_SUBSYSTEM_HINT,
+  type OpenFileSessionOptions,
+  openFileSession,
+} from "../sftp/open-file-session.ts";
 import { SftpError } from "../sftp/requests.ts";
 import type {
   Connection,
@@ -75,7 +79,8 @@ export function createSshConnection(
     };
     // Not an upload's signal: the next upload uses the same session.
     const { signal } = new AbortController();
-    const opening = opener.open(() => openFiles(client, host, signal, closed), { frees: false });
+    const open = (): Promise<FileSession> => openFiles(client, { host, signal, awaitsLimits: false }, closed);
+    const opening = opener.open(open, { frees: false });
     opening.then((session) => session.closed.then(forget), forget);
     uploadSession = opening;
     return opening;
@@ -97,7 +102,7 @@ export function createSshConnection(
     return process;
   };
   const files: Connection["files"] = async (signal) => {
-    const session = await opener.open(() => openFiles(client, host, signal, closed));
+    const session = await opener.open(() => openFiles(client, { host, signal }, closed));
     void session.closed.then(opener.freed);
     return session;
   };
@@ -108,7 +113,7 @@ export function createSshConnection(
     exec: (command, signal, options) => orLost("starting a command", exec(command, signal, options)),
     upload: (bytes, path, options) => orLost("sending a file", upload(bytes, path, options)),
     // The upload reports the error.
-    expectUpload: () => void openUploadSession().catch(() => {}),
+    expectUpload: async () => void (await openUploadSession().catch(() => {})),
     files: (signal) => orLost("opening SFTP", files(signal)),
     forward: (address, port) =>
       orLost(
@@ -188,10 +193,10 @@ function execute(
 /** Open a channel for the subsystem (RFC 4254, section 6.5). */
 async function openFiles(
   client: Client,
-  host: string,
-  signal: AbortSignal,
+  options: OpenFileSessionOptions,
   closed: Promise<string | undefined>,
 ): Promise<FileSession> {
+  const { host, signal } = options;
   if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled before it started");
   const server = await new Promise<RemoteProcess>((resolve, reject) => {
     client.subsys("sftp", (error, channel) => {
@@ -207,7 +212,7 @@ async function openFiles(
       resolve(processOf(channel, closed));
     });
   });
-  return await openFileSession(server, { host, signal });
+  return await openFileSession(server, options);
 }
 
 function processOf(channel: ClientChannel, closed: Promise<string | undefined>): RemoteProcess {

@@ -195,6 +195,21 @@ describe("a server without extensions", () => {
 });
 
 describe("replies", () => {
+  it("with limits may come while files are opened, and count from then on", async () => {
+    const server = scriptedServer();
+    const opening = openFileSession(server.duplex, { host: "web01", signal, awaitsLimits: false });
+    await server.next();
+    server.say(message(2, uint32Field(3), stringField("limits@openssh.com"), stringField("1")));
+    const files = await opening;
+    expect([files.maxReadBytes, files.maxWriteBytes]).toEqual([32 << 10, 32 << 10]);
+    const handle = files.open("/x", 1);
+    const limits = [0, 100_000, 200_000, 0].map(uint64Field);
+    server.say(message(201, idOf(await server.next()), ...limits));
+    server.say(message(102, idOf(await server.next()), stringField("h")));
+    await handle;
+    expect([files.maxReadBytes, files.maxWriteBytes]).toEqual([100_000, 200_000]);
+  });
+
   it("may come in any order and in any pieces", async () => {
     const { server, files } = await session();
     const asked = Promise.all([files.stat("/a"), files.stat("/b"), files.realPath("/c")]);

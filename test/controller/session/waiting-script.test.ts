@@ -1,0 +1,53 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { WaitingScript } from "../../../src/controller/session/upload.ts";
+import type { EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
+import type { RemoteProcess } from "../../../src/transport/transport.ts";
+import { connectTo, fleetStarter, hostsOf, transportsOpener } from "../../transport/lib/reach.ts";
+
+const startFleet = fleetStarter();
+const open = transportsOpener();
+const signal = new AbortController().signal;
+
+async function connected(options: Partial<EmbeddedFleetOptions> = {}) {
+  const fleet = await startFleet(options);
+  const [host] = hostsOf(fleet);
+  const transports = await open([host!], { knownHostsFiles: [fleet.knownHostsPath] });
+  return { home: fleet.hosts[0]!.home, connection: await connectTo(transports, host!) };
+}
+
+async function outputOf({ stdout, exit }: RemoteProcess): Promise<string> {
+  let text = "";
+  stdout.on("data", (chunk: Buffer) => {
+    text += chunk.toString("utf8");
+  });
+  await exit;
+  return text;
+}
+
+test("goes on when released, with the input that is behind the word", async () => {
+  const { home, connection } = await connected();
+  const script = new WaitingScript(connection, "touch went-on; cat", signal);
+  await connection.upload(Buffer.from("sent"), "file", { mode: 0o600, signal });
+  expect(existsSync(join(home, "went-on"))).toBe(false);
+  const process = await script.release();
+  process!.stdin.end("a job\nand more");
+  expect(await outputOf(process!)).toBe("a job\nand more");
+  expect(existsSync(join(home, "went-on"))).toBe(true);
+});
+
+test("does nothing when dismissed", async () => {
+  const { home, connection } = await connected();
+  const script = new WaitingScript(connection, "touch went-on", signal);
+  await script.dismiss();
+  expect(existsSync(join(home, "went-on"))).toBe(false);
+});
+
+test("leaves the only session to the upload, and is then not there", async () => {
+  const { connection } = await connected({ faults: () => ({ kind: "maxSessions", sessions: 1 }) });
+  const script = new WaitingScript(connection, "true", signal);
+  await connection.upload(Buffer.alloc(1_000_000), "file", { mode: 0o600, signal });
+  expect(await script.release()).toBeUndefined();
+  await script.dismiss();
+});
