@@ -3,10 +3,13 @@ import { quote } from "../core/unix/shell.ts";
 
 // The script that provisions a machine at its first boot, and the files in which the script keeps its result.
 
-/** The directory of the script's state on a machine; `volley image install` puts the script and its bundle there, too. */
+/**
+ * The directory on a machine that holds the script, its bundle and its state: in itself, or in a directory for each
+ * installation of `volley image install`.
+ */
 export const STATE_DIRECTORY = "/var/lib/volley/first-boot";
 
-/** The files of the script's state, below {@link STATE_DIRECTORY}. */
+/** The files of the script's state, beside the script. */
 export const STATE = {
   /** The stamp: the id of the bundle that provisioned the machine. */
   done: "done",
@@ -54,7 +57,7 @@ export interface RunnerOptions {
   readonly attempts?: number;
   /** The pause before the second attempt, in seconds. Default 10. */
   readonly pauseSeconds?: number;
-  /** Default {@link STATE_DIRECTORY}. */
+  /** The directory of the state. Default: that of the script. */
   readonly state?: string;
   /** The directory of the kernel's tables of routes. Default /proc/net. */
   readonly routes?: string;
@@ -70,17 +73,17 @@ export interface RunnerOptions {
  */
 export function runnerScript(options: RunnerOptions): string {
   const { host, bundleId, isSigned, waitsForNetwork = false, attempts = DEFAULT_ATTEMPTS } = options;
-  const { pauseSeconds = FIRST_PAUSE_SECONDS, state = STATE_DIRECTORY, routes = "/proc/net" } = options;
+  const { pauseSeconds = FIRST_PAUSE_SECONDS, state, routes = "/proc/net" } = options;
   const args = `--local ${quote(host)} --wait ${LOCK_SECONDS} --events "$s/${STATE.result}"`;
   const run = isSigned
     ? `sh "$d/${PAYLOAD.verifier}" --run "$d/${PAYLOAD.bundle}" "$d/${PAYLOAD.signers}" '' ${args}`
     : `whole "$d/${PAYLOAD.bundle}" && sh "$d/${PAYLOAD.bundle}" ${args}`;
   return `#!/bin/sh
 # Provision this machine once, by the Volley bundle beside this script.
-# The result is in ${state}: volley image result shows it.
+# volley image result shows how that ended.
 case $0 in */*) d=\${0%/*};; *) d=.;; esac
 d=$(cd "$d" && pwd -P) || exit 1
-s=${quote(state)}
+s=${state === undefined ? "$d" : quote(state)}
 id=${bundleId}
 umask 077
 PATH=\${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import { STATE, STATE_DIRECTORY } from "./first-boot.ts";
+import { PAYLOAD, STATE, STATE_DIRECTORY } from "./first-boot.ts";
 import type { ImageRoot } from "./root.ts";
 
 // The init systems that start the runner: how each is recognised, and the files that it gets.
@@ -37,9 +37,30 @@ export interface ServiceOptions {
   /** The host's name in the inventory. */
   readonly host: string;
   readonly waitsForNetwork: boolean;
+  /** The directory of the runner and its stamp. Default {@link STATE_DIRECTORY}. */
+  readonly directory?: string;
 }
 
-/** Install the service that starts the runner at each boot until it has succeeded, and enable it by links. */
+/** The file of the service, by init system. */
+const SERVICE_FILES: Readonly<Record<InitSystem, string>> = {
+  systemd: `/etc/systemd/system/${SERVICE}.service`,
+  OpenRC: `/etc/init.d/${SERVICE}`,
+  sysvinit: `/etc/init.d/${SERVICE}`,
+};
+
+/** The line of a service's file that starts the runner. */
+const STARTED = new RegExp(` (${STATE_DIRECTORY}(?:/[\\w.-]+)?)/${PAYLOAD.runner.replace(".", "\\.")}\\b`);
+
+/** Return the directory of the runner that the service of a root starts; undefined for a root without the service. */
+export function findRunner(root: ImageRoot, init = findInit(root)): string | undefined {
+  const service = init === undefined ? undefined : root.read(SERVICE_FILES[init]);
+  return service === undefined ? undefined : STARTED.exec(service)?.[1];
+}
+
+/**
+ * Install the service that starts the runner at each boot until it has succeeded, and enable it by links. The rename of the
+ * service's file is the moment at which another runner takes the place of the one before.
+ */
 export async function installService(
   root: ImageRoot,
   init: InitSystem,
@@ -47,17 +68,17 @@ export async function installService(
 ): Promise<void> {
   switch (init) {
     case "systemd": {
-      const unit = `/etc/systemd/system/${SERVICE}.service`;
+      const unit = SERVICE_FILES[init];
       await root.write(unit, systemdUnit(options), 0o644);
       return root.link(`/etc/systemd/system/multi-user.target.wants/${SERVICE}.service`, unit);
     }
     case "OpenRC": {
-      const script = `/etc/init.d/${SERVICE}`;
+      const script = SERVICE_FILES[init];
       await root.write(script, openrcScript(options), 0o755);
       return root.link(`/etc/runlevels/default/${SERVICE}`, script);
     }
     case "sysvinit": {
-      await root.write(`/etc/init.d/${SERVICE}`, sysvinitScript(options), 0o755);
+      await root.write(SERVICE_FILES[init], sysvinitScript(options), 0o755);
       for (const level of RUNLEVELS.filter((each) => root.exists(`/etc/rc${each}.d`)))
         root.link(`/etc/rc${level}.d/S99${SERVICE}`, `../init.d/${SERVICE}`);
       await addToOrder(root);
@@ -81,15 +102,15 @@ async function addToOrder(root: ImageRoot): Promise<void> {
 }
 
 /** The unit for systemd. */
-export function systemdUnit({ host, waitsForNetwork }: ServiceOptions): string {
+export function systemdUnit({ host, waitsForNetwork, directory = STATE_DIRECTORY }: ServiceOptions): string {
   return `[Unit]
 Description=Provision this machine as ${host.replaceAll("%", "%%")} (Volley)
 # A stamp, and not ConditionFirstBoot: that holds only where /etc/machine-id is empty, and not after a boot that failed.
-ConditionPathExists=!${STATE_DIRECTORY}/${STATE.done}
+ConditionPathExists=!${directory}/${STATE.done}
 ${waitsForNetwork ? "Wants=network-online.target\nAfter=network-online.target\n" : ""}
 [Service]
 Type=oneshot
-ExecStart=/bin/sh ${STATE_DIRECTORY}/run.sh
+ExecStart=/bin/sh ${directory}/${PAYLOAD.runner}
 TimeoutStartSec=infinity
 StandardOutput=journal+console
 StandardError=journal+console
@@ -100,11 +121,13 @@ WantedBy=multi-user.target
 }
 
 /** Run the runner with its output on the console and in a file. The stamp tells how it ended: a pipe has tee's exit code. */
-const START = `(umask 077; sh ${STATE_DIRECTORY}/run.sh 2>&1 | tee -a ${LOG_FILE})
-  [ -e ${STATE_DIRECTORY}/${STATE.done} ]`;
+const start = (
+  directory: string,
+): string => `(umask 077; sh ${directory}/${PAYLOAD.runner} 2>&1 | tee -a ${LOG_FILE})
+  [ -e ${directory}/${STATE.done} ]`;
 
 /** The service script for OpenRC, whose services have other names in each distribution: none of them is required. */
-export function openrcScript({ waitsForNetwork }: ServiceOptions): string {
+export function openrcScript({ waitsForNetwork, directory = STATE_DIRECTORY }: ServiceOptions): string {
   return `#!/sbin/openrc-run
 description="Provision this machine at its first boot (Volley)"
 
@@ -113,16 +136,16 @@ depend() {
 ${waitsForNetwork ? "  use net dns\n  after net\n" : ""}}
 
 start() {
-  [ ! -e ${STATE_DIRECTORY}/${STATE.done} ] || return 0
+  [ ! -e ${directory}/${STATE.done} ] || return 0
   ebegin "Provisioning this machine"
-  ${START}
+  ${start(directory)}
   eend $?
 }
 `;
 }
 
 /** The script for sysvinit. */
-export function sysvinitScript({ waitsForNetwork }: ServiceOptions): string {
+export function sysvinitScript({ waitsForNetwork, directory = STATE_DIRECTORY }: ServiceOptions): string {
   return `#!/bin/sh
 ### BEGIN INIT INFO
 # Provides:          ${SERVICE}
@@ -134,14 +157,14 @@ export function sysvinitScript({ waitsForNetwork }: ServiceOptions): string {
 ### END INIT INFO
 
 start() {
-  [ ! -e ${STATE_DIRECTORY}/${STATE.done} ] || return 0
-  ${START}
+  [ ! -e ${directory}/${STATE.done} ] || return 0
+  ${start(directory)}
 }
 
 case $1 in
 start | restart | force-reload) start;;
 stop) ;;
-status) [ -e ${STATE_DIRECTORY}/${STATE.done} ];;
+status) [ -e ${directory}/${STATE.done} ];;
 *) echo "usage: $0 {start|stop|status}" >&2; exit 2;;
 esac
 `;

@@ -1,8 +1,9 @@
+import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { RuntimeArch } from "../core/runtimes.ts";
-import { PAYLOAD, STATE, STATE_DIRECTORY } from "./first-boot.ts";
-import { findInit, type InitSystem, installService } from "./init.ts";
+import { STATE, STATE_DIRECTORY } from "./first-boot.ts";
+import { findInit, findRunner, type InitSystem, installService } from "./init.ts";
 import { archOfRoot, findNode, findProgram, type RootNode } from "./node.ts";
 import type { Payload } from "./payload.ts";
 import type { ImageRoot } from "./root.ts";
@@ -70,9 +71,10 @@ export function runtimesFor(
 }
 
 /**
- * Put a payload into a root, and have its init system start the runner. The result of another bundle is removed; that of
- * the same bundle stays. Installing again replaces what is there. Fails with `FILE_FAILED`, and with `CANCELLED` when the
- * signal says so.
+ * Put a payload into a root, and have its init system start the runner. Each payload has a directory of its own, and the
+ * service's file names it: until that file is renamed into its place, a runner that was there before is started with all
+ * that it needs, and from then on the new one. The result of another bundle is removed; that of the same bundle stays.
+ * Fails with `FILE_FAILED`, and with `CANCELLED` when the signal says so; the root then has what it had.
  */
 export async function installPayload(
   root: ImageRoot,
@@ -83,15 +85,47 @@ export async function installPayload(
     signal,
   }: { readonly init: InitSystem; readonly waitsForNetwork: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
-  const at = (name: string): string => posix.join(STATE_DIRECTORY, name);
-  root.makeDirectory(STATE_DIRECTORY, 0o700);
-  for (const { name, content, mode } of files) {
+  const directory = posix.join(STATE_DIRECTORY, nameOf(files));
+  const before = findRunner(root, init);
+  const write = async (name: string, content: Uint8Array, mode: number): Promise<void> => {
     if (signal.aborted) throw new VolleyError("CANCELLED", "the installation was interrupted");
-    await root.write(at(name), content, mode);
+    await root.write(posix.join(directory, name), content, mode);
+  };
+  root.makeDirectory(STATE_DIRECTORY, 0o700);
+  // An installation that was interrupted may have left it.
+  if (before !== directory) root.remove(directory);
+  try {
+    root.makeDirectory(directory, 0o700);
+    for (const { name, content, mode } of files) await write(name, content, mode);
+    if (before !== undefined && before !== directory)
+      for (const [name, content] of resultOf(root, before, bundle.id)) await write(name, content, 0o600);
+    await installService(root, init, { host, waitsForNetwork, directory });
+  } catch (thrown) {
+    if (findRunner(root, init) !== directory) root.remove(directory);
+    throw thrown;
   }
-  for (const name of Object.values(PAYLOAD))
-    if (!files.some((file) => file.name === name)) root.remove(at(name));
-  if (root.read(at(STATE.done))?.trim() !== bundle.id)
-    for (const name of Object.values(STATE)) root.remove(at(name));
-  await installService(root, init, { host, waitsForNetwork });
+  for (const path of root.list(STATE_DIRECTORY).map((name) => posix.join(STATE_DIRECTORY, name)))
+    if (path !== directory) root.remove(path);
+}
+
+/** Return a name that no other files of a payload have. */
+function nameOf(files: Payload["files"]): string {
+  const hash = createHash("sha256");
+  for (const { name, mode, content } of files)
+    hash.update(`${name} ${mode} ${content.length}\n`).update(content);
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** Return the files of a result with which a machine was provisioned by a bundle; none where another bundle did so, or none. */
+function resultOf(
+  root: ImageRoot,
+  directory: string,
+  bundle: string,
+): readonly (readonly [string, Buffer])[] {
+  const read = (name: string): Buffer | undefined => root.readBytes(posix.join(directory, name));
+  if (read(STATE.done)?.toString().trim() !== bundle) return [];
+  return Object.values(STATE).flatMap((name) => {
+    const content = read(name);
+    return content === undefined ? [] : [[name, content] as const];
+  });
 }

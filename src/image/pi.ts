@@ -32,10 +32,11 @@ export interface PreparedPi {
 
 /**
  * Write a payload to a boot partition, and have it moved at the next start. A payload that is there already is replaced.
- * Fails with `FILE_FAILED`, having removed what it wrote.
+ * Fails with `FILE_FAILED`, having removed what it wrote. When it is interrupted, the machine starts as it did without.
  */
 export function preparePi(boot: BootPartition, payload: Payload, waitsForNetwork: boolean): PreparedPi {
   const cmdline = boot.read(CMDLINE)!;
+  const plain = removeFirstRun(cmdline);
   const { content, added } = addFirstRun(cmdline);
   const unit = Buffer.from(systemdUnit({ host: payload.host, waitsForNetwork }));
   const files: readonly MovedFile[] = [
@@ -43,6 +44,8 @@ export function preparePi(boot: BootPartition, payload: Payload, waitsForNetwork
     { name: UNIT, content: unit, mode: 0o644, to: UNITS },
   ];
   try {
+    // A machine whose line starts a script that is gone would turn itself off.
+    if (!plain.equals(cmdline)) boot.write(CMDLINE, plain);
     clear(boot);
     for (const file of files) boot.write(`${DIRECTORY}/${file.name}`, file.content);
     boot.write(FIRST_RUN, Buffer.from(firstRunScript(files, added)));
@@ -50,10 +53,10 @@ export function preparePi(boot: BootPartition, payload: Payload, waitsForNetwork
     boot.write(CMDLINE, content);
   } catch (thrown) {
     clear(boot);
-    boot.write(CMDLINE, removeFirstRun(cmdline));
+    boot.write(CMDLINE, plain);
     throw thrown;
   }
-  return { hasOther: removeFirstRun(cmdline).includes(" systemd.run=") };
+  return { hasOther: plain.includes(" systemd.run=") };
 }
 
 function clear(boot: BootPartition): void {

@@ -6,6 +6,7 @@ import { foldSummary } from "../core/summary.ts";
 import { isRecord } from "../core/values/value.ts";
 import { parseJsonLines } from "../system/output.ts";
 import { PAYLOAD, STATE, STATE_DIRECTORY } from "./first-boot.ts";
+import { findRunner } from "./init.ts";
 import type { ImageRoot } from "./root.ts";
 
 /** The result of a first boot, as a run of one host. */
@@ -30,7 +31,8 @@ const EXIT_FAILED = 2;
  * @param name The root's name in messages.
  */
 export function readResult(root: ImageRoot, name: string): FirstBootResult {
-  const read = (file: string): string | undefined => root.read(posix.join(STATE_DIRECTORY, file))?.trim();
+  const directory = findRunner(root) ?? STATE_DIRECTORY;
+  const read = (file: string): string | undefined => root.read(posix.join(directory, file))?.trim();
   const attempts = read(STATE.attempts);
   if (attempts === undefined) {
     const isInstalled = read(PAYLOAD.runner) !== undefined;

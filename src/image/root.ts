@@ -22,16 +22,18 @@ export interface ImageRoot {
   /** Read a file; undefined where there is no such regular file. Fails with `USAGE`. */
   readBytes(path: string): Buffer | undefined;
   /**
-   * Write a file under a temporary name, and rename it; a link in its place is replaced. Directories above are made with
-   * mode 0755. Fails with `FILE_FAILED`.
+   * Write a file under a temporary name, and rename it once it is on the disk; a link in its place is replaced. Directories
+   * above are made with mode 0755. Fails with `FILE_FAILED`.
    */
   write(path: string, content: string | Uint8Array, mode: number): Promise<void>;
   /** Make a directory, or give one its mode. Fails with `FILE_FAILED`. */
   makeDirectory(path: string, mode: number): void;
-  /** Make a link in the place of what is there. Fails with `FILE_FAILED`. */
+  /** Make a link under a temporary name, and rename it to the place of what is there. Fails with `FILE_FAILED`. */
   link(path: string, target: string): void;
-  /** Remove a file or link, if it is there. Fails with `FILE_FAILED`. */
+  /** Remove a file, a link, or a directory with all that it has, if it is there. Fails with `FILE_FAILED`. */
   remove(path: string): void;
+  /** Return the names in a directory; none where there is no such directory. Fails with `USAGE`. */
+  list(path: string): readonly string[];
 }
 
 /** Codes of errors that tell of a path without a file. */
@@ -43,6 +45,21 @@ function existsBelow(directory: string, path: string): boolean {
     return fs.existsSync(resolveBelow(directory, path));
   } catch {
     return false;
+  }
+}
+
+/** Codes of errors of file systems that cannot put a directory on the disk by itself. */
+const UNSYNCED = new Set(["EINVAL", "ENOTSUP"]);
+
+/** Put the names of a directory on the disk: whatever is written later must not be there sooner. */
+function syncDirectory(directory: string): void {
+  const opened = fs.openSync(directory, "r");
+  try {
+    fs.fsyncSync(opened);
+  } catch (thrown) {
+    if (!UNSYNCED.has((thrown as NodeJS.ErrnoException).code ?? "")) throw thrown;
+  } finally {
+    fs.closeSync(opened);
   }
 }
 
@@ -93,6 +110,7 @@ export function openRoot(given: string, name = given): ImageRoot {
     makeAll(dirname(made));
     fs.mkdirSync(made, { mode: 0o755 });
     own(made);
+    syncDirectory(dirname(made));
   };
   const makeParents = (path: string): void => makeAll(resolveBelow(directory, dirname(path)));
   const locate = (path: string): string => resolveBelow(directory, path);
@@ -125,10 +143,11 @@ export function openRoot(given: string, name = given): ImageRoot {
       const temporary = `${file}.volley-new`;
       try {
         fs.rmSync(temporary, { force: true });
-        await writeFile(temporary, content, { mode, flag: "wx" });
+        await writeFile(temporary, content, { mode, flag: "wx", flush: true });
         fs.chmodSync(temporary, mode);
         own(temporary);
         fs.renameSync(temporary, file);
+        syncDirectory(dirname(file));
       } catch (thrown) {
         fs.rmSync(temporary, { force: true });
         throw cannotChange(path, thrown);
@@ -141,16 +160,33 @@ export function openRoot(given: string, name = given): ImageRoot {
         if (!fs.existsSync(made)) {
           fs.mkdirSync(made, { mode });
           own(made);
+          syncDirectory(dirname(made));
         }
         fs.chmodSync(made, mode);
       }),
     link: (path, target) =>
       changing(path, () => {
         makeParents(path);
-        fs.rmSync(place(path), { force: true });
-        fs.symlinkSync(target, place(path));
-        own(place(path));
+        const temporary = `${place(path)}.volley-new`;
+        try {
+          fs.rmSync(temporary, { force: true });
+          fs.symlinkSync(target, temporary);
+          own(temporary);
+          fs.renameSync(temporary, place(path));
+          syncDirectory(dirname(temporary));
+        } catch (thrown) {
+          fs.rmSync(temporary, { force: true });
+          throw thrown;
+        }
       }),
-    remove: (path) => changing(path, () => fs.rmSync(place(path), { force: true })),
+    remove: (path) => changing(path, () => fs.rmSync(place(path), { recursive: true, force: true })),
+    list: (path) => {
+      try {
+        return fs.readdirSync(locate(path));
+      } catch (thrown) {
+        if (ABSENT.has((thrown as NodeJS.ErrnoException).code ?? "")) return [];
+        throw cannotRead(path, thrown);
+      }
+    },
   };
 }

@@ -3,6 +3,7 @@ import {
   closeSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   truncateSync,
@@ -145,7 +146,8 @@ describe.skipIf(!fleetAvailable())("a disk image whose machine provisions itself
   });
 
   it("refuses a bundle in which a byte was changed, and starts nothing of it", async () => {
-    const state = join(host.root, "var/lib/volley/first-boot");
+    const place = join(host.root, "var/lib/volley/first-boot");
+    const state = join(place, readdirSync(place)[0]!);
     rmSync(join(state, "done"));
     rmSync(join(host.root, "etc/counted"));
     const bytes = readFileSync(join(state, "site.run"));

@@ -15,7 +15,7 @@ import {
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { STATE, STATE_DIRECTORY } from "../../src/image/first-boot.ts";
-import { findInit } from "../../src/image/init.ts";
+import { findInit, findRunner } from "../../src/image/init.ts";
 import { inspectRoot, installPayload, runtimesFor } from "../../src/image/install.ts";
 import { archOfRoot, findNode } from "../../src/image/node.ts";
 import type { Payload } from "../../src/image/payload.ts";
@@ -60,7 +60,8 @@ const install = (
 ) => installPayload(root, given, { init, waitsForNetwork, signal: new AbortController().signal });
 const at = (path: string): string => join(directory, path);
 const makeFifo = (path: string): Buffer => execFileSync("sh", ["-c", 'mkfifo "$1"', "sh", path]);
-const state = (name = ""): string => at(join(STATE_DIRECTORY, name));
+/** The path of a file beside the runner that the root's service starts. */
+const state = (name = ""): string => at(join(findRunner(root) ?? STATE_DIRECTORY, name));
 
 describe("links of a root", () => {
   test("lead to files of the root, and never out of it", async () => {
@@ -86,9 +87,9 @@ describe("links of a root", () => {
     put({ ...systemd, var: `->${outside}`, etc2: "->/etc" });
     await install(payload("one"));
     expect(readdirSync(outside)).toEqual([]);
-    expect(readFileSync(join(directory, outside, "lib/volley/first-boot/site.run"), "utf8")).toBe(
-      "site.run of one",
-    );
+    const [installed] = readdirSync(join(directory, outside, "lib/volley/first-boot"));
+    const file = join(directory, outside, "lib/volley/first-boot", installed!, "site.run");
+    expect(readFileSync(file, "utf8")).toBe("site.run of one");
   });
 });
 
@@ -98,7 +99,9 @@ describe("the init system", () => {
     expect(findInit(root)).toBe("systemd");
     await install(payload("one"));
     const unit = readFileSync(at("etc/systemd/system/volley-first-boot.service"), "utf8");
-    expect(unit).toContain("ConditionPathExists=!/var/lib/volley/first-boot/done\n");
+    expect(unit).toMatch(
+      /\nConditionPathExists=!(\/var\/lib\/volley\/first-boot\/[0-9a-f]{16})\/done\n(?:.*\n)*ExecStart=\/bin\/sh \1\/run\.sh\n/,
+    );
     expect(unit).not.toContain("network-online");
     expect(readlinkSync(at("etc/systemd/system/multi-user.target.wants/volley-first-boot.service"))).toBe(
       "/etc/systemd/system/volley-first-boot.service",
@@ -251,7 +254,7 @@ describe("installing", () => {
     await install(payload("one", "verify.sh", "allowed_signers"));
     const modes = (): object =>
       Object.fromEntries(readdirSync(state()).map((name) => [name, statSync(state(name)).mode & 0o777]));
-    expect(statSync(state()).mode & 0o777).toBe(0o700);
+    for (const path of [state(), at(STATE_DIRECTORY)]) expect(statSync(path).mode & 0o777).toBe(0o700);
     expect(modes()).toEqual({
       "run.sh": 0o700,
       "site.run": 0o600,
@@ -264,6 +267,7 @@ describe("installing", () => {
     await install(payload("two"));
     expect(modes()).toEqual({ "run.sh": 0o700, "site.run": 0o600 });
     expect(readFileSync(state("site.run"), "utf8")).toBe("site.run of two");
+    expect(readdirSync(at(STATE_DIRECTORY))).toHaveLength(1);
   });
 
   test("again keeps the stamp of the same bundle, and removes that of another", async () => {
@@ -311,6 +315,7 @@ describe("the result", () => {
     put(Object.fromEntries(Object.entries(files).map(([name, text]) => [join(STATE_DIRECTORY, name), text])));
 
   test("of a root without a bundle, and of one that was not booted", async () => {
+    put(systemd);
     expect(() => readResult(root, "disk.img")).toThrow("disk.img has no bundle for its first boot");
     await install(payload("one"));
     expect(() => readResult(root, "disk.img")).toThrow("disk.img has not been booted with its bundle yet");

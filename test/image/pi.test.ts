@@ -55,6 +55,34 @@ describe("a boot partition that is mounted", () => {
     expect(readFileSync(join(directory, CMDLINE))).toEqual(before);
   });
 
+  it("never has the line of a script that is not there, when the card is pulled out amid another preparation", () => {
+    const another = somePayload({ isSigned: false, content: "another bundle" });
+    for (let isWhole = false, steps = 0; !isWhole; steps++) {
+      const directory = makeDirectory();
+      prepare(directory);
+      const boot = openBootPartition(directory);
+      let left = steps;
+      const step = (change: () => void): void => {
+        if (left-- <= 0) throw new Error("pulled out");
+        change();
+      };
+      const pulledOut: typeof boot = {
+        ...boot,
+        write: (name, content) => step(() => boot.write(name, content)),
+        remove: (name) => step(() => boot.remove(name)),
+      };
+      try {
+        preparePi(pulledOut, another, false);
+        isWhole = true;
+      } catch (thrown) {
+        expect((thrown as Error).message).toBe("pulled out");
+      }
+      const isStarted = boot.read(CMDLINE)!.includes(FIRST_RUN);
+      if (steps > 0 || isWhole) expect(isStarted).toBe(isWhole);
+      if (isStarted) for (const name of [FIRST_RUN, "volley/site.run"]) expect(boot.read(name)).toBeDefined();
+    }
+  });
+
   it("keeps another first run, and says so", () => {
     const theirs = `${STOCK.trimEnd()} systemd.run=/boot/firstrun.sh\n`;
     const directory = makeDirectory({ [CMDLINE]: theirs, "firstrun.sh": "theirs\n" });
