@@ -6,6 +6,7 @@ import { STATE, STATE_DIRECTORY } from "./first-boot.ts";
 import { findInit, findRunner, type InitSystem, installService } from "./init.ts";
 import { archOfRoot, findNode, findProgram, type RootNode } from "./node.ts";
 import type { Payload } from "./payload.ts";
+import { requireRoom } from "./room.ts";
 import type { ImageRoot } from "./root.ts";
 
 /** All that an installation needs to know of a root. */
@@ -74,19 +75,21 @@ export function runtimesFor(
  * Put a payload into a root, and have its init system start the runner. Each payload has a directory of its own, and the
  * service's file names it: until that file is renamed into its place, a runner that was there before is started with all
  * that it needs, and from then on the new one. The result of another bundle is removed; that of the same bundle stays.
- * Fails with `FILE_FAILED`, and with `CANCELLED` when the signal says so; the root then has what it had.
+ * Fails with `FILE_FAILED`, before anything is written where there is no room for it all, and with `CANCELLED` when the signal says so; the root then has what it had.
  */
 export async function installPayload(
   root: ImageRoot,
-  { host, bundle, files }: Payload,
+  payload: Payload,
   {
     init,
     waitsForNetwork,
     signal,
   }: { readonly init: InitSystem; readonly waitsForNetwork: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
+  const { host, bundle, files } = payload;
   const directory = posix.join(STATE_DIRECTORY, nameOf(files));
   const before = findRunner(root, init);
+  requireRoom(root, payload, before === directory);
   const write = async (name: string, content: Uint8Array, mode: number): Promise<void> => {
     if (signal.aborted) throw new VolleyError("CANCELLED", "the installation was interrupted");
     await root.write(posix.join(directory, name), content, mode);

@@ -6,6 +6,7 @@ import { verifyBundle } from "../bundle/signing/verify.ts";
 import { VERIFY_SCRIPT } from "../bundle/signing/verify-script.ts";
 import { type CarryOptions, carryBundle } from "../controller/prepare/carry.ts";
 import { VolleyError } from "../core/errors.ts";
+import type { RuntimeTraits } from "../core/runtimes.ts";
 import { PAYLOAD, runnerScript } from "./first-boot.ts";
 
 /** Ingredients of a payload: a bundle that is carried, and the way to start it. */
@@ -43,6 +44,8 @@ export interface Payload {
   /** The playbook's file name. */
   readonly playbook: string;
   readonly bundle: { readonly id: string; readonly bytes: Buffer };
+  /** The runtimes in the bundle. */
+  readonly runtimes: readonly RuntimeTraits[];
   /** Text of the allowed-signers file; undefined for a bundle without a signature. */
   readonly signers: string | undefined;
   /** The files that go into one directory on the machine, the runner among them. */
@@ -55,7 +58,7 @@ export interface Payload {
  */
 export async function makePayload(options: PayloadOptions): Promise<Payload> {
   const { signing, waitsForNetwork, attempts, ...carried } = options;
-  const { id, bytes, hosts } = await carryBundle({
+  const { id, bytes, hosts, runtimes } = await carryBundle({
     ...carried,
     ...(signing === undefined ? {} : { signingKey: signing.key }),
   });
@@ -77,7 +80,7 @@ export async function makePayload(options: PayloadOptions): Promise<Payload> {
     content: Buffer.from(content),
   });
   return {
-    ...{ host, playbook, bundle: { id, bytes }, signers },
+    ...{ host, playbook, bundle: { id, bytes }, runtimes, signers },
     files: [
       file(PAYLOAD.bundle, bytes),
       ...(signers === undefined

@@ -12,6 +12,8 @@ import { resolveBelow } from "../system/root-paths.ts";
 export interface ImageRoot {
   /** The root's path on this machine. */
   readonly directory: string;
+  /** The root's name in messages. */
+  readonly name: string;
   /** Return the path on this machine of a file of the root, with its links resolved. */
   locate(path: string): string;
   exists(path: string): boolean;
@@ -32,8 +34,18 @@ export interface ImageRoot {
   link(path: string, target: string): void;
   /** Remove a file, a link, or a directory with all that it has, if it is there. Fails with `FILE_FAILED`. */
   remove(path: string): void;
+  /** Return the room of the file system that a path is on, or would be on. */
+  room(path: string): Room;
   /** Return the names in a directory; none where there is no such directory. Fails with `USAGE`. */
   list(path: string): readonly string[];
+}
+
+/** The room of a file system. */
+export interface Room {
+  /** The number of the file system's device. */
+  readonly device: number;
+  /** Bytes that this account may still write; infinite where the file system does not tell. */
+  readonly free: number;
 }
 
 /** Codes of errors that tell of a path without a file. */
@@ -132,6 +144,7 @@ export function openRoot(given: string, name = given): ImageRoot {
   };
   return {
     directory,
+    name,
     locate,
     exists: (path) => existsBelow(directory, path),
     isFile,
@@ -180,6 +193,14 @@ export function openRoot(given: string, name = given): ImageRoot {
         }
       }),
     remove: (path) => changing(path, () => fs.rmSync(place(path), { recursive: true, force: true })),
+    room: (path) => {
+      let there = locate(path);
+      while (!fs.existsSync(there)) there = dirname(there);
+      const { blocks, bsize, bfree, bavail } = fs.statfsSync(there);
+      const free =
+        blocks === 0 ? Number.POSITIVE_INFINITY : bsize * (process.getuid?.() === 0 ? bfree : bavail);
+      return { device: fs.statSync(there).dev, free };
+    },
     list: (path) => {
       try {
         return fs.readdirSync(locate(path));

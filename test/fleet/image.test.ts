@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
 import {
   closeSync,
+  copyFileSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -112,6 +114,27 @@ describe.skipIf(!fleetAvailable())("a disk image whose machine provisions itself
     expect(installed.stdout).toContain(`${image}: fleet1 provisions itself at its first boot (systemd)\n`);
     expect(installed.stdout).toMatch(/; signed; Node for \S+ goes along\n/);
     expect(readFileSync("/proc/mounts", "utf8")).not.toContain("/volley-image-");
+  });
+
+  it("is refused where it has no room for the bundle, and for Node unpacked", async () => {
+    const small = join(scratch, "small.img");
+    const tree = join(scratch, "tree");
+    for (const [name, from] of [
+      ["etc/os-release", "/etc/os-release"],
+      ["usr/lib/systemd/systemd", "/bin/sh"],
+    ] as const) {
+      mkdirSync(join(tree, name, ".."), { recursive: true });
+      copyFileSync(from, join(tree, name));
+    }
+    execFileSync("mkfs.ext4", ["-q", "-F", "-O", "^has_journal", "-d", tree, small, "16m"]);
+    const options = ["-i", "fleet1,", "-l", "fleet1", "--unsigned"];
+    expect(await volley("image", "install", small, join(scratch, "site.ts"), ...options)).toMatchObject({
+      stdout: "",
+      stderr: expect.stringMatching(
+        /^volley: \S+small\.img has no room: it needs \d\d MiB for the bundle and \d\d MiB to unpack Node at the first boot; 1\d MiB are free \(.*nothing was written\)\n$/,
+      ),
+    });
+    expect((await volley("image", "result", small)).stderr).toContain("has no bundle for its first boot");
   });
 
   it("is provisioned at the first boot, and untouched at the second", async () => {

@@ -47,7 +47,8 @@ function put(files: Readonly<Record<string, string | Buffer>>): void {
 const systemd = { "sbin/init": "->/lib/systemd/systemd", "lib/systemd/systemd": "" };
 
 const payload = (id: string, ...names: readonly string[]): Payload => ({
-  ...{ host: "web1", playbook: "site.ts", bundle: { id, bytes: Buffer.from(id) }, signers: undefined },
+  ...{ host: "web1", playbook: "site.ts", bundle: { id, bytes: Buffer.from(id) } },
+  ...{ runtimes: [], signers: undefined },
   files: ["site.run", "run.sh", ...names].map((name) => ({
     ...{ name, content: Buffer.from(`${name} of ${id}`) },
     mode: name === "run.sh" ? 0o700 : 0o600,
@@ -281,6 +282,26 @@ describe("installing", () => {
     expect(readFileSync(state(STATE.done), "utf8")).toBe("one\n");
     await install(payload("two"));
     expect([existsSync(state(STATE.done)), existsSync(state(STATE.attempts))]).toEqual([false, false]);
+  });
+
+  test("is refused where the bundle, or Node at the first boot, has no room, before anything is written", async () => {
+    const runtime = {
+      ...({ id: "a".repeat(64), arch: ARCH, version: "24.0.0", hasLibraries: false } as const),
+      ...{ bytes: 7 << 20, unpackedBytes: 2 ** 53 - 2 ** 40 },
+    };
+    const files = (): readonly string[] => readdirSync(directory, { recursive: true, encoding: "utf8" });
+    const before = files();
+    await expect(install({ ...payload("one"), runtimes: [runtime] })).rejects.toMatchObject({
+      code: "FILE_FAILED",
+      message: expect.stringMatching(
+        /^\S+ has no room: it needs 2 MiB for the bundle and 8588886023 MiB to unpack Node at the first boot; \d+ MiB are free$/,
+      ),
+    });
+    expect(files()).toEqual(before);
+    // Unpacked already, at an earlier boot.
+    put({ [`root/.cache/volley/runtimes/${runtime.id}/node`]: "" });
+    await install({ ...payload("one"), runtimes: [runtime] });
+    expect(existsSync(state("run.sh"))).toBe(true);
   });
 
   test("names the image, and not the directory where it is mounted", async () => {

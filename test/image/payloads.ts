@@ -20,7 +20,7 @@ export function somePayload({
     content: Buffer.from(text),
   });
   return {
-    ...{ host, playbook: "site.ts", signers },
+    ...{ host, playbook: "site.ts", runtimes: [], signers },
     bundle: { id, bytes },
     files: [
       file("site.run", bytes),

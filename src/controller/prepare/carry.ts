@@ -4,7 +4,7 @@ import { listRuntimes, readRuntime } from "../../bundle/runtimes/store.ts";
 import { signBundle } from "../../bundle/signing/sign.ts";
 import type { CarriedHost } from "../../core/bundle.ts";
 import { VolleyError } from "../../core/errors.ts";
-import type { RuntimeArch } from "../../core/runtimes.ts";
+import type { RuntimeArch, RuntimeTraits } from "../../core/runtimes.ts";
 import { findSecrets } from "../../core/secret.ts";
 import { BECOME_PASSWORD_VARS } from "../../core/unix/users.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
@@ -49,10 +49,15 @@ export interface CarryOptions {
   readonly runtimes?: readonly RuntimeArch[];
 }
 
+/** A bundle to be carried. */
+export interface CarriedBundle extends Bundle {
+  /** The names of its hosts; none without an inventory. */
+  readonly hosts: readonly string[];
+  readonly runtimes: readonly RuntimeTraits[];
+}
+
 /** Make a bundle that is carried to its hosts and run there with `--local`. The bundle holds only the vars of these hosts. */
-export async function carryBundle(
-  options: CarryOptions,
-): Promise<Bundle & { readonly hosts: readonly string[] }> {
+export async function carryBundle(options: CarryOptions): Promise<CarriedBundle> {
   const { playbook, cwd, inventory: paths, limit, withSecrets = false, signingKey, ask, extraVars } = options;
   const prepared = await preparePlaybook(playbook, cwd, options.ansible);
   const runtimes = await readRuntimes(options.runtimes ?? []);
@@ -65,7 +70,7 @@ export async function carryBundle(
       throw new VolleyError("USAGE", "--extra-vars are for the hosts of an inventory: name one with -i");
     if (limit !== undefined)
       throw new VolleyError("USAGE", "--limit picks hosts of an inventory: name one with -i");
-    return { ...(await build({ carried: true, vars: [] })), hosts: [] };
+    return { ...(await build({ carried: true, vars: [] })), hosts: [], runtimes };
   }
   const secrets = createSecretStore({ ...options.secrets, cwd, ...(ask === undefined ? {} : { ask }) });
   // What is encrypted in the playbook itself goes along only on request: a run that needs it says so.
@@ -88,7 +93,7 @@ export async function carryBundle(
     hosts: (asksForGroups) => carriedHosts(plan, { asksForGroups, vaulted }),
     vars: [...varsOfJobs(plan), ...(vaulted?.values ?? [])],
   });
-  return { ...bundle, hosts: plan.hosts.map(({ name }) => name) };
+  return { ...bundle, hosts: plan.hosts.map(({ name }) => name), runtimes };
 }
 
 async function sign(bundle: Bundle, key: string): Promise<Bundle> {
