@@ -37,13 +37,15 @@ export function otherWay(call: ModuleCall, become: boolean | string | undefined)
   const { frame, interpreter, templar } = call;
   const { job, world } = interpreter.host;
   const { vars } = job;
+  // A bundle that was carried to its host is there, whatever the inventory says of the way.
+  const isLocal = job.isLocal === true || (world === undefined && job.session?.project === undefined);
   const goal: Goal = {
     name: job.host,
     vars,
     extraVars: job.extraVars,
-    isLocal: job.isLocal === true,
+    isLocal,
     // A play does not change that.
-    isHere: job.isLocal === true && inherited(frame, "connection") === interpreter.play.keys.connection,
+    isHere: isLocal && inherited(frame, "connection") === interpreter.play.keys.connection,
     login: job.become?.login,
     ports: [
       vars.ansible_port,
