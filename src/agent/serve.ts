@@ -64,7 +64,9 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
       const { project } = session;
       kept = {
         ...openJournal(id, part, job, wire),
-        ...(options.check ? {} : { leftovers: openLeftovers({ project, playbook, host: job.host }) }),
+        ...(options.check || project === undefined
+          ? {}
+          : { leftovers: openLeftovers({ project, playbook, host: job.host }) }),
       };
     }
     const { tally, cancelled, failed, error } = await carryOut({

@@ -64,7 +64,7 @@ export class Interpreter {
     this.actions = actions;
     this.verbosity = host.job.options.verbosity ?? 0;
     const { job } = host;
-    const isHere = host.world !== undefined || (job.isLocal === true && job.session !== undefined);
+    const isHere = host.world !== undefined || (job.isLocal === true && job.session?.project !== undefined);
     const base = posix.resolve(job.session?.project ?? "/", tree.below ?? ".");
     this.files = createPlaybookFiles(host.assets, base, isHere);
     this.inventory = inventoryOf(host);

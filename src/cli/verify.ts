@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
+import { readBundle } from "../bundle/carried.ts";
 import { VolleyError } from "../core/errors.ts";
-import { fileReason } from "../core/unix/user-file.ts";
 import { safeLine } from "../reporter/rows/sanitize.ts";
 import { expandHome } from "./terminal.ts";
 
@@ -61,13 +60,4 @@ function usage(problem: string): VolleyError {
   return new VolleyError("USAGE", problem, {
     hint: "write: volley verify site.run --signers FILE, or volley verify --script >verify.sh",
   });
-}
-
-/** Read a bundle that the user names. Fails with `USAGE`. */
-export function readBundle(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (thrown) {
-    throw new VolleyError("USAGE", `cannot read ${path}: ${fileReason(thrown)}`, { cause: thrown });
-  }
 }

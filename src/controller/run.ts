@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import type { Event, Summary } from "../core/events.ts";
 import { watchEventLoop } from "../system/this-process.ts";
+import { carriedBundle, prepareCarried } from "./prepare/carried.ts";
 import type { RunOptions } from "./prepare/options.ts";
 import { prepare } from "./prepare/prepare.ts";
 import { openRecorder } from "./records/recorder.ts";
@@ -75,7 +76,9 @@ interface Course {
 
 /** Take a run's path: prepare, schedule the hosts' sessions, record their events, sum up. */
 async function carryOut(options: RunOptions, { push, starved, clean, now }: Course): Promise<Summary> {
-  const { plan, transports } = await prepare(options, { clean, now });
+  const carried = carriedBundle(options);
+  const { plan, transports } =
+    carried === undefined ? await prepare(options, { clean, now }) : prepareCarried(carried, options);
   const recorder = openRecorder(plan, push);
   starved.catch(recorder.save);
   const sessions = openSessions(plan, recorder, now);

@@ -66,8 +66,11 @@ export interface JobSession {
   readonly run: string;
   /** The user and machine that started the run, to report when the host is busy: `ann@laptop`. */
   readonly controller: string;
-  /** The playbook's directory on the controller; notified handlers are kept per project. */
-  readonly project: string;
+  /**
+   * The playbook's directory on the controller; notified handlers are kept per project. Absent for a bundle that was
+   * carried: the playbook's files are only in it, and it leaves no handlers to later runs.
+   */
+  readonly project?: string;
   /** The earlier run to resume: tasks that its journal records as done are not repeated. */
   readonly resume?: string;
   /** Milliseconds to wait for another run on the same host to end. */

@@ -210,7 +210,7 @@ async function carryOut(
   const { system } = host.opened;
   let toldOfDownloads = false;
   const leftovers =
-    job.session === undefined || job.options.check
+    job.session?.project === undefined || job.options.check
       ? undefined
       : await openDirectLeftovers(system, {
           project: job.session.project,

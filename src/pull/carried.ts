@@ -1,10 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createTextPrinter } from "../agent/local/print.ts";
-import type { Manifest } from "../core/bundle.ts";
-import { didYouMean, printable, VolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
 import { isRecord } from "../core/values/value.ts";
-import { machineHostNames } from "../system/host-names.ts";
 import { readLines } from "../system/output.ts";
 
 // A carried bundle, carried out on this machine by its own command line.
@@ -14,50 +11,6 @@ const MAX_LINE = 4 * 1024 * 1024;
 
 /** Exit code of a run that a signal ended. */
 const ENDED_EXIT = 2;
-
-/** The question which host of a bundle this machine is. */
-interface HostQuestion {
-  /** The bundle's name in messages. */
-  readonly bundle: string;
-  /** The option that names the host, for the hint. */
-  readonly option: string;
-  /** The host that was named. */
-  readonly asked: string | undefined;
-}
-
-/**
- * Return the name that this machine has in a bundle: the one that was named, else its host name, the first label of it, `localhost`, or the only host
- * that the bundle was made for; of a bundle without an inventory, the host name. Fails with `PATTERN_UNKNOWN`.
- */
-export function hostInBundle({ hosts }: Manifest, { bundle, option, asked }: HostQuestion): string {
-  const names = machineHostNames();
-  if (hosts === undefined) return asked ?? names[0] ?? "localhost";
-  const known = Object.keys(hosts);
-  const whose = `${known.slice(0, 20).join(", ")}${known.length > 20 ? ", …" : ""}`;
-  if (asked !== undefined) {
-    if (Object.hasOwn(hosts, asked)) return asked;
-    throw new VolleyError(
-      "PATTERN_UNKNOWN",
-      `${bundle} was not made for "${printable(asked, 300)}"${didYouMean(asked, known)}`,
-      { hint: `it was made for: ${whose}` },
-    );
-  }
-  const found = [...names, "localhost"].find((name) => Object.hasOwn(hosts, name));
-  if (found !== undefined) return found;
-  if (known.length === 1) return known[0]!;
-  throw new VolleyError("PATTERN_UNKNOWN", `${bundle} was not made for ${names.join(" or ")}`, {
-    hint: `say with ${option} which of its hosts this machine is: ${whose}`,
-  });
-}
-
-/**
- * Start a bundle with some arguments, its output being this process's, and wait for its end. Returns the exit code: a
- * bundle has those of `volley run`. SIGTERM is passed on; a terminal sends Ctrl-C to both processes.
- */
-export async function runBundle(file: string, args: readonly string[]): Promise<number> {
-  const child = spawn("sh", [file, ...args], { stdio: "inherit", env: bundleEnvironment() });
-  return await endOf(child);
-}
 
 /** The end of a bundle that was carried out. */
 export interface CarriedEnd {

@@ -1,13 +1,14 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { takeLock } from "../agent/lock.ts";
+import { hostInBundle } from "../bundle/carried.ts";
 import { readManifest } from "../bundle/manifest.ts";
 import { verifyBundle } from "../bundle/signing/verify.ts";
 import type { Manifest } from "../core/bundle.ts";
 import { printable, VolleyError } from "../core/errors.ts";
 import { formatTally } from "../core/result.ts";
 import { machineId } from "../system/this-process.ts";
-import { type CarriedEnd, followBundle, hostInBundle } from "./carried.ts";
+import { type CarriedEnd, followBundle } from "./carried.ts";
 import { DOWNLOAD_LIMITS, type DownloadLimits, download } from "./download.ts";
 import { gitFile } from "./git.ts";
 import { openPlaces, type Places, type PullRecord, readBounded, refuseOthers } from "./places.ts";

@@ -1,7 +1,6 @@
-import { resolve } from "node:path";
 import type { Command } from "commander";
+import { hostInBundle, isBundleFile, readBundle } from "../../bundle/carried.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { readBundle } from "../verify.ts";
 import type { RunFlags } from "./options.ts";
 
 // `volley run --local`: the options that go with it, and bundles instead of playbooks.
@@ -13,15 +12,10 @@ const CONNECTION_OPTIONS = new Set([
   ...["hostKeys", "knownHosts", "forwardAgent", "transport"],
 ]);
 
-/** The options that a bundle's own command line has, too. */
+/** The options that a run of bundles has: the rest is settled when a bundle is made. */
 const BUNDLE_OPTIONS = new Set([
-  ...["local", "limit", "check", "diff", "tags", "skipTags", "verbose", "output"],
+  ...["local", "limit", "check", "diff", "tags", "skipTags", "resume", "verbose", "output", "timing"],
 ]);
-
-/** Return whether a file that is to be run is no playbook, by its name, and so can only be a bundle. */
-export function isBundleFile(file: string): boolean {
-  return !/\.(?:[cm]?[jt]sx?|ya?ml|json)$/i.test(file);
-}
 
 /** Return whether an inventory is named, by a flag or the environment. */
 export function namesInventory({ inventory }: Pick<RunFlags, "inventory">): boolean {
@@ -50,12 +44,22 @@ function givenOptions(command: Command, isAsked: (name: string) => boolean): rea
   return [...given.values()];
 }
 
-/** Carry out bundles on this machine, one after the other, up to the first that fails. Returns the exit code. */
-export async function runBundlesHere(
+/** A bundle that is carried out on this machine. */
+interface BundleHere {
+  readonly file: string;
+  /** The file name of its playbook. */
+  readonly playbook: string;
+}
+
+/**
+ * Look at the bundles that are carried out on this machine. Fails with `USAGE`, `BUNDLE_INVALID` or `PATTERN_UNKNOWN`: a
+ * bundle that is missing, or for other hosts, is told before the first one is run.
+ */
+export async function readBundlesHere(
   files: readonly string[],
-  flags: RunFlags,
+  { limit }: RunFlags,
   command: Command,
-): Promise<number> {
+): Promise<readonly BundleHere[]> {
   const playbook = files.find((file) => !isBundleFile(file));
   if (playbook !== undefined)
     throw new VolleyError("USAGE", `${playbook} is a playbook, and the other files are bundles`, {
@@ -66,30 +70,10 @@ export async function runBundlesHere(
     throw new VolleyError("USAGE", `a bundle has its hosts and vars in it: leave out ${wrong.join(", ")}`, {
       hint: "sh FILE --help shows what else a bundle can be given",
     });
-  const { output } = flags;
-  if (output !== "auto" && output !== "plain" && output !== "json")
-    throw new VolleyError("USAGE", `a bundle shows its run as plain or json, not as ${output}`);
-  const [{ readManifest }, { hostInBundle, runBundle }] = await Promise.all([
-    import("../../bundle/manifest.ts"),
-    import("../../pull/carried.ts"),
-  ]);
-  // A file that is missing is told before the first one is run.
-  const manifests = files.map((file) => readManifest(readBundle(file), file));
-  for (const [index, file] of files.entries()) {
-    const host = hostInBundle(manifests[index]!, { bundle: file, option: "-l", asked: flags.limit });
-    const exitCode = await runBundle(resolve(file), [...argumentsOf(flags), "--local", host]);
-    if (exitCode !== 0) return exitCode;
-  }
-  return 0;
-}
-
-function argumentsOf({ check, diff, tags, skipTags, verbose, output }: RunFlags): readonly string[] {
-  return [
-    ...(check === true ? ["--check"] : []),
-    ...(diff === true ? ["--diff"] : []),
-    ...(tags ?? []).map((tag) => `--tags=${tag}`),
-    ...(skipTags ?? []).map((tag) => `--skip-tags=${tag}`),
-    ...((verbose ?? 0) > 0 ? ["--verbose"] : []),
-    ...(output === "json" ? ["--output=json"] : []),
-  ];
+  const { readManifest } = await import("../../bundle/manifest.ts");
+  return files.map((file) => {
+    const manifest = readManifest(readBundle(file), file);
+    hostInBundle(manifest, { bundle: file, option: "-l", asked: limit });
+    return { file, playbook: manifest.playbook };
+  });
 }

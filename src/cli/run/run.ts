@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { isBundleFile } from "../../bundle/carried.ts";
 import type { RunOptions } from "../../controller/prepare/options.ts";
 import type { Run } from "../../controller/run.ts";
 import { exitCodeFor, VolleyError } from "../../core/errors.ts";
@@ -16,7 +17,7 @@ import {
 } from "../options.ts";
 import { askPassphrase, askVar, outputOption, rememberAnswers, shownAs, stepQuestions } from "../terminal.ts";
 import { ansibleErrorText } from "./ansible-errors.ts";
-import { isBundleFile, namesInventory, refuseConnections, runBundlesHere } from "./local.ts";
+import { namesInventory, readBundlesHere, refuseConnections } from "./local.ts";
 import {
   addRunOptions,
   ansibleSettings,
@@ -48,7 +49,7 @@ export function addRunCommand(program: Command): void {
     )
     .action(async (playbooks: readonly string[], flags: RunFlags) => {
       if (flags.local === true && playbooks.some(isBundleFile)) {
-        process.exitCode = await runBundlesHere(playbooks, flags, command);
+        process.exitCode = await runBundles(playbooks, flags, command);
         return;
       }
       if (flags.local === true) refuseConnections(command);
@@ -80,8 +81,7 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
     local === true && (limit ?? "localhost") === "localhost" && !namesInventory(flags)
       ? ["localhost,"]
       : inventoriesOf(flags, inventoryPaths, isAnsible);
-  // The Node that runs this program is on no PATH, maybe.
-  if (local === true) process.env.VOLLEY_NODE ??= process.execPath;
+  if (local === true) nameNode();
   const { listHosts, listTasks, listTags, syntaxCheck, extraVars, connection } = flags;
   if ([listHosts, listTasks, listTags, syntaxCheck].includes(true)) {
     const { listPlaybooks } = await import("./listing.ts");
@@ -93,13 +93,11 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
     });
   }
   const inventory = inventories();
-  if (flags.resume !== undefined && playbooks.length > 1)
-    throw new VolleyError("USAGE", "--resume goes on with one playbook: name no other");
+  refuseMoreToResume(flags, playbooks);
   const reach = await reachOptions(flags);
   const become = await runBecomeOptions(flags, reach.password);
   const asking =
     reach.askPassphrase === undefined ? {} : { askPassphrase: rememberAnswers(reach.askPassphrase) };
-  const isWatched = flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true);
   const output = flags.step === true ? plainForStep(flags.output) : flags.output;
   for (const playbook of playbooks) {
     const exitCode = await runPlaybook(
@@ -122,24 +120,67 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
         ...(flags.seed === undefined ? {} : { seed: flags.seed }),
         via: flags.via,
         ...(flags.runtime ? {} : { runtime: "never" as const }),
-        check: flags.check ?? false,
-        // The screen shows diffs in each host's log; other output shows them only with --diff.
-        diff: flags.diff ?? isWatched,
-        tags: splitList(flags.tags),
-        skipTags: splitList(flags.skipTags),
+        ...courseOf(flags),
+        ...(limit === undefined ? {} : { limit }),
         ...(extraVars === undefined ? {} : { extraVars }),
         ...(ansible === undefined ? {} : { ansible }),
         ...(flags.startAtTask === undefined ? {} : { startAtTask: flags.startAtTask }),
         ...(flags.flushCache === true ? { flushFactCache: true } : {}),
         ...(flags.forceHandlers === undefined ? {} : { forceHandlers: flags.forceHandlers }),
-        verbosity: flags.verbose,
-        ...(limit === undefined ? {} : { limit }),
       },
       outputFor(playbook, output),
     );
     if (exitCode !== 0) return exitCode;
   }
   return 0;
+}
+
+/** Carry out bundles on this machine, one after the other, up to the first that fails. Returns the exit code. */
+async function runBundles(files: readonly string[], given: RunFlags, command: Command): Promise<number> {
+  const bundles = await readBundlesHere(files, given, command);
+  refuseMoreToResume(given, files);
+  const flags = settleFlags(given, undefined);
+  const { limit, output } = flags;
+  nameNode();
+  for (const { file, playbook } of bundles) {
+    const exitCode = await runPlaybook(
+      file,
+      flags,
+      {
+        ...courseOf(flags),
+        ...(limit === undefined ? {} : { limit }),
+        ...{ inventory: [], playbook: file, local: true },
+      },
+      outputFor(playbook, output),
+    );
+    if (exitCode !== 0) return exitCode;
+  }
+  return 0;
+}
+
+/** The options that runs of playbooks and of bundles share. */
+function courseOf(
+  flags: SettledFlags,
+): Pick<RunOptions, "check" | "diff" | "tags" | "skipTags" | "verbosity"> {
+  const isWatched = flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true);
+  return {
+    check: flags.check ?? false,
+    // The screen shows diffs in each host's log; other output shows them only with --diff.
+    diff: flags.diff ?? isWatched,
+    tags: splitList(flags.tags),
+    skipTags: splitList(flags.skipTags),
+    verbosity: flags.verbose,
+  };
+}
+
+/** Let a bundle on this machine start the Node that runs this program, which is on no PATH, maybe. */
+function nameNode(): void {
+  process.env.VOLLEY_NODE ||= process.execPath;
+}
+
+function refuseMoreToResume({ resume }: RunFlags, files: readonly string[]): void {
+  if (resume !== undefined && files.length > 1)
+    throw new VolleyError("USAGE", "--resume goes on with one playbook: name no other");
 }
 
 /** Scripts read what ansible-playbook prints. */

@@ -15,7 +15,10 @@ import type { AskHostKeys, BecomeOptions, ReachOptions } from "./reach.ts";
 export interface RunOptions extends ReachOptions, BecomeOptions {
   /** Paths of inventories, `host1,host2,` lists, or an inventory already loaded. */
   readonly inventory: string | readonly string[] | Inventory;
-  /** The playbook's file: an entry to bundle, not a value. */
+  /**
+   * The playbook's file: an entry to bundle, not a value. With `local`, a file of another name than a playbook's is a
+   * carried bundle: its hosts and vars are in it, `inventory` is `[]`, and options about them do not count.
+   */
   readonly playbook: string | URL;
   /** The connection of hosts whose inventory says nothing of it: `local` works on this machine. Default: `ssh`. */
   readonly connection?: string;

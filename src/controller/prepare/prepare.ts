@@ -42,13 +42,13 @@ import type { OpenWorld } from "./world.ts";
 export interface Plan {
   /** The run's name. */
   readonly run: string;
-  readonly playbook: PreparedPlaybook;
+  readonly playbook: Omit<PreparedPlaybook, "directory" | "bundle" | "locate">;
   readonly plays: readonly PlayHosts[];
   readonly hosts: readonly PlannedHost[];
   /** Takes in the hosts that tasks add to the run; undefined where plays are carried out by the hosts. */
   readonly late: LateHosts | undefined;
-  /** The bundle, under the id by which the hosts know the run. */
-  readonly bundle: Bundle;
+  /** The bundle, under the id by which the hosts know the run. `file`: its place on this machine, where it is started from. */
+  readonly bundle: Bundle & { readonly file?: string };
   /** Milliseconds that preparing took, up to the bundle. */
   readonly buildMs: number;
   readonly method: Via;
@@ -375,7 +375,8 @@ function isOfProgram({ play, hosts }: PlayHosts): boolean {
   return play.program !== undefined && hosts.length > 0;
 }
 
-function limitsOf(options: RunOptions): Limits {
+/** Return the limits of a run. Fails with `USAGE`. */
+export function limitsOf(options: RunOptions): Limits {
   const concurrency = options.concurrency ?? DEFAULTS.concurrency;
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     throw new VolleyError(
@@ -393,7 +394,7 @@ function limitsOf(options: RunOptions): Limits {
 }
 
 /** Name the run, and read what an earlier controller has written down of it. Fails with `USAGE` when there is no such run. */
-function planRecord(options: RunOptions, bundle: Bundle): Pick<Plan, "run" | "record" | "attached"> {
+export function planRecord(options: RunOptions, bundle: Bundle): Pick<Plan, "run" | "record" | "attached"> {
   const { attach, logDirectory } = options;
   const run = attach ?? makeRunId();
   if (logDirectory === false) {

@@ -341,6 +341,7 @@ class Driver implements HostSession {
     const part = { run: job.session.run, host: job.host };
     return commandOf(script, as, {
       id: bundle.id,
+      file: bundle.file,
       part,
       node,
       nonceOf: (upload) => this.#nonceOf(upload),

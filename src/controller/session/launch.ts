@@ -163,18 +163,22 @@ ${startScript((file) => begin(file, id), as)}`,
 export function attachCommand(
   id: string,
   as: LaunchAs | null,
-  { run, host }: RunPart,
+  part: RunPart,
   from: number,
   { runtimes, directory }: NodeSource = { runtimes: [] },
 ): string {
-  const attach = (bundle: string): string =>
-    `exec sh "${bundle}" --attach ${quote(run)} ${from} ${quote(partName(host))}`;
+  const attach = (bundle: string): string => `exec sh "${bundle}" ${attachWords(part, from)}`;
   const find = `${useRuntimeScript(runtimes, directory)}
 f="$HOME/${BUNDLE_CACHE}/${id}.run"
 ${wholeScript(id)} || exit ${LAUNCH_EXITS.unknownRun}
 ${USE_SCRIPT}`;
   if (as === null || !keepsOwnCopy(as.become)) return inShell(`${find}\n${startScript(attach, as)}`, as);
   return inShell(goOnAs(as, `${find}\n${sayWord(as.nonce, "ready")}; ${attach("$f")}`), as);
+}
+
+/** Return the words that have a bundle tell the events of a host's part. */
+function attachWords({ run, host }: RunPart, from: number): string {
+  return `--attach ${quote(run)} ${from} ${quote(partName(host))}`;
 }
 
 /** Time for another program to let go of apt's lock. */
@@ -213,6 +217,8 @@ function installCommand(as: LaunchAs | null): string {
 export interface CommandContext {
   /** The bundle's id. */
   readonly id: string;
+  /** The place of a carried bundle on this machine. Default: the bundle is sent. */
+  readonly file?: string | undefined;
   readonly part: RunPart;
   readonly node: NodeSource;
   /** Return the nonce of the upload with a number. */
@@ -223,8 +229,13 @@ export interface CommandContext {
 export function commandOf(
   script: Exclude<Script, { is: "direct" }>,
   as: LaunchAs | null,
-  { id, part, node, nonceOf }: CommandContext,
+  { id, file, part, node, nonceOf }: CommandContext,
 ): string {
+  // A carried bundle is on this machine, and never sent: no other script follows.
+  if (file !== undefined) {
+    const begun = script.is === "attach" ? `exec sh "$f" ${attachWords(part, script.from)}` : begin("$f", id);
+    return `f=${quote(file)}\n${begun}`;
+  }
   switch (script.is) {
     case "launch": {
       const left = script.left === undefined ? undefined : nonceOf(script.left);

@@ -13,7 +13,13 @@ import type { EarlierPart } from "./told.ts";
 export interface SessionOptions {
   readonly endpoint: Endpoint;
   readonly transport: Transport;
-  readonly bundle: { readonly id: string; readonly bytes: Buffer; readonly reused: boolean };
+  /** `file`: the bundle's place on this machine, where it is started from. Default: it is sent to the host. */
+  readonly bundle: {
+    readonly id: string;
+    readonly bytes: Buffer;
+    readonly reused: boolean;
+    readonly file?: string;
+  };
   readonly job: Job & { readonly session: JobSession };
   /** The user to become on the host, and how. */
   readonly become: Become | null;

@@ -1,0 +1,129 @@
+import { createHash } from "node:crypto";
+import { hostname, userInfo } from "node:os";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { makeJob } from "../../agent/local/job.ts";
+import { hostInBundle, isBundleFile, readBundle } from "../../bundle/carried.ts";
+import { readManifest } from "../../bundle/manifest.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
+import type { Host } from "../../core/inventory.ts";
+import { DEFAULTS, type RunOptions } from "./options.ts";
+import type { PlayHosts } from "./plan.ts";
+import { limitsOf, type Prepared, planRecord } from "./prepare.ts";
+import type { PreparedPlaybook } from "./read.ts";
+import { reachedHere } from "./transports.ts";
+
+// A run of a bundle that was carried to this machine: the bundle holds playbook, hosts and vars.
+
+/** Return the path of the bundle that a run on this machine carries out; undefined for a run of a playbook. */
+export function carriedBundle({ playbook, local, cwd = process.cwd() }: RunOptions): string | undefined {
+  const file = playbook instanceof URL ? fileURLToPath(playbook) : playbook;
+  return local === true && isBundleFile(file) ? resolve(cwd, file) : undefined;
+}
+
+/**
+ * Plan a run of a carried bundle on this machine, as the one host of it that the limit names. Nothing of the bundle is run
+ * before its process is started. Fails with `USAGE`, `BUNDLE_INVALID` or `PATTERN_UNKNOWN`.
+ */
+export function prepareCarried(file: string, options: RunOptions): Prepared {
+  const startedAt = performance.now();
+  const { limit, check = false, diff = false, tags = [], skipTags = [], verbosity = 0 } = options;
+  const bytes = readBundle(file);
+  const manifest = readManifest(bytes, file);
+  const name = hostInBundle(manifest, { bundle: file, option: "-l", asked: limit });
+  const { plays: indexes, ...job } = makeJob(
+    manifest,
+    name,
+    {
+      ...{ check, diff, tags, skipTags },
+      // Plays follow each other at once, and no host asks for another: there is one.
+      barriers: false,
+      ...(verbosity === 0 ? {} : { verbosity }),
+    },
+    undefined,
+  );
+  if (indexes.length === 0)
+    throw new VolleyError("PATTERN_UNKNOWN", `no play of ${file} is for ${printable(name, 300)}`);
+  const host = hostHere(name);
+  const plays = manifest.plays.map(
+    ({ name, hosts }, index): PlayHosts => ({
+      index,
+      play: { name, hosts, roles: [], strategy: "free" },
+      hosts: indexes.includes(index) ? [host] : [],
+    }),
+  );
+  const id = createHash("sha256").update(bytes).digest("hex");
+  const bundle = { id, bytes, reused: true, asksForGroups: false, file };
+  const { run, record, attached } = planRecord({ ...options, cwd: options.cwd ?? process.cwd() }, bundle);
+  const session = {
+    run,
+    controller: `${userInfo().username}@${hostname()}`,
+    lockWaitMs: options.lockWaitMs ?? DEFAULTS.lockWaitMs,
+    ...(options.resume === undefined ? {} : { resume: options.resume }),
+  };
+  return {
+    plan: Object.freeze({
+      run,
+      playbook: playbookOf(manifest.playbook, plays),
+      plays,
+      hosts: [
+        {
+          name,
+          ...reachedHere(host),
+          become: null,
+          node: { mode: "never" as const, runtimes: [] },
+          job: { ...job, plays: indexes, session },
+        },
+      ],
+      late: undefined,
+      bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
+      buildMs: performance.now() - startedAt,
+      method: "bundle" as const,
+      runtimes: [],
+      askStep: undefined,
+      check,
+      seed: run,
+      limits: limitsOf(options),
+      notes: [],
+      record,
+      attached,
+    }),
+    transports: { close: () => {} },
+  };
+}
+
+/** The controller's view of this machine; the vars are in the job. */
+function hostHere(name: string): Host {
+  return {
+    name,
+    connection: {
+      address: name,
+      port: undefined,
+      user: undefined,
+      privateKeyFile: undefined,
+      connection: "local",
+      become: undefined,
+      becomeMethod: undefined,
+    },
+    vars: {},
+    sources: {},
+    groups: [],
+  };
+}
+
+/** The controller's view of the playbook, whose code only the bundle's process runs. */
+function playbookOf(
+  name: string,
+  plays: readonly PlayHosts[],
+): Omit<PreparedPlaybook, "directory" | "bundle" | "locate"> {
+  return {
+    name,
+    playbook: { plays: plays.map(({ play }) => play) },
+    assets: { file: () => null, tree: () => null },
+    evaluateAnew: () => {
+      throw new Error("a carried bundle is carried out by its own process alone");
+    },
+    // Where the code was written is known only to the one who made the bundle.
+    locateRemote: (error) => error,
+  };
+}
