@@ -6,23 +6,19 @@ import type { Bundle } from "../../bundle/build.ts";
 import { listRuntimes, type Runtime } from "../../bundle/runtimes/store.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
-import type { Host, Inventory } from "../../core/inventory.ts";
-import type { GuestRoles } from "../../core/program.ts";
-import type { Job, JobOptions, JobSession } from "../../core/protocol.ts";
-import { RUNTIME_MODES, type RuntimeTraits } from "../../core/runtimes.ts";
-import { matchesGlob, setGlobPieces } from "../../core/unix/shell.ts";
-import type { Become } from "../../core/unix/users.ts";
+import type { Host } from "../../core/inventory.ts";
+import type { JobSession } from "../../core/protocol.ts";
 import { MACHINE_NAMES } from "../../patterns/names.ts";
-import type { Endpoint, Transport } from "../../transport/transport.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
 import { makeRunId, type RunRecord, readEvents, readRecord, runsDirectory } from "../records/records.ts";
-import type { NodeSetup, Via } from "../session/state.ts";
+import type { Via } from "../session/state.ts";
 import { openFactCache } from "./fact-cache.ts";
+import { type HostWay, hostMaker, type PlannedHost } from "./jobs.ts";
+import { chooseMethod, leftAlone } from "./method.ts";
 import { type AskStep, DEFAULTS, type RunOptions, recordable } from "./options.ts";
 import { playOfStart } from "./outline.ts";
 import {
-  makeJob,
   type OpenHostPlan,
   openHost,
   openPlan,
@@ -32,10 +28,10 @@ import {
   varsOfJobs,
 } from "./plan.ts";
 import { preflight } from "./preflight.ts";
-import { type HostBecome, hostBecome, type Reached } from "./reach.ts";
+import { hostBecome, type Reached } from "./reach.ts";
 import { type PreparedPlaybook, plainExtraVars, preparePlaybook } from "./read.ts";
 import { openTransports, reachedHere, type Transports } from "./transports.ts";
-import { type OpenedVault, openVaulted } from "./vaulted.ts";
+import { openVaulted } from "./vaulted.ts";
 import type { OpenWorld } from "./world.ts";
 
 /** The decisions for a run, made before anything is started on a host, for schedule, sessions and recorder. Frozen. */
@@ -73,18 +69,6 @@ interface LateHosts {
   select(pattern: string): readonly Host[];
   /** Plan a host's part of these plays. Fails as reading the inventory and opening transports do. */
   admit(host: Host, plays: readonly PlayHosts[]): Promise<PlannedHost>;
-}
-
-/** A host with its job. */
-export interface PlannedHost {
-  readonly name: string;
-  readonly endpoint: Endpoint;
-  readonly transport: Transport;
-  /** The user to start the bundle as; null: the login user. */
-  readonly become: Become | null;
-  readonly job: Job & { readonly session: JobSession };
-  /** The way to get Node onto the host, where it has none. */
-  readonly node: NodeSetup;
 }
 
 /** Limits of a run; times in milliseconds. */
@@ -164,18 +148,12 @@ export async function prepare(
     const facts = openFactCache(options.ansible);
     if (options.flushFactCache === true)
       for (const name of [...selected.inventory.hosts.keys(), ...MACHINE_NAMES]) facts?.drop(name);
-    const via = options.via ?? DEFAULTS.via;
-    const asksNoHost = via === "auto" && needsNobody(selected);
-    const needsLead = selected.plays.some(
-      (each) =>
-        asksNoHost ||
-        mustBeLed(each, guests) ||
-        bringsVars(each, selected.inventory, guests) ||
-        goesOtherWays(each, selected.plays) ||
-        (facts !== undefined && isOfProgram(each)),
-    );
-    const method = needsLead && via === "auto" ? "direct" : via;
-    const isLed = needsLead && method === "direct";
+    const keepsFacts = facts !== undefined;
+    const { via, isLed, asksNoHost } = chooseMethod(selected, {
+      via: options.via ?? DEFAULTS.via,
+      guests,
+      keepsFacts,
+    });
     const plays = isLed ? selected.plays.map(withAllThatMayJoin) : selected.plays;
     const world = isLed
       ? (await import("./world.ts")).createWorld({
@@ -196,16 +174,13 @@ export async function prepare(
     const opened = await openTransports(asksNoHost ? [] : selected.hosts, options, now);
     transports = opened;
     const reached: Pick<Transports, "of"> = asksNoHost ? { of: reachedHere } : opened;
-    const becomeOf = (host: Host, { endpoint }: Reached, mine: readonly PlayHosts[]): HostBecome =>
+    const wayOf = (host: Host, reached: Reached, mine: readonly PlayHosts[]): HostWay => {
       // Where nothing is asked of a host, nobody need become another user there.
-      hostBecome(
-        host,
-        endpoint.user,
-        asksNoHost ? [] : mine.filter(({ hosts }) => hosts.includes(host)),
-        options,
-      );
+      const asked = asksNoHost ? [] : mine.filter(({ hosts }) => hosts.includes(host));
+      return { reached, become: hostBecome(host, reached.endpoint.user, asked, options) };
+    };
     // Refusals come before any host is touched.
-    for (const host of selected.hosts) becomeOf(host, reached.of(host), plays);
+    const ways = selected.hosts.map((host) => [host, wayOf(host, reached.of(host), plays)] as const);
     const isSure = options.attach === undefined && !clean.aborted;
     if (!isLed && isSure && limits.concurrency >= selected.hosts.length)
       opened.connectEarly(firstAtWork(selected));
@@ -221,21 +196,14 @@ export async function prepare(
       project: realpathSync(playbook.directory),
       ...(options.resume === undefined ? {} : { resume: options.resume }),
     };
-    const runtimes = method === "direct" || options.runtime === "never" ? [] : listRuntimes();
-    const make = hostMaker(selected, options, {
-      bundle,
-      session,
-      startAtPlay,
-      isLed,
-      becomeOf,
-      vaulted,
-      runtimes,
-    });
+    const runtimes = via === "direct" || options.runtime === "never" ? [] : listRuntimes();
+    const namesGroups = bundle.asksForGroups || isLed;
+    const make = hostMaker(selected, options, { session, startAtPlay, namesGroups, vaulted, runtimes });
     const plan: Plan = {
       run,
       playbook: world === undefined ? playbook : { ...playbook, world },
       plays: Object.freeze(plays),
-      hosts: Object.freeze(selected.hosts.map((host) => make(host, reached.of(host), plays))),
+      hosts: Object.freeze(ways.map(([host, way]) => make(host, way, plays))),
       late:
         world === undefined
           ? undefined
@@ -247,12 +215,13 @@ export async function prepare(
                   ...entry,
                   hosts: entry.hosts.map((each) => (each === host ? opened : each)),
                 }));
-                return make(opened, asksNoHost ? reachedHere(opened) : await world.reach(opened), mine);
+                const reached = asksNoHost ? reachedHere(opened) : await world.reach(opened);
+                return make(opened, wayOf(opened, reached, mine), mine);
               },
             },
       bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
       buildMs,
-      method,
+      method: via,
       runtimes,
       askStep: options.step,
       check,
@@ -261,7 +230,11 @@ export async function prepare(
       notes: [
         ...opened.notes.map((note) => ({ ...note, level: "notice" as const })),
         ...selected.warnings.map((note) => ({ ...note, level: "warn" as const })),
-        ...(isLed ? [] : leftAlone(selected, facts !== undefined)),
+        ...(isLed ? [] : leftAlone(selected, keepsFacts)).map((text) => ({
+          host: selected.hosts[0]?.name ?? "localhost",
+          level: "warn" as const,
+          text,
+        })),
       ],
       record,
       attached,
@@ -288,19 +261,6 @@ function firstAtWork({ plays }: OpenHostPlan): readonly Host[] {
   return first === undefined || first.play.serial !== undefined ? [] : first.hosts;
 }
 
-/** Return a note for each open play of a run whose hosts work by themselves. */
-function leftAlone({ plays, hosts: [first] }: OpenHostPlan, cachesFacts: boolean): readonly Note[] {
-  const note = (text: string): Note => ({ host: first?.name ?? "localhost", level: "warn", text });
-  return [
-    ...plays
-      .filter(({ mayJoin }) => mayJoin !== undefined)
-      .map(({ play: { name } }) =>
-        note(`play "${name}": hosts that tasks add or group take part only with --via direct`),
-      ),
-    ...(cachesFacts && plays.some(isOfProgram) ? [note("facts are cached only with --via direct")] : []),
-  ];
-}
-
 /** Return transports whose end is the world's end, too. */
 function closingBoth(transports: Transports, world: OpenWorld | undefined): Transports {
   if (world === undefined) return transports;
@@ -309,70 +269,6 @@ function closingBoth(transports: Transports, world: OpenWorld | undefined): Tran
     world.close();
   };
   return { ...transports, close };
-}
-
-/**
- * Return whether a play is carried out from here, because it asks for files, programs or lookups of this machine, or
- * because its hosts ask for each other, or are known only once the plays before it have ended.
- */
-function mustBeLed({ play, hosts, mayJoin }: PlayHosts, guests: GuestRoles | undefined): boolean {
-  if (mayJoin !== undefined) return true;
-  if (hosts.length > 0 && play.roles.some(({ role }) => role.delegates === true)) return true;
-  const program = play.program ?? guests;
-  if (hosts.length === 0 || program === undefined) return false;
-  return program.needsController !== undefined || (hosts.length > 1 && program.needsOthers !== undefined);
-}
-
-/** Return whether plays in YAML reach hosts of this one in different ways: each host has one connection, and others are opened from here. */
-function goesOtherWays({ play, hosts }: PlayHosts, plays: readonly PlayHosts[]): boolean {
-  if (play.program === undefined) return false;
-  const others = plays.filter(
-    (each) =>
-      each.play.program !== undefined &&
-      each.play !== play &&
-      each.hosts.some((host) => hosts.includes(host)),
-  );
-  const keys = ["connection", "remoteUser", "port", "becomeMethod", "becomeExe", "becomeFlags"] as const;
-  return keys.some((key) =>
-    others.some(
-      ({ play: other }) => play[key] !== undefined && other[key] !== undefined && other[key] !== play[key],
-    ),
-  );
-}
-
-/** Return whether groups that tasks of a play may make bring vars: only the controller has these. */
-function bringsVars(
-  { play, hosts }: PlayHosts,
-  { groups, spareVars = new Set() }: Inventory,
-  guests: GuestRoles | undefined,
-): boolean {
-  const made = (play.program ?? guests)?.makesGroups;
-  if (hosts.length === 0 || made === undefined) return false;
-  const parents = new Set(
-    [...groups.values()].flatMap(({ name, children }) => (name === "all" ? [] : children)),
-  );
-  const withVars = [...groups.values()]
-    .filter(({ name, vars }) => name !== "all" && (Object.keys(vars).length > 0 || parents.has(name)))
-    .map(({ name }) => name);
-  return made.some((written) => {
-    const glob = setGlobPieces(written, "fnmatch");
-    return [...spareVars, ...withVars].some((name) => matchesGlob(glob, name));
-  });
-}
-
-/** Return whether the plays ask nothing of their hosts, some of which are other machines. */
-function needsNobody({ plays, hosts }: OpenHostPlan): boolean {
-  const isAway = hosts.some(({ connection }) => connection.connection !== "local");
-  if (!isAway && plays.every(({ mayJoin }) => mayJoin === undefined)) return false;
-  return plays.every(
-    ({ play, hosts, mayJoin }) =>
-      (hosts.length === 0 && mayJoin === undefined) || play.program?.asksNoHost === true,
-  );
-}
-
-/** Return whether a play in YAML has hosts. The facts that it finds are kept here, for later runs. */
-function isOfProgram({ play, hosts }: PlayHosts): boolean {
-  return play.program !== undefined && hosts.length > 0;
 }
 
 /** Return the limits of a run. Fails with `USAGE`. */
@@ -416,83 +312,4 @@ export function planRecord(options: RunOptions, bundle: Bundle): Pick<Plan, "run
         ? undefined
         : { events: readEvents(directory, before.run), changed: before.bundle !== bundle.id },
   };
-}
-
-/** Makes the job of a host that is reached this way, for its part of these plays. */
-type MakeHost = (host: Host, reached: Reached, plays: readonly PlayHosts[]) => PlannedHost;
-
-/** Return what makes the job of each host. It fails with `INVENTORY_INVALID` or `USAGE`. */
-function hostMaker(
-  selected: OpenHostPlan,
-  options: RunOptions,
-  {
-    bundle: { asksForGroups },
-    session,
-    startAtPlay,
-    isLed,
-    becomeOf,
-    vaulted,
-    runtimes,
-  }: {
-    readonly bundle: Bundle;
-    readonly isLed: boolean;
-    readonly becomeOf: (host: Host, reached: Reached, plays: readonly PlayHosts[]) => HostBecome;
-    readonly session: JobSession;
-    readonly startAtPlay: number | undefined;
-    readonly vaulted: OpenedVault | undefined;
-    readonly runtimes: readonly RuntimeTraits[];
-  },
-): MakeHost {
-  const {
-    check = false,
-    diff = false,
-    tags = [],
-    skipTags = [],
-    startAtTask,
-    step,
-    forceHandlers,
-    verbosity = 0,
-  } = options;
-  const jobOptions: JobOptions = {
-    check,
-    diff,
-    tags,
-    skipTags,
-    barriers: true,
-    forks: options.concurrency ?? DEFAULTS.concurrency,
-    ...(startAtTask === undefined ? {} : { startAtTask }),
-    ...(startAtPlay === undefined ? {} : { startAtPlay }),
-    ...(step === undefined ? {} : { step: true }),
-    ...(forceHandlers === undefined ? {} : { forceHandlers }),
-    ...(verbosity === 0 ? {} : { verbosity }),
-  };
-  return (host, reached, plays) => {
-    const { endpoint, transport } = reached;
-    const become = becomeOf(host, reached, plays);
-    const job = makeJob(
-      host,
-      { ...selected, plays },
-      { options: jobOptions, asksForGroups: asksForGroups || isLed, vaulted },
-    );
-    const secrets = [...new Set([...(job.secrets ?? []), ...become.secrets])];
-    return Object.freeze({
-      name: host.name,
-      endpoint,
-      transport,
-      become: become.start,
-      node: nodeSetup(host, options, runtimes),
-      job: { ...job, session, become: become.job, ...(secrets.length === 0 ? {} : { secrets }) },
-    });
-  };
-}
-
-/** Return the way to get Node onto a host that has none. Check mode installs no package. */
-function nodeSetup(
-  { connection: { runtime } }: Host,
-  { runtime: asked, check = false }: Pick<RunOptions, "runtime" | "check">,
-  runtimes: readonly RuntimeTraits[],
-): NodeSetup {
-  const wanted = asked ?? runtime?.mode ?? RUNTIME_MODES[0];
-  const mode = check && wanted === "package" ? "never" : wanted;
-  return { mode, runtimes: mode === "send" ? runtimes : [], directory: runtime?.directory };
 }
