@@ -1,4 +1,11 @@
-import { printable, VolleyError } from "../core/errors.ts";
+import {
+  type DownloadRequest,
+  type DownloadResponse,
+  openDownload,
+  reasonOf,
+} from "../actions/network/download.ts";
+import { decodeName } from "../actions/network/web-url.ts";
+import { isVolleyError, printable, VolleyError } from "../core/errors.ts";
 
 // A file from a web server, bounded in size and time, unless it is unchanged.
 
@@ -33,8 +40,8 @@ const MAX_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /**
- * Download a file, by Node's own `fetch`. Undefined when the server says that it is as `known` describes it. Redirects
- * never lead from https to http, and a password goes to no other server. Fails with `PULL_FAILED`.
+ * Download a file, through the proxies of the environment. Undefined when the server says that it is as `known` describes
+ * it. Redirects never lead from https to http, and a password goes to no other server. Fails with `PULL_FAILED`.
  *
  * @param shown The URL in messages.
  */
@@ -46,46 +53,54 @@ export async function download(
     limits = DOWNLOAD_LIMITS,
   }: { readonly known?: Validators; readonly limits?: DownloadLimits } = {},
 ): Promise<Downloaded | undefined> {
-  const silence = new AbortController();
-  const timer = setTimeout(() => silence.abort(), limits.silentMs);
-  const signal = AbortSignal.any([silence.signal, AbortSignal.timeout(limits.totalMs)]);
-  const fail = (problem: string, cause?: unknown): VolleyError =>
-    new VolleyError("PULL_FAILED", `cannot download ${shown}: ${problem}`, { cause, ...proxyHint() });
+  const signal = AbortSignal.timeout(limits.totalMs);
+  const fail = (problem: string, cause?: unknown, hint?: string): VolleyError =>
+    new VolleyError("PULL_FAILED", `cannot download ${shown}: ${problem}`, {
+      cause,
+      ...(hint === undefined ? {} : { hint }),
+    });
   try {
-    const response = await follow(url, known, signal, fail);
+    const response = await follow(url, known, { signal, timeoutMs: limits.silentMs }, fail);
+    const { status, statusText, headers } = response;
+    const refuse = (problem: string): VolleyError => {
+      response.close();
+      return fail(problem);
+    };
     const isAsked = known.etag !== undefined || known.lastModified !== undefined;
-    if (response.status === 304 && isAsked) return undefined;
-    if (response.status !== 200) {
-      await response.body?.cancel();
-      throw fail(`the server answers ${`${response.status} ${response.statusText}`.trim()}`);
+    if (status === 304 && isAsked) {
+      response.close();
+      return undefined;
     }
-    const tooLarge = (): VolleyError => fail(`it has more than ${limits.bytes} bytes`);
-    if (Number(response.headers.get("content-length") ?? 0) > limits.bytes) {
-      await response.body?.cancel();
-      throw tooLarge();
-    }
+    if (status !== 200)
+      throw refuse(`the server answers ${`${status} ${printable(statusText, 300)}`.trim()}`);
+    const tooLarge = `it has more than ${limits.bytes} bytes`;
+    if (Number(headers["content-length"] ?? 0) > limits.bytes) throw refuse(tooLarge);
     const chunks: Uint8Array[] = [];
     let size = 0;
-    for await (const chunk of response.body ?? []) {
-      timer.refresh();
-      size += (chunk as Uint8Array).length;
-      if (size > limits.bytes) throw tooLarge();
-      chunks.push(chunk as Uint8Array);
+    for await (const chunk of response.body) {
+      size += chunk.length;
+      if (size > limits.bytes) throw refuse(tooLarge);
+      chunks.push(chunk);
     }
-    const etag = response.headers.get("etag");
-    const lastModified = settledTime(response.headers);
+    const { etag } = headers;
+    const lastModified = settledTime(headers);
     return {
       bytes: Buffer.concat(chunks),
-      ...(etag === null ? {} : { etag }),
+      ...(etag === undefined ? {} : { etag }),
       ...(lastModified === undefined ? {} : { lastModified }),
     };
   } catch (thrown) {
-    if (thrown instanceof VolleyError) throw thrown;
-    if (silence.signal.aborted) throw fail(`the server is silent for ${limits.silentMs / 1_000} s`, thrown);
+    if (!isVolleyError(thrown)) throw fail((thrown as Error).message, thrown);
+    if (thrown.code === "PULL_FAILED") throw thrown;
+    if (thrown.code === "TIMEOUT")
+      throw fail(`the server is silent for ${limits.silentMs / 1_000} s`, thrown);
     if (signal.aborted) throw fail(`it takes longer than ${limits.totalMs / 60_000} minutes`, thrown);
-    throw fail(reasonOf(thrown), thrown);
-  } finally {
-    clearTimeout(timer);
+    // The message has a URL of its own, that of a redirect perhaps.
+    const { cause, message, hint } = thrown;
+    if (!(cause instanceof Error)) throw fail(message, thrown, hint);
+    const through = /through the proxy \S+(?=:)/.exec(message)?.[0];
+    const reason = `${through === undefined ? "" : `${through}: `}${reasonOf(cause)}`;
+    throw fail(reason, thrown, hint ?? hintFor(cause));
   }
 }
 
@@ -93,42 +108,41 @@ export async function download(
 const SETTLED_MS = 60_000;
 
 /** Return the time of the last change, where it is old enough for the file not to have changed since. */
-function settledTime(headers: Headers): string | undefined {
-  const time = headers.get("last-modified");
-  const age = Date.parse(headers.get("date") ?? "") - Date.parse(time ?? "");
-  return time !== null && age >= SETTLED_MS ? time : undefined;
+function settledTime(headers: DownloadResponse["headers"]): string | undefined {
+  const time = headers["last-modified"];
+  const age = Date.parse(headers.date ?? "") - Date.parse(time ?? "");
+  return time !== undefined && age >= SETTLED_MS ? time : undefined;
 }
 
 async function follow(
   start: URL,
   { etag, lastModified }: Validators,
-  signal: AbortSignal,
+  limits: Pick<DownloadRequest, "signal" | "timeoutMs">,
   fail: (problem: string) => VolleyError,
-): Promise<Response> {
-  const { username, password } = start;
-  const login = [username, password].map(decodeURIComponent).join(":");
+): Promise<DownloadResponse> {
+  const login = { username: decodeName(start.username), password: decodeName(start.password) };
+  const hasLogin = login.username !== "" || login.password !== "";
   let url = new URL(start);
   for (let left = MAX_REDIRECTS; left >= 0; left--) {
-    // fetch() refuses a URL with a login in it.
     url.username = "";
     url.password = "";
-    const response = await fetch(url.href, {
-      signal,
-      redirect: "manual",
+    const response = await openDownload({
+      ...limits,
+      url: url.href,
+      redirects: "none",
+      decompress: true,
+      environment: process.env,
       headers: {
         // The bytes as they are: the limit is for what arrives.
         "accept-encoding": "identity",
-        "user-agent": "volley",
         ...(etag === undefined ? {} : { "if-none-match": etag }),
         ...(lastModified === undefined ? {} : { "if-modified-since": lastModified }),
-        ...(login !== ":" && url.origin === start.origin
-          ? { authorization: `Basic ${Buffer.from(login).toString("base64")}` }
-          : {}),
       },
+      ...(hasLogin && url.origin === start.origin ? { ...login, forceBasicAuth: true } : {}),
     });
-    const location = response.headers.get("location");
-    if (!REDIRECTS.has(response.status) || location === null) return response;
-    await response.body?.cancel();
+    const { location } = response.headers;
+    if (!REDIRECTS.has(response.status) || location === undefined) return response;
+    response.close();
     const next = redirectTarget(location, url);
     if (next === undefined)
       throw fail(`the server leads from ${url.protocol}// to ${printable(location, 300)}`);
@@ -144,22 +158,21 @@ export function redirectTarget(location: string, from: URL): URL | undefined {
   return isSafe ? to : undefined;
 }
 
-/** fetch() says no more than "fetch failed"; its cause says why. */
-function reasonOf(thrown: unknown): string {
-  const { cause, message } = thrown as Error;
-  const { code, message: why } = (cause ?? {}) as { readonly code?: string; readonly message?: string };
-  if (code === "ECONNREFUSED") return "the connection is refused";
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "the name of the server is not known";
-  if (code === "UND_ERR_SOCKET" || code === "ECONNRESET") return "the connection was cut";
-  return why || message;
-}
+/** The certificate's dates are compared with this machine's clock, which a machine at its first boot may not have set. */
+const CLOCK_CODES = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
+const AUTHORITY_CODES = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+]);
 
-/** Node follows proxies of the environment only when told so, from version 24 on. */
-function proxyHint(): { readonly hint?: string } {
-  const { env } = process;
-  const name = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"].find(
-    (one) => (env[one] ?? "") !== "",
+function hintFor({ code = "" }: NodeJS.ErrnoException): string | undefined {
+  if (CLOCK_CODES.has(code)) return `this machine's clock says ${new Date().toISOString()}`;
+  if (AUTHORITY_CODES.has(code))
+    return "NODE_EXTRA_CA_CERTS names a file of further authorities, such as /etc/ssl/certs/ca-certificates.crt";
+  const name = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "http_proxy"].find((one) =>
+    /^(?!http:)[a-z0-9]+:\/\//i.test(process.env[one] ?? ""),
   );
-  if (name === undefined || env.NODE_USE_ENV_PROXY === "1") return {};
-  return { hint: `${name} is not heeded: Node 24 does with NODE_USE_ENV_PROXY=1, older ones never do` };
+  return name === undefined ? undefined : `${name} is not heeded: only proxies of the kind http:// are`;
 }

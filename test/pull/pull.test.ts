@@ -202,6 +202,21 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     await expect(from(url)).rejects.toMatchObject({ message: expect.not.stringContaining("sesame") });
   });
 
+  test("a proxy of the environment is heeded", async () => {
+    // A proxy is asked for whole URLs.
+    server.files.set("http://bundles.invalid/site.run", older);
+    process.env.http_proxy = server.url("/").href;
+    try {
+      expect((await from("http://bundles.invalid/site.run")).exitCode).toBe(0);
+      process.env.http_proxy = "http://ann:sesame@127.0.0.1:1";
+      const words = /: through the proxy http:\/\/ann:\*+@127\.0\.0\.1:1\/: the connection was refused$/;
+      rmSync(home("mark"));
+      await refusal("http://bundles.invalid/site.run", "PULL_FAILED", words);
+    } finally {
+      delete process.env.http_proxy;
+    }
+  });
+
   test("two pulls do not work at the same time", async () => {
     writeFileSync(join(scratch(), "site.run"), older);
     await from("site.run");

@@ -376,11 +376,24 @@ const REASONS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: "no route to the host",
   ENETUNREACH: "the network is unreachable",
   CERT_HAS_EXPIRED: "its certificate has expired",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet",
   DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is self-signed",
   SELF_SIGNED_CERT_IN_CHAIN: "its certificate is not signed by an authority this host knows",
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is not signed by an authority this host knows",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate is not signed by an authority this host knows",
   ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name",
 };
+
+/** Return the reason why a server cannot be reached, by Node's error. */
+export function reasonOf({ message, code = "" }: NodeJS.ErrnoException): string {
+  // OpenSSL's messages name its functions and files.
+  const fault = /:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1];
+  const isPlain = fault === "wrong version number" || fault === "packet length too long";
+  return (
+    REASONS[code] ??
+    (isPlain ? "it does not speak TLS" : fault === undefined ? message || code : `TLS fails: ${fault}`)
+  );
+}
 
 function explain(
   url: URL,
@@ -398,8 +411,7 @@ function explain(
       cause: thrown,
     });
   const through = proxy === null ? "" : ` through the proxy ${hide(proxy)}`;
-  const why = REASONS[code] ?? (thrown.message || code);
-  return new VolleyError("ACTION_FAILED", `cannot download ${hide(url)}${through}: ${why}`, {
+  return new VolleyError("ACTION_FAILED", `cannot download ${hide(url)}${through}: ${reasonOf(thrown)}`, {
     cause: thrown,
   });
 }

@@ -1,5 +1,6 @@
 import * as http from "node:http";
 import type * as https from "node:https";
+import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { VolleyError } from "../../core/errors.ts";
@@ -76,22 +77,39 @@ export function openTunnel(proxy: URL, url: URL, options: https.RequestOptions):
   });
 }
 
-/** Speak TLS over a connection. */
+/** Speak TLS over a connection. Fails after the timeout of the options, and when their signal fires. */
 export function secureTunnel(socket: Duplex, url: URL, options: https.RequestOptions): Promise<Duplex> {
-  const { rejectUnauthorized, ca, cert, key, ciphers } = options;
+  const { rejectUnauthorized, ca, cert, key, ciphers, timeout = 0, signal } = options;
+  const host = url.hostname.replace(/^\[|\]$/g, "");
   return new Promise((resolve, reject) => {
     const secure = connectTls({
       socket,
-      servername: url.hostname,
+      host,
+      // RFC 6066 has names alone there.
+      ...(isIP(host) === 0 ? { servername: host } : {}),
       rejectUnauthorized: rejectUnauthorized !== false,
       ca,
       cert,
       key,
       ciphers,
     });
-    secure.once("error", reject);
+    const stop = (): void => {
+      secure.setTimeout(0);
+      signal?.removeEventListener("abort", abort);
+      secure.off("error", fail);
+    };
+    const fail = (error: Error): void => {
+      stop();
+      // The connection below may fail, too.
+      secure.on("error", () => {}).destroy();
+      reject(error);
+    };
+    const abort = (): void => fail(new Error("aborted"));
+    secure.setTimeout(timeout, () => fail(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })));
+    signal?.addEventListener("abort", abort, { once: true });
+    secure.once("error", fail);
     secure.once("secureConnect", () => {
-      secure.off("error", reject);
+      stop();
       resolve(secure);
     });
   });
