@@ -38,6 +38,8 @@ export interface LockOptions extends RunPart {
   readonly controller: string;
   /** The lock's file. Default: the one of this account's runs on this machine. */
   readonly file?: string;
+  /** The thing that is locked, in messages. Default: the host. */
+  readonly locked?: string;
   /** Milliseconds to wait for another run to end. Another part of the same run is waited for without a limit. */
   readonly waitMs: number;
   /** Called once, when there is a process to wait for. */
@@ -64,7 +66,7 @@ const RELEASE_TRIES = 200;
  * `LOCKED`, naming the holder, and with `CANCELLED` once `isOver`.
  */
 export async function takeLock(options: LockOptions & { isOver(): boolean }): Promise<HostLock | undefined> {
-  const { run, host, controller, waitMs, isOver, onWait } = options;
+  const { run, host, controller, locked, waitMs, isOver, onWait } = options;
   const { file = join(hostDirectory(), `${LOCK_PREFIX}${machineId()}`) } = options;
   const mine: Holder = { run, host, controller, ...thisProcess(), since: new Date().toISOString() };
   const until = Date.now() + waitMs;
@@ -76,7 +78,7 @@ export async function takeLock(options: LockOptions & { isOver(): boolean }): Pr
       if (found.run === run && found.host === host) return undefined;
       const who = describeHolder(found, run);
       if (isOver()) throw new VolleyError("CANCELLED", `cancelled while waiting for ${who}`);
-      if (found.run !== run && Date.now() >= until) throw lockedBy(who);
+      if (found.run !== run && Date.now() >= until) throw lockedBy(who, locked);
       if (!told) onWait(`waiting for ${who}`);
       told = true;
     }
@@ -214,9 +216,9 @@ export function describeHolder({ run, host, controller, pid, since }: Holder, mi
     : `run ${run} of ${controller} (process ${pid}, since ${since})`;
 }
 
-/** The error of a machine that another run works on. */
-export function lockedBy(who: string): VolleyError {
-  return new VolleyError("LOCKED", `the host is being worked on by ${who}`, {
+/** The error of a machine, or of something else, that another run works on. */
+export function lockedBy(who: string, locked = "the host"): VolleyError {
+  return new VolleyError("LOCKED", `${locked} is being worked on by ${who}`, {
     hint: "wait for it to end, or end it there",
   });
 }

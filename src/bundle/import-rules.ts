@@ -70,7 +70,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     ],
     ...onController,
   },
-  image: { imports: ["core", "system", "yaml", "bundle", "controller"], ...onController },
+  image: { imports: ["core", "system", "yaml", "agent", "bundle", "controller"], ...onController },
   fanout: { imports: ["core", "system", "patterns", "transport"], ...onController },
   compare: {
     imports: ["core", "vars/secrets", "transport", "controller", "reporter"],

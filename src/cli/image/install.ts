@@ -48,6 +48,15 @@ async function install(path: string, playbook: string, flags: InstallFlags): Pro
   if (flags.withRuntime === true && !flags.runtime)
     throw new VolleyError("USAGE", "--with-runtime and --no-runtime contradict each other: give one of them");
   const options = await payloadOptions(playbook, flags, []);
+  const { withTargetLock } = await import("../../image/lock.ts");
+  await withTargetLock(path, "volley image install", () => installInto(path, options, flags));
+}
+
+async function installInto(
+  path: string,
+  options: Awaited<ReturnType<typeof payloadOptions>>,
+  flags: InstallFlags,
+): Promise<void> {
   const [{ inspectRoot, installPayload, runtimesFor }, { makePayload }, { formatBytes }] = await Promise.all([
     import("../../image/install.ts"),
     import("../../image/payload.ts"),

@@ -31,9 +31,15 @@ export function addPiCommand(image: Command): void {
 }
 
 async function prepare(target: string, playbook: string, flags: PiFlags): Promise<void> {
-  const { runtime, arch, network = false } = flags;
+  const { runtime, arch } = flags;
   if (arch !== undefined && !runtime)
     throw new VolleyError("USAGE", "--arch says which Node the bundle holds: leave out --no-runtime");
+  const { withTargetLock } = await import("../../image/lock.ts");
+  await withTargetLock(target, "volley image pi", () => prepareTarget(target, playbook, flags));
+}
+
+async function prepareTarget(target: string, playbook: string, flags: PiFlags): Promise<void> {
+  const { runtime, arch, network = false } = flags;
   const [{ openBootPartition }, { makePayload }, { preparePi }] = await Promise.all([
     import("../../image/boot-partition.ts"),
     import("../../image/payload.ts"),

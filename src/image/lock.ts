@@ -1,0 +1,37 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { takeLock } from "../agent/lock.ts";
+import { stateDirectory } from "../system/own-files.ts";
+import { machineId } from "../system/this-process.ts";
+
+/**
+ * Work on a root, a boot partition or a disk image while no other process of this account does. Its lock is not in the
+ * target, which may be full, and which may be an image that no process but the owner of the lock may mount. Fails with
+ * `LOCKED` at once, naming the process, when another one works on the target. The lock of a process that has ended does not
+ * count.
+ *
+ * @param command The name of the command, for messages of the others.
+ */
+export async function withTargetLock<Value>(
+  target: string,
+  command: string,
+  work: () => Promise<Value>,
+): Promise<Value> {
+  const stats = statSync(target, { throwIfNoEntry: false });
+  // The work tells what is wrong with a target that is not there.
+  if (stats === undefined) return await work();
+  const { dev, ino, rdev } = stats;
+  const identity = stats.isBlockDevice() ? `device-${rdev}` : `${dev}-${ino}`;
+  const lock = await takeLock({
+    file: join(stateDirectory(), "image", `lock-${machineId()}-${identity}`),
+    ...{ run: `image-${process.pid}`, host: target, controller: command, locked: target },
+    waitMs: 0,
+    isOver: () => false,
+    onWait: () => {},
+  });
+  try {
+    return await work();
+  } finally {
+    await lock?.release();
+  }
+}
