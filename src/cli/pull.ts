@@ -82,7 +82,7 @@ async function pullOrTime(text: string | undefined, flags: PullFlags): Promise<n
   if (text === undefined) throw usage("where is the bundle?");
   if (signers === undefined)
     throw usage("only signed bundles are pulled: who may have signed them? give --signers FILE");
-  const [{ parseSource, hasPassword }, { pull }] = await Promise.all([
+  const [{ parseSource, hasLogin }, { pull }] = await Promise.all([
     import("../pull/source.ts"),
     import("../pull/pull.ts"),
   ]);
@@ -94,10 +94,10 @@ async function pullOrTime(text: string | undefined, flags: PullFlags): Promise<n
   };
   if (installTimer !== undefined) {
     refuseNonRoot();
-    if (hasPassword(source))
+    if (hasLogin(source))
       throw usage(
-        "every user could read the password in the timer",
-        "let the host have a key of its own: git over ssh",
+        "every user could read the login in the timer",
+        "put it into ~/.netrc of root, or let the host have a key of its own: git over ssh",
       );
     const place = source.kind === "file" ? source.path : text;
     await install(source.shown, installTimer, commandOf(place, settled), settled.signers);

@@ -1,4 +1,5 @@
 import { hashOf } from "../core/bundle.ts";
+import { shownUrl } from "../core/shown-url.ts";
 import { quote } from "../core/unix/shell.ts";
 import { PAYLOAD } from "./first-boot.ts";
 
@@ -17,7 +18,7 @@ export type BundleSource = { readonly url: string } | "volume";
  */
 export function fetchScript(source: BundleSource, bundleId: string): string {
   return `#!/bin/sh
-# Bring the Volley bundle of this machine: from ${source === "volume" ? "the volume that holds the user-data" : source.url}
+# Bring the Volley bundle of this machine: from ${source === "volume" ? "the volume that holds the user-data" : shownUrl(new URL(source.url))}
 case $0 in */*) d=\${0%/*};; *) d=.;; esac
 f=$d/${PAYLOAD.bundle} p=$d/.${PAYLOAD.bundle}.part
 no() { c=$1; shift; rm -f "$p"; echo "volley: $*" >&2; exit "$c"; }
@@ -35,14 +36,14 @@ function urlScript(url: string): string {
   const python = `import shutil, sys, urllib.request
 try:
     with urllib.request.urlopen(sys.argv[1], timeout=${STALLED_SECONDS}) as r, open(sys.argv[2], "wb") as f: shutil.copyfileobj(r, f)
-except Exception as e: sys.exit("%s: %s" % (sys.argv[1], e))`;
+except Exception as e: sys.exit("volley: %s" % e)`;
   return `u=${quote(url)}
 has() { command -v "$1" >/dev/null 2>&1; }
 if has curl; then curl -fsSL --connect-timeout ${STALLED_SECONDS} --speed-limit 1 --speed-time ${STALLED_SECONDS} -o "$p" "$u"
 elif has wget; then wget -q -T ${STALLED_SECONDS} -O "$p" "$u"
 elif has python3; then python3 -c '${python}' "$u" "$p"
 else no 97 "the bundle cannot be fetched: curl, wget or python3 is needed here"
-fi || no 3 "cannot fetch the bundle from $u"`;
+fi || no 3 "cannot fetch the bundle from "${quote(shownUrl(new URL(url)))}`;
 }
 
 /** NoCloud has the files of a volume in a directory of the machine, too. */

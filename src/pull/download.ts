@@ -6,6 +6,7 @@ import {
 } from "../actions/network/download.ts";
 import { decodeName } from "../actions/network/web-url.ts";
 import { isVolleyError, printable, VolleyError } from "../core/errors.ts";
+import { shownUrl } from "../core/shown-url.ts";
 
 // A file from a web server, bounded in size and time, unless it is unchanged.
 
@@ -145,10 +146,17 @@ async function follow(
     response.close();
     const next = redirectTarget(location, url);
     if (next === undefined)
-      throw fail(`the server leads from ${url.protocol}// to ${printable(location, 300)}`);
+      throw fail(`the server leads from ${url.protocol}// to ${shownTarget(location, url)}`);
     url = next;
   }
   throw fail(`the server leads on more than ${MAX_REDIRECTS} times`);
+}
+
+function shownTarget(location: string, from: URL): string {
+  return printable(
+    URL.canParse(location, from.href) ? shownUrl(new URL(location, from.href)) : "what is no URL",
+    300,
+  );
 }
 
 /** Return where a redirect leads; undefined unless that is a place for a bundle, and no less safe than this one. */

@@ -16,7 +16,12 @@ ${FUNCTIONS}[ $# -ge 2 ] || volley_no "usage: sh $0 URL ALLOWED_SIGNERS [IDENTIT
 url=$1 signers=$2 signer=$3
 shift 2
 [ $# -eq 0 ] || shift
-case $url in https://* | http://* | file:///*) ;; *) volley_no "$url is no URL of a bundle";; esac
+# Messages show neither the login nor the query of a URL.
+rest=\${url#*://}
+at=\${rest%%[/?]*}
+shown=\${url%%://*}://\${at##*@}\${rest#"$at"}
+shown=\${shown%%\\?*}
+case $url in https://* | http://* | file:///*) ;; *) volley_no "$shown is no URL of a bundle";; esac
 [ -n "$HOME" ] || { HOME=/root; export HOME; }
 id=$(printf %s "$url" | cksum | tr ' ' -)
 d=$HOME/.cache/volley/pull/$id
@@ -30,19 +35,19 @@ volley_get() (
 umask 077
 ulimit -f ${DOWNLOAD_LIMITS.bytes / 512} 2>/dev/null
 if command -v curl >/dev/null; then
-set -- -fsSL --proto =https,http,file --proto-redir =https -m ${DOWNLOAD_LIMITS.totalMs / 1_000} -R -o "$p"
+set -- -fsSL --netrc-optional --proto =https,http,file --proto-redir =https -m ${DOWNLOAD_LIMITS.totalMs / 1_000} -R -o "$p"
 [ ! -f "$f" ] || set -- "$@" -z "$f"
 curl "$@" "$url"
 elif command -v wget >/dev/null; then wget -q -T ${DOWNLOAD_LIMITS.silentMs / 1_000} -O "$p" "$url"
 else volley_no "curl and wget are missing here"
 fi
 )
-g=$(volley_get 2>&1) || volley_no "cannot download $url: \${g##*volley: }"
+g=$(volley_get 2>&1) || volley_no "cannot download $shown: \${g##*volley: }"
 b=$p
 [ -s "$p" ] || b=$f
-[ -f "$b" ] || volley_no "cannot download $url: it is empty"
+[ -f "$b" ] || volley_no "cannot download $shown: it is empty"
 volley_own "$b" && volley_own "$signers" || exit 1
-out=$(volley_verify "$b" "$signers" "$signer" 2>&1) && expr "$out" : ${PROOF} >/dev/null || volley_no "$url \${out#"volley: $b "}"
+out=$(volley_verify "$b" "$signers" "$signer" 2>&1) && expr "$out" : ${PROOF} >/dev/null || volley_no "$shown \${out#"volley: $b "}"
 [ "$b" = "$f" ] || mv -f "$p" "$f" || volley_no "cannot write $f"
 trap - EXIT INT TERM HUP
 exec sh "$f" "$@"

@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { printable, VolleyError } from "../core/errors.ts";
+import { HIDDEN, isWebProtocol, shownUrl } from "../core/shown-url.ts";
 
 // The places that bundles are pulled from: a URL, a file, or a git repository that holds one.
 
@@ -9,7 +10,7 @@ import { printable, VolleyError } from "../core/errors.ts";
 export type Source = UrlSource | FileSource | GitSource;
 
 interface Place {
-  /** The source as messages show it, without a password. */
+  /** The source as messages show it, without a login and without the values of a query. */
   readonly shown: string;
   /** The source in the form that tells it from others. */
   readonly key: string;
@@ -65,7 +66,7 @@ export function parseSource(text: string, cwd: string): Source {
     return { kind: "file", path, shown: text, key: path };
   }
   if (scheme !== "https" && scheme !== "http")
-    throw usage(`${printable(text, 300)} is of a kind that Volley cannot pull from`);
+    throw usage(`${shownUrl(url)} is of a kind that Volley cannot pull from`);
   if (fragment !== undefined)
     throw usage(`#${fragment} says where in a git repository a bundle is: write git+${shownUrl(url)}`);
   return { kind: "url", url, shown: shownUrl(url), key: url.href };
@@ -91,23 +92,20 @@ function readFragment(fragment = ""): Pick<GitSource, "ref" | "path"> {
   return { ref: ref === "" ? undefined : ref, path };
 }
 
-/** Return whether a source has a password in it, which whoever sees the source would learn. */
-export function hasPassword(source: Source): boolean {
+/** Return whether a source has a login in it, which whoever sees the source would learn. */
+export function hasLogin(source: Source): boolean {
   const text = source.kind === "git" ? source.repository : source.key;
-  return SCHEME.test(text) && readUrl(text).password !== "";
-}
-
-function shownUrl(url: URL): string {
-  const shown = new URL(url);
-  if (shown.password !== "") shown.password = "********";
-  return shown.href;
+  if (!SCHEME.test(text)) return false;
+  const { protocol, username, password } = readUrl(text);
+  return password !== "" || (username !== "" && isWebProtocol(protocol));
 }
 
 function readUrl(text: string): URL {
   try {
     return new URL(text);
   } catch (cause) {
-    throw usage(`${printable(text, 300)} is no URL`, cause);
+    const shown = text.replace(/\/\/.*@/, `//${HIDDEN}@`).replace(/\?.*/, `?${HIDDEN}`);
+    throw usage(`${printable(shown, 300)} is no URL`, cause);
   }
 }
 

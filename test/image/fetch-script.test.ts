@@ -102,6 +102,14 @@ describe.each(CLIENTS)("a bundle is fetched with %s", (client) => {
     expect(stderr).toContain(told);
     expect(readdirSync(directory)).toEqual(["fetch.sh"]);
   });
+
+  it("its lines, which a console shows, have no secret of the URL", async () => {
+    const secret = url.replace("://", "://ann:sesame@");
+    const { code, stderr } = await fetchBy(client, { url: `${secret}/none?sesame` });
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/cannot fetch the bundle from http:\/\/ann:\*+@\S+\/none\?\*+\n$/);
+    expect(stderr).not.toContain("sesame");
+  });
 });
 
 it.skipIf(CLIENTS.length === 0)(

@@ -200,6 +200,14 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     ]);
     url.pathname = "/none";
     await expect(from(url)).rejects.toMatchObject({ message: expect.not.stringContaining("sesame") });
+    rmSync(home("mark"));
+    const location = "ftp://ann:sesame@127.0.0.1/x?sesame";
+    server.files.set("/led", (_request, response) => response.writeHead(302, { location }).end());
+    await refusal(
+      server.url("/led"),
+      "PULL_FAILED",
+      /leads from http:\/\/ to ftp:\/\/ann:\*+@127\.0\.0\.1\/x\?\*+$/,
+    );
   });
 
   test("a proxy of the environment is heeded", async () => {
@@ -264,11 +272,15 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
       );
     writeFileSync(join(bin, "pull.sh"), PULL_SCRIPT);
     const env = { ...process.env, PATH: bin, VOLLEY_NODE: process.execPath };
-    const script = (path: string, signer = ""): Promise<{ readonly code: number; readonly said: string }> =>
+    const script = (
+      path: string,
+      signer = "",
+      login = "",
+    ): Promise<{ readonly code: number; readonly said: string }> =>
       new Promise((resolve) => {
         const args = [
           join(bin, "pull.sh"),
-          server.url(path).href,
+          server.url(path).href.replace("://", `://${login}`),
           defaults.signers,
           signer,
           "--local",
@@ -281,6 +293,7 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     const changed = Buffer.from(older);
     changed[changed.length >> 1]! ^= 1;
     server.files.set("/changed", changed).set("/unsigned", unsigned).set("/site.run", older);
+    server.files.set("/unsigned?sesame", unsigned);
     expect(await script("/changed")).toMatchObject({
       code: 1,
       said: expect.stringMatching(/^volley: \S+ was changed after/),
@@ -293,6 +306,11 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
       code: 1,
       said: expect.stringMatching(/^volley: cannot download/),
     });
+    for (const path of ["/none?sesame", "/unsigned?sesame"])
+      expect(await script(path, "", "ann:sesame@")).toMatchObject({
+        code: 1,
+        said: expect.not.stringContaining("sesame"),
+      });
     expect(await script("/site.run", "eve@example.com")).toMatchObject({ code: 1 });
     expect(existsSync(home("mark"))).toBe(false);
     expect(await script("/site.run", "ops@example.com")).toMatchObject({

@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import { describe, expect, test } from "vitest";
 import { redirectTarget } from "../../src/pull/download.ts";
-import { hasPassword, parseSource } from "../../src/pull/source.ts";
+import { hasLogin, parseSource } from "../../src/pull/source.ts";
 
 describe("sources", () => {
   test.each([
@@ -40,10 +40,26 @@ describe("sources", () => {
     expect(() => parseSource(text, "/work")).toThrow(expect.objectContaining({ code: "USAGE" }));
   });
 
-  test("a password is in the URL alone, not in what is shown", () => {
-    const source = parseSource("https://ann:sesame@example.org/site.git", "/work");
-    expect([hasPassword(source), source.shown.includes("sesame")]).toEqual([true, false]);
-    expect(hasPassword(parseSource("git@example.org:site.git", "/work"))).toBe(false);
+  test.each([
+    ["https://ann:sesame@example.org/site.git", "https://ann:********@example.org/site.git#:site.run", true],
+    ["https://sesame@example.org/site.run", "https://********@example.org/site.run", true],
+    ["https://example.org/site.run?key=sesame&x", "https://example.org/site.run?********", false],
+    ["ssh://git@example.org/site", "ssh://git@example.org/site#:site.run", false],
+    ["git@example.org:site.git", "git@example.org:site.git#:site.run", false],
+  ])("secrets are in the URL alone, not in what is shown: %s", (text, shown, login) => {
+    const source = parseSource(text, "/work");
+    expect([source.shown, hasLogin(source)]).toEqual([shown, login]);
+  });
+
+  test.each([
+    "ftp://ann:sesame@x/y",
+    "https://ann:sesame@[/",
+    "https://[/?sesame",
+    "https://ann:sesame@x/y#z",
+  ])("nor in the refusal of %s", (text) => {
+    expect(() => parseSource(text, "/work")).toThrow(
+      expect.objectContaining({ code: "USAGE", message: expect.not.stringContaining("sesame") }),
+    );
   });
 });
 
