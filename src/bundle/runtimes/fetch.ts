@@ -119,11 +119,10 @@ async function findWhole(build: NodeBuild, withLibraries: WithLibraries): Promis
 }
 
 function libraryFiles(libraries: Libraries | undefined): readonly ArchiveFile[] {
-  return [...(libraries?.files ?? [])].map(([name, content]) => ({
-    name: `lib/${name}`,
-    mode: 0o755,
-    content,
-  }));
+  if (libraries === undefined) return [];
+  const inLib = (files: ReadonlyMap<string, Buffer>, mode: number): readonly ArchiveFile[] =>
+    [...files].map(([name, content]) => ({ name: `lib/${name}`, mode, content }));
+  return [...inLib(libraries.files, 0o755), ...inLib(libraries.licenses, 0o644)];
 }
 
 /** Say where libraries of an architecture come from, for a controller that has none. */

@@ -3,6 +3,7 @@ import { basename, join, resolve } from "node:path";
 import type { RuntimeArch } from "../../core/runtimes.ts";
 import { resolveBelow } from "../../system/root-paths.ts";
 import { type Elf, readElf, stripElf } from "./elf.ts";
+import { findLicenses } from "./licenses.ts";
 
 // glibc with its loader, and the other libraries that Node needs, as this controller has them.
 
@@ -12,6 +13,8 @@ export interface Libraries {
   readonly glibc: string;
   /** The files by their names in `lib/`; the loader is `ld.so`. */
   readonly files: ReadonlyMap<string, Buffer>;
+  /** Texts about their licences, by their names in `lib/`. */
+  readonly licenses: ReadonlyMap<string, Buffer>;
 }
 
 /** The search for libraries: found, or the reason why they cannot be used, as the end of a sentence. */
@@ -86,7 +89,7 @@ export function findLibraries(program: Elf, arch: RuntimeArch, below = "/"): Lib
   const files = [...found].map(
     ([name, { path, bytes }]) => [name === loaderName ? LOADER : name, stripElf(bytes, path)] as const,
   );
-  return { libraries: { glibc, files: new Map(files) } };
+  return { libraries: { glibc, files: new Map(files), licenses: findLicenses(root, arch) } };
 }
 
 /** Return the directories that may have libraries, as paths below a root. */

@@ -12,7 +12,7 @@ import { runtimeArch } from "./builds.ts";
 
 // The runtimes of this controller: what is there, and how one is read, kept and removed.
 
-/** A build of Node that Volley carries to hosts: an archive with `bin/node`, `LICENSE` and, where it has libraries, `lib/`. */
+/** A build of Node that Volley carries to hosts: an archive with `bin/node`, `LICENSE` and, where it has libraries, `lib/` with their licences. */
 export interface Runtime extends RuntimeTraits {
   /** The path of the archive, a `.tar.gz`. */
   readonly file: string;

@@ -90,6 +90,7 @@ describe("a package from a folder", () => {
     expect(Object.entries(files).map(([name, { mode, owner, time }]) => [name, mode, owner, time])).toEqual([
       ["LICENSE", 0o644, "0:0", 0],
       ["bin/node", 0o755, "0:0", 0],
+      ["lib/NOTICE", 0o644, "0:0", 0],
       ["lib/ld.so", 0o755, "0:0", 0],
       ["lib/libc.so.6", 0o755, "0:0", 0],
       ["lib/libm.so.6", 0o755, "0:0", 0],

@@ -187,4 +187,32 @@ describe.skipIf(!/^ld-linux/.test(interpreter.split("/").at(-1)!))("the librarie
       new Set([...search.libraries.files.keys()].map((name) => join(realpathSync(root), "lib", name))),
     );
   });
+
+  it("go along with the texts of their licences, as the system has them", () => {
+    const text = (path: string): void => {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), path);
+    };
+    const namesOfTexts = (): readonly string[] => {
+      const search = find();
+      return "libraries" in search ? [...search.libraries.licenses.keys()] : [];
+    };
+    writeUsual("lib");
+    text("usr/share/common-licenses/GPL-3");
+    expect(namesOfTexts()).toEqual(["NOTICE"]);
+    for (const name of ["libc6-arm64-cross", "libstdc++6", "gcc-12-base", "bash", "libc6-amd64-cross"])
+      text(`usr/share/doc/${name}/copyright`);
+    link("usr/share/doc/libgcc-s1", "gcc-12-base");
+    text("usr/share/licenses/glibc/COPYING");
+    expect(namesOfTexts()).toEqual([
+      "NOTICE",
+      ...["libc6-arm64-cross", "libgcc-s1", "libstdc++6", "GPL-3", "glibc.COPYING"].map(
+        (name) => `licenses/${name}`,
+      ),
+    ]);
+    const search = find();
+    expect("libraries" in search && search.libraries.licenses.get("licenses/libgcc-s1")?.toString()).toBe(
+      "usr/share/doc/gcc-12-base/copyright",
+    );
+  });
 });
