@@ -6,7 +6,7 @@ import { makeJob } from "../../agent/local/job.ts";
 import { hostInBundle, isBundleFile, readBundle } from "../../bundle/carried.ts";
 import { readManifest } from "../../bundle/manifest.ts";
 import { printable, VolleyError } from "../../core/errors.ts";
-import type { Host } from "../../core/inventory.ts";
+import { bareHost } from "../../inventory/connection.ts";
 import { DEFAULTS, type RunOptions } from "./options.ts";
 import type { PlayHosts } from "./plan.ts";
 import { limitsOf, type Prepared, planRecord } from "./prepare.ts";
@@ -44,7 +44,8 @@ export function prepareCarried(file: string, options: RunOptions): Prepared {
   );
   if (indexes.length === 0)
     throw new VolleyError("PATTERN_UNKNOWN", `no play of ${file} is for ${printable(name, 300)}`);
-  const host = hostHere(name);
+  // The vars are in the job.
+  const host = bareHost(name, "local");
   const plays = manifest.plays.map(
     ({ name, hosts }, index): PlayHosts => ({
       index,
@@ -89,25 +90,6 @@ export function prepareCarried(file: string, options: RunOptions): Prepared {
       attached,
     }),
     transports: { close: () => {} },
-  };
-}
-
-/** The controller's view of this machine; the vars are in the job. */
-function hostHere(name: string): Host {
-  return {
-    name,
-    connection: {
-      address: name,
-      port: undefined,
-      user: undefined,
-      privateKeyFile: undefined,
-      connection: "local",
-      become: undefined,
-      becomeMethod: undefined,
-    },
-    vars: {},
-    sources: {},
-    groups: [],
   };
 }
 
