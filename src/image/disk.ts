@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { printable, VolleyError } from "../core/errors.ts";
 import { type Partition, readPartitions } from "./partitions.ts";
+import { findSubvolume, subvolumesOf } from "./subvolumes.ts";
 
 // A partition of a disk image, mounted for as long as work needs it.
 
@@ -25,6 +26,14 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** The file systems that a root may have; ext4's driver mounts ext2 and ext3. */
 export const ROOT_KINDS = ["ext4", "xfs", "btrfs", "f2fs"];
+
+/** The options that mount a file system without a look at its journal, where the mount is read-only. */
+const WITHOUT_JOURNAL: Readonly<Record<string, string>> = {
+  ext4: "noload",
+  xfs: "norecovery",
+  btrfs: "rescue=nologreplay",
+  f2fs: "norecovery",
+};
 
 /** Contents that cannot be mounted as they are, and what to do. */
 const CLOSED: Readonly<Record<string, string>> = {
@@ -54,21 +63,25 @@ export async function withPartition<Value>(
       throw new VolleyError("USAGE", `${image} has no partition ${number}`, {
         hint: describePartitions(partitions),
       });
-    return withMount(image, named, options.readOnly, (directory) => {
-      if (!options.isWanted(directory))
-        throw new VolleyError("USAGE", `partition ${number} of ${image} is no ${wanted}`, {
-          hint: describePartitions(partitions),
-        });
-      return work(directory, named);
-    });
+    return withMount(image, named, options.readOnly, (mounted) =>
+      withWanted(mounted, named, options, (directory) => {
+        if (directory === undefined)
+          throw new VolleyError("USAGE", `partition ${number} of ${image} is no ${wanted}`, {
+            hint: describePartitions(partitions),
+          });
+        return work(directory, named);
+      }),
+    );
   }
   for (const partition of partitions.filter(({ content = "" }) => kinds.includes(content))) {
     let isFound = false;
-    const done = await withMount(image, partition, options.readOnly, async (directory) => {
-      if (!options.isWanted(directory)) return undefined;
-      isFound = true;
-      return await work(directory, partition);
-    });
+    const done = await withMount(image, partition, options.readOnly, (mounted) =>
+      withWanted(mounted, partition, options, async (directory) => {
+        if (directory === undefined) return undefined;
+        isFound = true;
+        return await work(directory, partition);
+      }),
+    );
     if (isFound) return done as Value;
   }
   const closed = partitions.find(({ content = "" }) => Object.hasOwn(CLOSED, content));
@@ -77,6 +90,29 @@ export async function withPartition<Value>(
   throw new VolleyError("USAGE", `no partition of ${image} is the ${wanted}${why}`, {
     hint: `${describePartitions(partitions)}; --partition names one, or mount it and name the directory`,
   });
+}
+
+/**
+ * Find the wanted directory of a mounted partition: the partition's own, or that of a subvolume, in which the subvolumes
+ * are then mounted that the machine mounts there. Undefined where there is none.
+ */
+async function withWanted<Value>(
+  mounted: string,
+  { content }: Partition,
+  { isWanted }: DiskOptions,
+  work: (directory: string | undefined) => Value | Promise<Value>,
+): Promise<Value> {
+  if (content !== "btrfs") return await work(isWanted(mounted) ? mounted : undefined);
+  const root = findSubvolume(mounted, isWanted);
+  const bound: string[] = [];
+  try {
+    // The first one may hold the place of the next.
+    for (const { subvolume, directory } of root === undefined ? [] : subvolumesOf(root, mounted))
+      if (apart("mount", ["--bind", "--", subvolume, directory]).status === 0) bound.unshift(directory);
+    return await work(root);
+  } finally {
+    for (const directory of bound) unmount(directory);
+  }
 }
 
 /** Return a partition's name in messages. */
@@ -114,8 +150,10 @@ async function withMount<Value>(
       ]);
     let mounted = mount(readOnly ? "ro" : "rw");
     // A machine that lost its power left a journal, which a read-only mount does not replay.
-    if (mounted.status !== 0 && readOnly && content === "ext4") mounted = mount("ro", "noload");
-    if (mounted.status !== 0) throw cannotMount(what, mounted);
+    const withoutJournal = WITHOUT_JOURNAL[content];
+    if (mounted.status !== 0 && readOnly && withoutJournal !== undefined)
+      mounted = mount("ro", withoutJournal);
+    if (mounted.status !== 0) throw cannotMount(what, content, mounted);
     try {
       const done = await work(directory);
       // Signals that came meanwhile are heard in the event loop's next turn.
@@ -124,12 +162,16 @@ async function withMount<Value>(
       return done;
     } finally {
       // The loop device goes with its mount.
-      if (apart("umount", [directory]).status !== 0) apart("umount", ["--lazy", directory]);
+      unmount(directory);
     }
   } finally {
     rmdirSync(directory);
     for (const signal of SIGNALS) process.off(signal, interrupt);
   }
+}
+
+function unmount(directory: string): void {
+  if (apart("umount", [directory]).status !== 0) apart("umount", ["--lazy", directory]);
 }
 
 /** Run a program that Ctrl-C at the terminal does not reach: a mount is done and undone as a whole. */
@@ -138,7 +180,11 @@ function apart(command: string, args: readonly string[]): SpawnSyncReturns<strin
   return spawnSync(command, args, options);
 }
 
-function cannotMount(what: string, { stderr, error }: SpawnSyncReturns<string>): VolleyError {
+function cannotMount(what: string, kind: string, { stderr, error }: SpawnSyncReturns<string>): VolleyError {
+  if (/unknown filesystem type/.test(stderr ?? ""))
+    return new VolleyError("USAGE", `cannot mount ${what}: the kernel of this machine has no ${kind}`, {
+      hint: `load its module (modprobe ${kind}), or do this on a machine whose kernel has it`,
+    });
   const [line = "no reason given"] = (error?.message ?? stderr).split("\n").filter((each) => each !== "");
   const reason = printable(line.replace(/^mount: (?:\S+: )?/, "").trim(), 300);
   return new VolleyError("USAGE", `cannot mount ${what}: ${reason}`, {

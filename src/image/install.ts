@@ -3,6 +3,7 @@ import { posix } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { RuntimeArch } from "../core/runtimes.ts";
 import { STATE, STATE_DIRECTORY } from "./first-boot.ts";
+import { refuseHidden } from "./fstab.ts";
 import { findInit, findRunner, type InitSystem, installService } from "./init.ts";
 import { archOfRoot, findNode, findProgram, type RootNode } from "./node.ts";
 import type { Payload } from "./payload.ts";
@@ -19,8 +20,8 @@ export interface RootTraits {
 }
 
 /**
- * Look at a root before anything is built for it. Fails with `USAGE` where its init system is unknown, and for a signed
- * bundle where it has no ssh-keygen.
+ * Look at a root before anything is built for it. Fails with `USAGE` where its init system is unknown, where the
+ * bundle's directory is on a file system that is not mounted, and for a signed bundle where it has no ssh-keygen.
  */
 export function inspectRoot(root: ImageRoot, name: string, isSigned: boolean): RootTraits {
   const init = findInit(root);
@@ -32,6 +33,7 @@ export function inspectRoot(root: ImageRoot, name: string, isSigned: boolean): R
         hint: "make a bundle with volley bundle, and start it by the system's own means",
       },
     );
+  refuseHidden(root, name, STATE_DIRECTORY);
   if (isSigned && findProgram(root, "ssh-keygen") === undefined)
     throw new VolleyError("USAGE", `${name} has no ssh-keygen, which verifies the signature`, {
       hint: "install OpenSSH's client in it, or give --unsigned instead of --sign",

@@ -6,6 +6,7 @@ import { foldSummary } from "../core/summary.ts";
 import { isRecord } from "../core/values/value.ts";
 import { parseJsonLines } from "../system/output.ts";
 import { PAYLOAD, STATE, STATE_DIRECTORY } from "./first-boot.ts";
+import { refuseHidden } from "./fstab.ts";
 import { findRunner } from "./init.ts";
 import type { ImageRoot } from "./root.ts";
 
@@ -35,6 +36,7 @@ export function readResult(root: ImageRoot, name: string): FirstBootResult {
   const read = (file: string): string | undefined => root.read(posix.join(directory, file))?.trim();
   const attempts = read(STATE.attempts);
   if (attempts === undefined) {
+    refuseHidden(root, name, STATE_DIRECTORY);
     const isInstalled = read(PAYLOAD.runner) !== undefined;
     throw new VolleyError(
       "USAGE",
