@@ -5,6 +5,7 @@ import { VolleyError } from "../core/errors.ts";
 import { encodeLine, type WireEvent } from "../core/protocol.ts";
 import { isState } from "../core/result.ts";
 import { isRecord } from "../core/values/value.ts";
+import { makeDirectories } from "../system/directories.ts";
 import { parseJsonLines } from "../system/output.ts";
 import { hostDirectory } from "../system/own-files.ts";
 import { isAlive, machineId, thisProcess } from "../system/this-process.ts";
@@ -123,7 +124,7 @@ export function openRunStore(
         check,
       };
       try {
-        fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+        makeDirectories(directory, 0o700);
         prune(join(directory, "..", ".."), run);
         descriptor = fs.openSync(file, "a", 0o600);
         bytes = fs.fstatSync(descriptor).size;

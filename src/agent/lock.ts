@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/values/value.ts";
+import { makeDirectories } from "../system/directories.ts";
 import { parseJsonLines } from "../system/output.ts";
 import { hostDirectory } from "../system/own-files.ts";
 import { isAlive, machineId, type ProcessIdentity, thisProcess } from "../system/this-process.ts";
@@ -111,7 +112,7 @@ async function amend(file: string, mine: Holder, wish: Wish): Promise<"done" | "
   const own = `${file}.${mine.pid}-${mine.start}`;
   const breaker = `${file}-breaker`;
   try {
-    fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeDirectories(dirname(file), 0o700);
     // Written whole under a name of its own, then linked: no process sees it half-written.
     fs.writeFileSync(own, encodeHolders([mine]), { mode: 0o600 });
     try {

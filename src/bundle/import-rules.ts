@@ -104,7 +104,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     imports: ["core", "system", "yaml", "vars", "template", "actions", "engine", "ansible/config"],
     ...onHosts,
   },
-  convert: { imports: ["core", "vars", "actions", "ansible", "ansible/config"], ...onController },
+  convert: { imports: ["core", "system", "vars", "actions", "ansible", "ansible/config"], ...onController },
   demo: { imports: [], node: false, rides: true },
   "index.ts": { imports: ["actions", "playbook-api.ts"], node: false, rides: true },
   "playbook-api.ts": { imports: ["core", "actions"], node: false, rides: true },

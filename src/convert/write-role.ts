@@ -1,15 +1,8 @@
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, copyFileSync, existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { fileReason } from "../core/unix/user-file.ts";
+import { makeDirectories } from "../system/directories.ts";
 import type { RoleSource } from "./role-source.ts";
 import type { ConvertedRole } from "./role-to-ts.ts";
 
@@ -30,13 +23,13 @@ export function writeConverted(
   try {
     for (const path of copies) {
       const [from, to] = [join(directory, path), join(output, path)];
-      mkdirSync(dirname(to), { recursive: true });
+      makeDirectories(dirname(to));
       copyFileSync(from, to);
       chmodSync(to, statSync(from).mode & 0o777);
     }
     for (const [path, text] of Object.entries(texts)) {
       const to = join(output, path);
-      mkdirSync(dirname(to), { recursive: true });
+      makeDirectories(dirname(to));
       writeFileSync(to, text);
     }
   } catch (cause) {

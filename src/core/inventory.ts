@@ -121,6 +121,8 @@ export interface Inventory {
   readonly paths: readonly string[];
   /** Warnings about lines that probably mean something else than they say. */
   readonly warnings?: readonly string[];
+  /** The sources that were passed over as Ansible does, each with the reason: those of the warnings. */
+  readonly passedOver?: readonly string[];
   /** The names of `group_vars` that belong to no group yet. */
   readonly spareVars?: ReadonlySet<string>;
   /**

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { chmodSync, existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
+import { makeDirectories } from "../system/directories.ts";
 import { createProcessRegistry } from "./commands.ts";
 import {
   type FleetContext,
@@ -64,7 +65,7 @@ async function makeRoot(root: string | undefined): Promise<string> {
   // mkdtemp gives it mode 0700.
   if (root === undefined) return await mkdtemp(join(tmpdir(), "volley-fleet-"));
   const absolute = resolve(root);
-  mkdirSync(absolute, { recursive: true, mode: 0o700 });
+  makeDirectories(absolute, 0o700);
   return absolute;
 }
 

@@ -2,7 +2,6 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import {
   chmodSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   realpathSync,
   renameSync,
@@ -13,6 +12,7 @@ import {
 } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import ssh2, { type ParsedKey } from "ssh2";
+import { makeDirectories } from "../system/directories.ts";
 import { stringField } from "../transport/sftp/codec.ts";
 import { fingerprintOf, hashName, hostName } from "../transport/ssh/known-hosts.ts";
 import { FLEET_VARIABLE, type ProcessRegistry } from "./commands.ts";
@@ -56,7 +56,7 @@ export async function startHost(
   );
   const { options, root, user, processes } = context;
   const home = join(root, "homes", name);
-  mkdirSync(home, { recursive: true, mode: 0o700 });
+  makeDirectories(home, 0o700);
   const sessionHome = findFault(faults, "readOnlyHome") === undefined ? home : makeReadOnly(home);
   const banner = findFault(faults, "noisyBanner");
   const counts = { execs: 0, sftpBytesIn: 0 };
@@ -150,7 +150,7 @@ function searchPath(root: string, programs: string, hostName: string, faults: re
   const without = withoutNode(programs, path);
   if (old === undefined) return without;
   const directory = join(root, `path-old-node-${hostName}`);
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  makeDirectories(directory, 0o755);
   writeFileSync(join(directory, "node"), oldNodeScript(old.version ?? "v12.22.0"), { mode: 0o755 });
   return [directory, without].join(delimiter);
 }
@@ -177,7 +177,7 @@ function withoutNode(programs: string, path: string): string {
 /** Make a directory of links to all files but node. Processes that do so at a time leave one, which is whole. */
 function linkAll(directory: string, mirror: string): void {
   const temporary = `${mirror}.${process.pid}`;
-  mkdirSync(temporary, { recursive: true, mode: 0o755 });
+  makeDirectories(temporary, 0o755);
   for (const name of readdirSync(directory)) {
     if (!NODE_NAMES.includes(name)) symlinkSync(join(directory, name), join(temporary, name));
   }

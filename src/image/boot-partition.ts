@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { printable, VolleyError } from "../core/errors.ts";
 import { fileReason, writeReason } from "../core/unix/user-file.ts";
+import { makeDirectories } from "../system/directories.ts";
 import { readPartitions } from "./partitions.ts";
 
 // The boot partition of a Raspberry Pi, a FAT file system: mounted somewhere, or inside a disk image. Images are written
@@ -64,7 +65,7 @@ function openMounted(directory: string): BootPartition {
     write(name, content) {
       const path = join(directory, name);
       changing(name, () => {
-        fs.mkdirSync(dirname(path), { recursive: true });
+        makeDirectories(dirname(path));
         try {
           // On the card before the name: cards are pulled out.
           const file = fs.openSync(`${path}.new`, "w");

@@ -280,6 +280,7 @@ export async function loadInventory(
   const inventory = buildInventory(draft, order, parts, {
     paths,
     ...(warnings.length === 0 ? {} : { warnings }),
+    ...(notes.length === 0 ? {} : { passedOver: notes }),
   });
   const named = [...directories, ...besidePlaybook].flatMap((directory) => groupsOfFiles(directory, cwd));
   return {

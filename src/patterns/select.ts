@@ -10,6 +10,8 @@ import { expandRanges, hasRange, isIPv6, MACHINE_NAMES } from "./names.ts";
 export interface Names {
   readonly hosts: ReadonlyMap<string, unknown>;
   readonly groups: ReadonlyMap<string, { readonly name: string; readonly hosts: readonly string[] }>;
+  /** The sources that lack here, each with the reason. */
+  readonly passedOver?: readonly string[];
 }
 
 function matchParts(
@@ -94,8 +96,10 @@ function describeGroups(inventory: Names): string {
 function unknown(inventory: Names, text: string, verb: "is called" | "matches"): VolleyError {
   const names = [...inventory.groups.keys(), ...inventory.hosts.keys()];
   const suggestion = verb === "is called" ? didYouMean(text, names) : "";
-  const hint =
-    inventory.hosts.size === 0 ? "The inventory is empty; name one with -i." : describeGroups(inventory);
+  const { passedOver = [] } = inventory;
+  const empty = passedOver.length > 0 ? [] : ["The inventory is empty; name one with -i."];
+  const held = inventory.hosts.size === 0 ? empty : [describeGroups(inventory)];
+  const hint = [...held, ...passedOver].join(" ");
   return new VolleyError(
     "PATTERN_UNKNOWN",
     `no host or group ${verb} "${printable(text, MAX_SHOWN)}"${suggestion}`,

@@ -47,15 +47,43 @@ export async function gitFile(
     const wanted = ref ?? "HEAD";
     await inside("fetch", "-q", "--depth=1", "--no-tags", "--", repository, wanted);
     const fetched = (await inside("rev-parse", "FETCH_HEAD^{commit}")).toString().trim();
-    const object = `${fetched}:${path}`;
-    const size = await inside("cat-file", "-s", object).catch((thrown: unknown) => {
-      throw fail(`${ref ?? "the repository's branch"} has no file ${path}`, thrown);
-    });
-    if (Number(size.toString()) > limits.bytes) throw fail(`it has more than ${limits.bytes} bytes`);
-    return { bytes: await inside("cat-file", "blob", object), commit: fetched };
+    const found = await findFile(inside, fetched, path);
+    if (typeof found === "string")
+      throw fail(`${ref ?? "the repository's branch"} has no file ${path}${found}`);
+    if (found.bytes > limits.bytes) throw fail(`it has more than ${limits.bytes} bytes`);
+    return { bytes: await inside("cat-file", "blob", found.object), commit: fetched };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** What a path of a commit is, where it is no file: by git's mode. */
+const KINDS: Readonly<Record<string, string>> = {
+  "120000": "a link, and links are not followed",
+  "040000": "a directory",
+  "160000": "a submodule",
+};
+
+/** Find the file at a path of a commit; else return the reason why there is none, for the end of a message. */
+async function findFile(
+  git: (...args: readonly string[]) => Promise<Buffer>,
+  commit: string,
+  path: string,
+): Promise<string | { readonly object: string; readonly bytes: number }> {
+  const parts = path.split("/");
+  // The first that is no directory tells why.
+  for (let length = 1; length <= parts.length; length++) {
+    const part = parts.slice(0, length).join("/");
+    const listed = await git("--literal-pathspecs", "ls-tree", "-lz", commit, "--", part);
+    const [mode, _type, object, bytes] = listed.toString().split(/\s+/);
+    const isLast = length === parts.length;
+    if (mode === "" || object === undefined) return "";
+    if (mode === "040000" && !isLast) continue;
+    const kind = KINDS[mode!];
+    if (kind !== undefined) return `: ${part} is ${kind}`;
+    return isLast ? { object, bytes: Number(bytes) } : `: ${part} is a file`;
+  }
+  return "";
 }
 
 /** Find a ref's commit among the lines of ls-remote; of a tag with a message, the commit that it stands for. */

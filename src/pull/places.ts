@@ -5,7 +5,6 @@ import {
   fstatSync,
   fsyncSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -18,6 +17,7 @@ import { dirname, join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { fileReason, writeReason } from "../core/unix/user-file.ts";
 import { isRecord } from "../core/values/value.ts";
+import { makeDirectories } from "../system/directories.ts";
 import { cacheDirectory, stateDirectory } from "../system/own-files.ts";
 
 // The files of `volley pull` on this machine, which no other user can exchange: bundles in the cache, and the record of
@@ -99,7 +99,7 @@ function parseRecord(bytes: Buffer | undefined): PullRecord | undefined {
 function privateDirectory(parent: string, name: string): string {
   const path = join(parent, name);
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeDirectories(path, 0o700);
   } catch (cause) {
     throw new VolleyError("PULL_FAILED", `cannot make ${path}: ${writeReason(cause)}`, { cause });
   }

@@ -1,9 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { commandLine } from "../core/unix/shell.ts";
 import { writeReason } from "../core/unix/user-file.ts";
+import { makeDirectories } from "../system/directories.ts";
 
 // The timer that pulls again and again: units of systemd, or a file for cron where there is none.
 
@@ -161,7 +162,7 @@ function intervalText(minutes: number): string {
 function write(directory: string, name: string, text: string): void {
   const path = join(directory, name);
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectories(directory);
     writeFileSync(path, text, { mode: 0o644 });
   } catch (cause) {
     throw new VolleyError("PULL_FAILED", `cannot write ${path}: ${writeReason(cause)}`, { cause });

@@ -1,6 +1,7 @@
 import type * as NodeFs from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { makeDirectoriesBy } from "./directories.ts";
 
 // Volley's own directories, and files in them that are believed.
 
@@ -24,6 +25,7 @@ type Files = Pick<
   typeof NodeFs,
   | "closeSync"
   | "constants"
+  | "existsSync"
   | "fstatSync"
   | "lstatSync"
   | "mkdirSync"
@@ -31,6 +33,7 @@ type Files = Pick<
   | "readdirSync"
   | "readFileSync"
   | "renameSync"
+  | "statSync"
   | "unlinkSync"
   | "writeFileSync"
 >;
@@ -80,7 +83,7 @@ export function openOwnFiles(fs: Files, base: string, below: string): OwnFiles {
     write: (name, content, kept) => {
       const temporary = `${directory}/${name}.${process.pid}`;
       try {
-        fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+        makeDirectoriesBy(fs, directory, 0o700);
         if (!isOwnDirectory()) return;
         fs.writeFileSync(temporary, content, { mode: 0o600, flag: "wx" });
         try {

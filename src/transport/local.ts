@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { dirname, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
+import { makeDirectories } from "../system/directories.ts";
 import { spawnOnTerminal } from "../system/terminal-child.ts";
 import { closeWhenSilent } from "./left-open.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "./sftp/open-file-session.ts";
@@ -28,7 +29,7 @@ function createLocalConnection(host: string): Connection {
     upload: async (bytes, path, { mode, resumes = false, onProgress }) => {
       const full = resolve(homedir(), path);
       try {
-        await mkdir(dirname(full), { recursive: true, mode: 0o700 });
+        makeDirectories(dirname(full), 0o700);
         await writeFile(full, bytes, { mode, flag: resumes ? "w" : "wx" });
       } catch (thrown) {
         throw new VolleyError("UPLOAD_FAILED", `cannot write ${full}: ${(thrown as Error).message}`, {

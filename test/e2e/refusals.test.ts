@@ -356,6 +356,15 @@ const cases: readonly Case[] = [
     says: /^volley: the path of the inventory is empty \(name a file, .*\)$/,
   },
   {
+    what: "a host of an inventory that a playbook in YAML goes on without",
+    files: {
+      "site.yml": "- hosts: all\n  tasks:\n    - ping:\n",
+      "hosts.yml": "all:\n  hosts:\n    web1:\n  - x\n",
+    },
+    args: ["bundle", "site.yml", "-i", "hosts.yml", "-l", "web1", "-o", "site.run"],
+    says: /^volley: no host or group is called "web1" \(hosts\.yml is passed over: not valid YAML: .*\)$/,
+  },
+  {
     what: "no tag in --tags",
     files: { ...site, ...hosts },
     args: ["run", "site.ts", "--tags", ","],

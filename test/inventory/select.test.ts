@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { VolleyError } from "../../src/core/errors.ts";
 import { limitHosts, selectHosts } from "../../src/inventory/select.ts";
 import { failure, load, project } from "./project.ts";
 
@@ -125,6 +126,21 @@ describe("selectHosts", () => {
     await expect(load({}, []).then((none) => selectHosts(none, "web"))).rejects.toMatchObject({
       hint: "The inventory is empty; name one with -i.",
     });
+  });
+
+  it("says why a source was passed over, whose hosts may be meant", async () => {
+    const files = { "broken.yml": "all:\n  hosts:\n    web1:\n  - x\n", hosts: "web2\n" };
+    const hint = async (...paths: readonly string[]): Promise<string | undefined> => {
+      const inventory = await load(files, paths, { asAnsible: true });
+      try {
+        selectHosts(inventory, "web1");
+      } catch (thrown) {
+        return (thrown as VolleyError).hint;
+      }
+    };
+    expect(await hint("broken.yml")).toMatch(/^broken\.yml is passed over: not valid YAML: .+/);
+    expect(await hint("broken.yml", "none")).toMatch(/ there is no inventory at none$/);
+    expect(await hint("broken.yml", "hosts")).toMatch(/^Groups: .+\. broken\.yml is passed over: /);
   });
 
   it("takes localhost for this machine, unless the inventory says what it is", async () => {

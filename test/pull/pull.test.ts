@@ -338,6 +338,8 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     git("commit", "-qm", "One");
     git("switch", "-qc", "staging");
     writeFileSync(join(tree, "run", "new.run"), newer);
+    symlinkSync("run/new.run", join(tree, "latest.run"));
+    symlinkSync("run", join(tree, "current"));
     git("add", ".");
     git("commit", "-qm", "Two");
     git("clone", "-q", "--bare", tree, bare);
@@ -347,6 +349,17 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     expect((await from(`git+file://${bare}#staging:run/new.run`)).exitCode).toBe(0);
     rmSync(home("mark"));
     await refusal(`${bare}#:run/new.run`, "PULL_FAILED", /has no file run\/new\.run/);
+    for (const [path, why] of [
+      ["latest.run", "latest.run is a link, and links are not followed"],
+      ["current/new.run", "current is a link, and links are not followed"],
+      ["run", "run is a directory"],
+      ["site.run/new.run", "site.run is a file"],
+    ] as const)
+      await refusal(
+        `${bare}#staging:${path}`,
+        "PULL_FAILED",
+        new RegExp(`: staging has no file ${path}: ${why}$`),
+      );
     await refusal(`${bare}#nothing`, "PULL_FAILED", /it has no nothing/);
     await refusal(`${bare}-none.git`, "PULL_FAILED", /does not (?:exist|appear)/);
     // Refused by its size, or because git may write no more.

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import { mkdir, mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { RuntimeArch, RuntimeTraits } from "../../core/runtimes.ts";
 import { fileReason, writeReason } from "../../core/unix/user-file.ts";
 import { isRecord } from "../../core/values/value.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import { cacheDirectory, isOwn, openOwnFiles } from "../../system/own-files.ts";
 import { machineId, processStart } from "../../system/this-process.ts";
 import { runtimeArch } from "./builds.ts";
@@ -85,7 +86,7 @@ export async function makeWorkspace(): Promise<string> {
   const own = `.fetch-${machineId()}-${process.pid}-${processStart(process.pid) ?? ""}-`;
   let made: string;
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory, 0o700);
     made = await mkdtemp(join(directory, own));
   } catch (thrown) {
     throw cannotKeep(thrown);

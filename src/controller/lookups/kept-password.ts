@@ -1,5 +1,6 @@
-import { chmod, mkdir, open, readFile } from "node:fs/promises";
+import { chmod, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeDirectories } from "../../system/directories.ts";
 import { makePassword, type PasswordOptions } from "../../template/more/make-password.ts";
 
 /** Return the password that a file keeps, and make the file where there is none; hashed if the options say so. */
@@ -23,7 +24,7 @@ async function readKept(path: string): Promise<{ readonly clear?: string; readon
 }
 
 async function write(path: string, content: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  makeDirectories(dirname(path), 0o700);
   const file = await open(path, "w", 0o600);
   try {
     await file.writeFile(content);

@@ -1,9 +1,10 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AnsibleSettings } from "../../ansible/config/settings.ts";
 import { messageOf, VolleyError } from "../../core/errors.ts";
 import type { FactCache } from "../../core/program.ts";
 import { isDict, parseJson, writeJson } from "../../core/values/value.ts";
+import { makeDirectories } from "../../system/directories.ts";
 
 /** The place of a fact cache. */
 interface FactCacheOptions {
@@ -62,7 +63,7 @@ function createFactCache({ directory, prefix, timeoutMs }: FactCacheOptions): Fa
       if (file === undefined) return;
       const temporary = `${file}.${process.pid}~`;
       try {
-        mkdirSync(directory, { recursive: true });
+        makeDirectories(directory);
         const text = writeJson(facts, { indent: "    ", compareKeys: byName, ensureAscii: true });
         writeFileSync(temporary, text, { mode: 0o600 });
         renameSync(temporary, file);

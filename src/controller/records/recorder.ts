@@ -1,8 +1,9 @@
-import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Logger, pino } from "pino";
 import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../../core/events.ts";
 import { foldSummary } from "../../core/summary.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import type { Plan } from "../prepare/prepare.ts";
 import { logFileOf, writeRecord } from "./records.ts";
 
@@ -94,7 +95,7 @@ export function openRunLog(file: string): RunLog {
   let logger: Logger | undefined;
   let timer: NodeJS.Timeout | undefined;
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeDirectories(dirname(file), 0o700);
     const opened = openLineFile(file);
     lines = opened;
     // Buffered events are lost if this process is killed.

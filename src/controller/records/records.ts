@@ -6,6 +6,7 @@ import type { ControllerEvent, Event, Outcome, Summary } from "../../core/events
 import { EMPTY_TALLY } from "../../core/result.ts";
 import { foldSummary } from "../../core/summary.ts";
 import { isRecord } from "../../core/values/value.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import { parseJsonLines } from "../../system/output.ts";
 import { stateDirectory } from "../../system/own-files.ts";
 import { bootId, isAlive, processStart } from "../../system/this-process.ts";
@@ -74,7 +75,7 @@ function thisProcess(): Pick<RunRecord, "pid" | "process"> {
 export function writeRecord(directory: string, given: Omit<RunRecord, "pid" | "process">): void {
   const record: RunRecord = { ...given, ...thisProcess() };
   try {
-    fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory, 0o700);
     // Write under another name and rename: a controller that is killed meanwhile leaves no half of a record.
     const temporary = join(directory, `${record.run}.json.${process.pid}`);
     fs.writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 });

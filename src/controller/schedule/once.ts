@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
 import type { Answer } from "../../core/protocol.ts";
 import type { Result } from "../../core/result.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import { parseJsonLines } from "../../system/output.ts";
 import type { HostSession } from "../session/session.ts";
 
@@ -221,7 +222,7 @@ export function openOnceResults(file: string | undefined): OnceResults {
       results.set(keyOf(host, task), whole);
       if (file === undefined) return;
       try {
-        fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+        makeDirectories(dirname(file), 0o700);
         // Begin a new line: a controller that was killed as it wrote may have left one without an end.
         fs.appendFileSync(file, `\n${JSON.stringify([host, task, whole])}\n`, { mode: 0o600 });
       } catch {

@@ -1,11 +1,12 @@
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { type FileHandle, mkdir, mkdtemp, open, rm } from "node:fs/promises";
+import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { writeReason } from "../../core/unix/user-file.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import type { FanOutListener, HostResult } from "./fan-out.ts";
 
 // The outputs of many hosts: equal ones folded, long ones kept on disk, and all of them in a directory.
@@ -229,7 +230,7 @@ export function fileNameOf(host: string): string {
 
 async function openStatus(path: string): Promise<FileHandle> {
   try {
-    await mkdir(path, { recursive: true });
+    makeDirectories(path);
     return await open(join(path, STATUS_FILE), "w");
   } catch (cause) {
     throw new VolleyError("USAGE", `cannot write in ${path}: ${writeReason(cause)}`, { cause });

@@ -1,8 +1,9 @@
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import { setTimeout as sleep } from "node:timers/promises";
 import { VolleyError } from "../../core/errors.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import type { TerminalSize } from "../../transport/transport.ts";
 import type { FanOutHost } from "../exec/fan-out.ts";
 import { fileNameOf } from "../exec/outputs.ts";
@@ -270,7 +271,7 @@ async function create(
   name: string,
 ): Promise<{ readonly path: string; readonly handle: FileHandle }> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory, 0o700);
     for (let number = 1; number < MAX_TRIES; number++) {
       const path = join(directory, `${name}${number === 1 ? "" : `-${number}`}.cast`);
       try {

@@ -13,6 +13,7 @@ import {
 } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import { OPEN } from "../../transport/sftp/codec.ts";
 import type { FileHandle } from "../../transport/transport.ts";
 import { readInOrder } from "./content.ts";
@@ -340,7 +341,8 @@ function createLocalPlace(root: string): LocalPlace {
       const there = await orNull(lstat(full));
       if (there !== null || check) return there === null;
       try {
-        await mkdir(full, { recursive: path === "" });
+        if (path === "") makeDirectories(full);
+        else await mkdir(full);
       } catch (thrown) {
         // Another transfer may have made the directory meanwhile.
         const isThere = (await orNull(lstat(full)))?.isDirectory() === true;

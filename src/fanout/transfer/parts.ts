@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, posix } from "node:path";
 import { isRecord } from "../../core/values/value.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import { stateDirectory } from "../../system/own-files.ts";
 import { bootId, isAlive, processStart } from "../../system/this-process.ts";
 
@@ -69,7 +70,7 @@ export function openParts(place: string): Parts {
     const { pid } = process;
     const ours = { machine: hostname(), pid, start: processStart(pid) ?? "", boot: bootId() };
     const record: PartRecord = { path, part, ...ours, writtenAt: Date.now() };
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory, 0o700);
     await writeFile(recordOf(part), JSON.stringify(record), { mode: 0o600 });
   };
   return {

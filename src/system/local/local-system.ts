@@ -6,6 +6,7 @@ import { isAbsolute, join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { isCopy, type ProcessOptions, type ProcessResult, type System } from "../../core/system.ts";
 import { bytesToText, nativePath, textToBytes } from "../../core/values/bytes.ts";
+import { makeDirectories } from "../directories.ts";
 import { Capture, DEFAULT_MAX_OUTPUT } from "../output.ts";
 import { attempt, checksumOf, readFile, readIfExists, removeAll, statOf, writeAtomically } from "./files.ts";
 import { inDirectory, itself, onItself, readLink, realPath } from "./root-paths.ts";
@@ -104,7 +105,7 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
       // Not in the world-writable /tmp, where another user could have planted the name.
       const parent = at(`${root === undefined ? homedir() : ""}/.cache/volley/tmp`);
       const made = attempt("make a directory in", parent, () => {
-        fs.mkdirSync(parent, { recursive: true, mode: 0o700 });
+        makeDirectories(parent, 0o700);
         return fs.mkdtempSync(join(parent, "run-"));
       });
       temporaryDirectories.push(made);

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/unix/shell.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import {
   connectCancelled,
   retryable,
@@ -173,7 +174,7 @@ export function makePrivateDirectory(): string {
   for (const parent of parents) {
     if (join(parent, "ssh-XXXXXX").length > MAX_DIRECTORY) continue;
     try {
-      mkdirSync(parent, { recursive: true, mode: 0o700 });
+      makeDirectories(parent, 0o700);
       return mkdtempSync(join(parent, "ssh-"));
     } catch {
       // Try the next parent.

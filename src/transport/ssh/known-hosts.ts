@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { printable, VolleyError } from "../../core/errors.ts";
 import { globPieces, matchesGlob } from "../../core/unix/shell.ts";
 import { fileReason } from "../../core/unix/user-file.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import type { Endpoint, SshSettings } from "../transport.ts";
 
 // Host keys: checking one, the algorithms to ask for, and the files of known_hosts.
@@ -231,7 +232,7 @@ export function openKnownHosts(
       const line = `${hashed ? hashName(name) : name} ${keyType(key)} ${key.toString("base64")}\n`;
       let before: Buffer;
       try {
-        fs.mkdirSync(dirname(newKeysFile), { recursive: true, mode: 0o700 });
+        makeDirectories(dirname(newKeysFile), 0o700);
         before = fs.existsSync(newKeysFile) ? fs.readFileSync(newKeysFile) : Buffer.alloc(0);
         const isMidLine = before.length > 0 && before.at(-1) !== NEWLINE;
         fs.appendFileSync(newKeysFile, `${isMidLine ? "\n" : ""}${line}`, { mode: 0o600 });
