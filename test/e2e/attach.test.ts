@@ -13,6 +13,7 @@ import type { Event, Summary } from "../../src/core/events.ts";
 import { until } from "../lib/patience.ts";
 import { volley } from "./lib/cli.ts";
 import { fleetStarter, ofType } from "./lib/drive.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, play, playbookText, scratchDirectory, waitFor } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
@@ -23,7 +24,7 @@ async function attach(
   name: string,
   cwd: string,
 ): Promise<{ readonly events: readonly Event[]; readonly summary: Summary }> {
-  const { stdout, stderr } = await volley(["attach", name, "-o", "json"], { cwd });
+  const { stdout, stderr } = await volleyHere(["attach", name, "-o", "json"], { cwd });
   expect(stderr).toBe("");
   const events = stdout
     .trim()
@@ -64,7 +65,7 @@ it("a controller killed in mid-run: another attaches, goes on, and reports every
   const [name] = listRuns(runsDirectory());
   expect(readSummary(runsDirectory(), name!)).toBeUndefined();
 
-  const listed = await volley(["runs"], { cwd: project.directory });
+  const listed = await volleyHere(["runs"], { cwd: project.directory });
   expect(listed.stdout).toContain(`volley attach ${name}`);
 
   const attached = await attach(name!, project.directory);
@@ -83,7 +84,7 @@ it("a controller killed in mid-run: another attaches, goes on, and reports every
   // The run is recorded as any other, and can be looked at again.
   expect(readSummary(runsDirectory(), name!)?.exitCode).toBe(0);
   expect(ofType(readEvents(runsDirectory(), name!), "task:end")).toHaveLength(3 * TASKS);
-  const shown = await volley(["attach", name!, "-o", "plain"], { cwd: project.directory });
+  const shown = await volleyHere(["attach", name!, "-o", "plain"], { cwd: project.directory });
   expect(shown).toMatchObject({ code: 0 });
   expect(shown.stdout).toContain("3 hosts: 3 ok");
 });
@@ -175,12 +176,12 @@ it("resumes where a run of the playbook failed, whatever ran since: what succeed
   const inventory = project.write("inventory.yaml", fleet.inventoryYaml());
   const flags = ["-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "plain"];
   const args = ["run", "site.ts", ...flags];
-  expect((await volley(args, { cwd: project.directory })).code).toBe(2);
-  expect((await volley([...args, "--check"], { cwd: project.directory })).code).toBe(0);
-  expect((await volley(["run", "other.ts", ...flags], { cwd: project.directory })).code).toBe(2);
+  expect((await volleyHere(args, { cwd: project.directory })).code).toBe(2);
+  expect((await volleyHere([...args, "--check"], { cwd: project.directory })).code).toBe(0);
+  expect((await volleyHere(["run", "other.ts", ...flags], { cwd: project.directory })).code).toBe(2);
   expect(hostsOfRuns(runsDirectory(), "failed")).toEqual(fleet.hosts.map(({ name }) => name));
   writeFileSync(join(home, "mended"), "");
-  const resumed = await volley([...args, "--resume", "--limit", "@failed"], { cwd: project.directory });
+  const resumed = await volleyHere([...args, "--resume", "--limit", "@failed"], { cwd: project.directory });
   expect(resumed).toMatchObject({ code: 0, stderr: "" });
   expect(readFileSync(join(home, "done"), "utf8")).toBe("before\nmended\nafter\nhandler\n");
 });

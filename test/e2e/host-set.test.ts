@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { volley } from "./lib/cli.ts";
 import { fleetStarter } from "./lib/drive.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, playbookText, scratchDirectory } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
@@ -17,20 +18,20 @@ test("what one command selects another can use: hosts that failed, that changed,
   const at = { cwd: project.directory };
   const say = "echo $VOLLEY_EMBEDDED_HOST";
   const saidBy = async (...hosts: readonly string[]): Promise<readonly string[]> => {
-    const { stdout } = await volley(["exec", ...reach, ...hosts, "-B", say], at);
+    const { stdout } = await volleyHere(["exec", ...reach, ...hosts, "-B", say], at);
     return [...stdout.matchAll(/^web\d+$/gm)].map(([name]) => name).sort();
   };
 
-  const failed = await volley(
+  const failed = await volleyHere(
     ["exec", ...reach, "all", "case $VOLLEY_EMBEDDED_HOST in web02|web03) exit 1;; esac"],
     at,
   );
   expect(failed.code).toBe(2);
-  const run = await volley(["run", "site.ts", ...reach, "-l", "@failed", "-o", "plain"], at);
+  const run = await volleyHere(["run", "site.ts", ...reach, "-l", "@failed", "-o", "plain"], at);
   expect(run.stdout).toMatch(/2 hosts: 2 ok/);
   expect(await saidBy("@changed")).toEqual(["web02", "web03"]);
 
-  const listed = await volley(["runs"], at);
+  const listed = await volleyHere(["runs"], at);
   expect(listed.stdout).toMatch(/-exec .* 4 hosts: 2 ok, 2 failed$/m);
   const [name] = /^\S+-exec/m.exec(listed.stdout.split("\n").slice(-2)[0]!) ?? [];
   expect(await saidBy(`@${name}`)).toEqual(["web01", "web02", "web03", "web04"]);

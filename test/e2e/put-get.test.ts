@@ -15,6 +15,7 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/options.ts";
 import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
+import { volleyHere } from "./lib/here.ts";
 import { scratchDirectory } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
@@ -46,11 +47,8 @@ async function site(options: EmbeddedFleetOptions): Promise<Site> {
     run: ([command, ...rest], on) => {
       const reach = ["-i", "hosts.yaml", "--ssh-config", "none", "--known-hosts", fleet.knownHostsPath];
       const args = [command!, ...reach, "--connect-retries", "0", ...rest];
-      return volley(args, {
-        cwd: directory,
-        env: { LC_ALL: "C.UTF-8" },
-        ...(on === undefined ? {} : { on }),
-      });
+      const given = { cwd: directory, env: { LC_ALL: "C.UTF-8" } };
+      return on === undefined ? volleyHere(args, given) : volley(args, { ...given, on });
     },
   };
 }

@@ -79,7 +79,7 @@ test("hosts and options that make no sense are refused in one line", async () =>
     [/without a connection: leave out --user, --connection$/, "site.ts", "-u", "root", "-c", "ssh"],
   ];
   for (const [message, ...args] of refusals) {
-    const end = await run(...args);
+    const end = await volleyHere(["run", "--local", ...args], { cwd: project.directory });
     expect(end, args.join(" ")).toMatchObject({ code: 1, stdout: "" });
     expect(end.stderr.trimEnd().split("\n")).toEqual([expect.stringMatching(message)]);
   }

@@ -8,6 +8,7 @@ import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { until } from "../lib/patience.ts";
 import { volley } from "./lib/cli.ts";
 import { fleetStarter, follow, hostOf, letGo, ofType, provision, start } from "./lib/drive.ts";
+import { volleyHere } from "./lib/here.ts";
 import {
   makeProject,
   type Project,
@@ -183,7 +184,7 @@ test("a controller killed amid a batch: another one keeps to the batches, and re
   expect(killed.code).toBeNull();
   letGo(fleet);
   const [name] = listRuns(runsDirectory());
-  const attached = await volley(["attach", name!, "-o", "json"], { cwd: project.directory });
+  const attached = await volleyHere(["attach", name!, "-o", "json"], { cwd: project.directory });
   const events = attached.stdout
     .trim()
     .split("\n")

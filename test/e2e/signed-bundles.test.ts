@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { hasSshKeygen, type Keyring, makeKeyring } from "../bundle/signing/lib.ts";
 import { builtCli, volley } from "./lib/cli.ts";
+import { volleyHere } from "./lib/here.ts";
 import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
 import { site } from "./lib/sources.ts";
 import { openTerminal, tmuxAvailable } from "./lib/tmux.ts";
@@ -14,7 +15,7 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
   let keys: Keyring;
   let project: Project;
   let allowed: string;
-  const run = (...args: readonly string[]) => volley(args, { cwd: project.directory });
+  const run = (...args: readonly string[]) => volleyHere(args, { cwd: project.directory });
 
   beforeAll(() => {
     keys = makeKeyring(scratch());
@@ -91,7 +92,9 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     expect(await run("bundle", "site.ts", "-o", "site.run", "--sign", keys.path("alice"))).toMatchObject({
       code: 0,
     });
-    const pulled = await run("pull", "site.run", "--signers", allowed, "--host", "web1", "--check", "--diff");
+    const args = ["pull", "site.run", "--signers", allowed, "--host", "web1", "--check", "--diff"];
+    // A pull that carries a bundle out lends it its own standard error.
+    const pulled = await volley(args, { cwd: project.directory });
     expect(pulled).toMatchObject({ code: 0, stderr: "" });
     const lines = pulled.stdout.trim().split("\n");
     expect(lines).toEqual(expect.arrayContaining([expect.stringMatching(/^\[changed .*Write a$/), "    +a"]));
@@ -115,7 +118,9 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     writeFileSync(keys.path("garbage"), "no key\n");
     execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "open sesame", "-f", keys.path("locked")]);
     for (const key of ["nothing", "garbage", "locked"]) {
-      const end = await run("bundle", "site.ts", "-o", "none.run", "--sign", keys.path(key));
+      // Where there is no terminal, ssh-keygen asks standard input for a passphrase: that of this process may be open.
+      const args = ["bundle", "site.ts", "-o", "none.run", "--sign", keys.path(key)];
+      const end = await volley(args, { cwd: project.directory });
       expect(end, key).toMatchObject({ code: 1, stdout: "" });
       expect(end.stderr, key).toMatch(/^volley: (there is no key|cannot sign with) [^\n]+\n$/);
       expect(existsSync(project.path("none.run"))).toBe(false);

@@ -1,5 +1,3 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readWords } from "../../../src/cli/exec/exec.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet } from "../../../src/embedded/options.ts";
-import { builtCli, type CliEnd } from "../../e2e/lib/cli.ts";
+import { builtCli, type CliEnd, volley } from "../../e2e/lib/cli.ts";
+import { volleyHere } from "../../e2e/lib/here.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "volley-exec-"));
 let fleet: EmbeddedFleet;
@@ -29,38 +28,28 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-interface ExecOptions {
-  readonly stdin?: string;
-  readonly node?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-  readonly on?: (child: ChildProcess) => void;
+type Env = Readonly<Record<string, string>>;
+
+const wordsOf = (args: readonly string[]): readonly string[] => [
+  "exec",
+  ...["--ssh-config", "none", "--known-hosts", fleet.knownHostsPath, "--connect-retries", "0"],
+  ...args,
+];
+const givenOf = (env: Env) => ({
+  cwd: directory,
+  env: { LC_ALL: "C.UTF-8", NO_COLOR: "1", XDG_STATE_HOME: join(directory, "state"), ...env },
+});
+
+function exec(args: readonly string[], { env = {} }: { readonly env?: Env } = {}): Promise<CliEnd> {
+  return volleyHere(wordsOf(args), givenOf(env));
 }
 
-async function exec(
+/** For what a process alone has: standard input, signals, and what it has loaded. */
+function execApart(
   args: readonly string[],
-  { stdin, node = [], env = {}, on }: ExecOptions = {},
+  { env = {}, ...rest }: Omit<Parameters<typeof volley>[1], "cwd"> = {},
 ): Promise<CliEnd> {
-  const reach = ["--ssh-config", "none", "--known-hosts", fleet.knownHostsPath, "--connect-retries", "0"];
-  const child = spawn(process.execPath, [...node, await builtCli(), "exec", ...reach, ...args], {
-    cwd: directory,
-    env: {
-      ...process.env,
-      LC_ALL: "C.UTF-8",
-      NO_COLOR: "1",
-      XDG_STATE_HOME: join(directory, "state"),
-      ...env,
-    },
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  const texts = { stdout: "", stderr: "" };
-  for (const stream of ["stdout", "stderr"] as const)
-    child[stream].setEncoding("utf8").on("data", (text: string) => {
-      texts[stream] += text;
-    });
-  on?.(child);
-  child.stdin.end(stdin ?? "");
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, ...texts };
+  return volley(wordsOf(args), { ...givenOf(env), ...rest });
 }
 
 const sorted = (text: string): readonly string[] => text.trimEnd().split("\n").sort();
@@ -250,13 +239,13 @@ describe("volley exec", () => {
   });
 
   it("takes names, scripts and input from files and from stdin", async () => {
-    const names = await exec(["-", "echo $VOLLEY_EMBEDDED_HOST"], {
+    const names = await execApart(["-", "echo $VOLLEY_EMBEDDED_HOST"], {
       stdin: "web04 # the last\n\nweb[01-02]\n",
     });
     expect(sorted(names.stdout)).toEqual(["web01 │ web01", "web02 │ web02", "web04 │ web04"]);
     const script = join(directory, "count.sh");
     writeFileSync(script, 'echo "$1: $(wc -l) of $WHAT"\n');
-    const input = await exec(
+    const input = await execApart(
       ["web01", "--script", script, "--stdin", "-", "--env", "WHAT=all of it", "--", "lines -x"],
       { stdin: "a\nb\nc\n" },
     );
@@ -278,7 +267,7 @@ describe("volley exec", () => {
   });
 
   it("ends the commands on Ctrl-C", async () => {
-    const { code, stderr, stdout } = await exec(
+    const { code, stderr, stdout } = await execApart(
       ["-f", "2", "up", "trap 'echo bye; exit 9' TERM; echo up; sleep 7201 & wait"],
       {
         on: (child) => {
@@ -310,7 +299,7 @@ describe("volley exec", () => {
     [["web01", "--timeout", "0", "true"], "It must be a number of seconds above 0"],
     [["web01", "--timeout", "1e8", "true"], "It must be 2147483 at most"],
   ])("refuses %j", async (args, message) => {
-    const { code, stdout, stderr } = await exec(args);
+    const { code, stdout, stderr } = await (args[0] === "-" ? execApart : exec)(args);
     expect(stderr).toContain(message);
     expect([code, stdout]).toEqual([1, ""]);
     await expect.poll(() => fleet.hosts.map(({ stats }) => stats.openConnections)).toEqual([0, 0, 0, 0, 0]);
@@ -323,20 +312,10 @@ describe("volley exec", () => {
       config,
       `Host box*\n HostName ${web01!.address}\n Port ${web01!.port}\n User ${fleet.user}\n IdentityFile ${fleet.privateKeyPath}\n UserKnownHostsFile ${fleet.knownHostsPath}\n`,
     );
-    const child = spawn(
-      process.execPath,
-      [await builtCli(), "exec", "--ssh-config", config, "box[1-2]", "echo here"],
-      {
-        cwd: mkdtempSync(join(directory, "empty-")),
-        env: { ...process.env, LC_ALL: "C.UTF-8", VOLLEY_INVENTORY: "" },
-        stdio: ["ignore", "pipe", "ignore"],
-      },
-    );
-    let stdout = "";
-    child.stdout.on("data", (chunk: Buffer) => {
-      stdout += chunk.toString("utf8");
+    const { code, stdout } = await volleyHere(["exec", "--ssh-config", config, "box[1-2]", "echo here"], {
+      cwd: mkdtempSync(join(directory, "empty-")),
+      env: { LC_ALL: "C.UTF-8", VOLLEY_INVENTORY: "" },
     });
-    const [code] = (await once(child, "close")) as [number | null];
     expect([code, sorted(stdout)]).toEqual([0, ["box1 │ here", "box2 │ here"]]);
   });
 });
@@ -345,7 +324,7 @@ describe("what is loaded", () => {
   /** The modules of the program that a command evaluates, as V8 counts it: each is a function of its name there. */
   async function loadedBy(args: readonly string[]): Promise<readonly string[]> {
     const coverage = mkdtempSync(join(directory, "coverage-"));
-    const { code } = await exec(args, { env: { NODE_V8_COVERAGE: coverage } });
+    const { code } = await execApart(args, { env: { NODE_V8_COVERAGE: coverage } });
     expect(code).toBe(0);
     const { result } = JSON.parse(
       readFileSync(join(coverage, readdirSync(coverage)[0]!), "utf8"),

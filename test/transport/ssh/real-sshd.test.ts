@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { trustHosts } from "../../../src/controller/prepare/trust.ts";
 import type { Host, Inventory } from "../../../src/core/inventory.ts";
-import { volley } from "../../e2e/lib/cli.ts";
+import { volleyHere } from "../../e2e/lib/here.ts";
 import { transportsOpener, visit } from "../lib/reach.ts";
 import { scratchHome } from "../lib/scratch.ts";
 import { canLogIn, makeKey, type Sshd, startSshd } from "../lib/sshd.ts";
@@ -134,7 +134,7 @@ describe.skipIf(!canLogIn)("keys, as ssh finds them", () => {
       ["get", ...common, "real", "/etc/hostname", scratch.path("got")],
       ["run", ...common, site],
     ]) {
-      const { code, stdout, stderr } = await volley(words, { cwd: scratch.path("") });
+      const { code, stdout, stderr } = await volleyHere(words, { cwd: scratch.path("") });
       const shown = `${stdout}${stderr}`.replace(/\s+/g, " ");
       expect([1, 4], words[0]).toContain(code);
       expect(shown, words[0]).toContain(said);
