@@ -12,20 +12,33 @@ const { scripts } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as {
   readonly scripts: Readonly<Record<string, string>>;
 };
 
+type AddCommand = (program: Command) => void;
+
+/** What adds each command to a program. The imports of the program say where the commands are. */
+const adders = (async (): Promise<readonly AddCommand[]> => {
+  const source = readFileSync(`${ROOT}src/cli/program.ts`, "utf8");
+  const modules = await Promise.all(
+    [...source.matchAll(/ from "\.\/(.+)";$/gm)].map(
+      ([, name]) => import(`${ROOT}src/cli/${name}`) as Promise<Readonly<Record<string, unknown>>>,
+    ),
+  );
+  return modules
+    .flatMap((module) => Object.entries(module))
+    .filter(([exported]) => /^add\w+Command$/.test(exported))
+    .map(([, add]) => add as AddCommand);
+})();
+
 /** Volley's command line as it is parsed, with commands that do nothing. */
 async function createProgram(): Promise<Command> {
   const silent = { writeOut: () => {}, writeErr: () => {} };
   const program = new Command("volley").version("0.0.0").exitOverride().configureOutput(silent);
-  // Its imports say where the commands are.
-  const source = readFileSync(`${ROOT}src/cli/program.ts`, "utf8");
-  for (const [, name] of source.matchAll(/ from "\.\/(.+)";$/gm)) {
-    const module = (await import(`${ROOT}src/cli/${name}`)) as Readonly<Record<string, unknown>>;
-    for (const [exported, add] of Object.entries(module))
-      if (/^add\w+Command$/.test(exported)) (add as (program: Command) => void)(program);
-  }
+  for (const add of await adders) add(program);
   for (const command of commandsBelow(program)) command.action(() => {});
   return program;
 }
+
+/** For flags and commands named in sentences, which nothing parses: a program that has parsed keeps what it was given. */
+const unparsed = createProgram();
 
 function commandsBelow(command: Command): readonly Command[] {
   return command.commands.flatMap((child) => [child, ...commandsBelow(child)]);
@@ -95,7 +108,7 @@ function isBundleFlag(flag: string): boolean {
 export async function faultOfCode(code: string): Promise<string | undefined> {
   const [name, ...args] = wordsOf(code);
   if (name === "npm") return faultOfNpm(args);
-  const program = await createProgram();
+  const program = await unparsed;
   const commands = commandsBelow(program);
   const named = name === "volley" ? commands.find((command) => command.name() === args[0]) : undefined;
   if (name === "volley" && args.length > 0 && named === undefined && !isFlag(args[0] ?? ""))
