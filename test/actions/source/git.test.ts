@@ -1,7 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { git } from "../../../src/actions/source/git.ts";
 import { gitEnvironment, hidePassword } from "../../../src/actions/source/git-repository.ts";
 import { createLocalSystem } from "../../../src/system/local/local-system.ts";
@@ -23,18 +33,33 @@ const run = (cwd: string, ...args: string[]): string =>
     env: { ...process.env, ...IDENTITY },
   }).trim();
 
+let template: string | undefined;
+afterAll(() => {
+  if (template !== undefined) rmSync(template, { recursive: true });
+});
+
+/** A repository with a first commit, which others are copies of: git would take four processes for each. */
+function templateRepository(): string {
+  if (template !== undefined) return template;
+  template = mkdtempSync(join(tmpdir(), "volley-git-"));
+  run(template, "init", "--quiet", "--template=", "--initial-branch", "main");
+  commitIn(template, "one");
+  return template;
+}
+
+function commitIn(path: string, content: string): string {
+  writeFileSync(join(path, "file"), content);
+  run(path, "add", "file");
+  run(path, "commit", "--quiet", "--message", content);
+  return run(path, "rev-parse", "HEAD");
+}
+
 /** A repository beside the sandbox's root, with a first commit. */
 function makeRepository(sandbox: Sandbox, name = "origin") {
   const path = join(sandbox.root, "..", name);
-  mkdirSync(path);
-  run(path, "init", "--quiet", "--initial-branch", "main");
-  const commit = (content: string): string => {
-    writeFileSync(join(path, "file"), content);
-    run(path, "add", "file");
-    run(path, "commit", "--quiet", "--message", content);
-    return run(path, "rev-parse", "HEAD");
-  };
-  return { path, commit, first: commit("one") };
+  cpSync(templateRepository(), path, { recursive: true });
+  const first = readFileSync(join(path, ".git/refs/heads/main"), "utf8").trim();
+  return { path, commit: (content: string) => commitIn(path, content), first };
 }
 
 const copied = (sandbox: Sandbox): string => readFileSync(join(sandbox.root, "srv/copy/file"), "utf8");
