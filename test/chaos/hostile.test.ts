@@ -40,17 +40,36 @@ function lyingSum(project: Project): Readonly<Record<string, string>> {
   return { PATH: `${bin}:${process.env.PATH}` };
 }
 
-/** Runs a playbook on two hosts the first of which keeps a bundle that does this instead; the second must not care. */
-async function meet(lies: string): Promise<Ran> {
+interface Site {
+  readonly project: Project;
+  /** The environment of hosts that lie about bundles. */
+  readonly env: Readonly<Record<string, string>>;
+  /** The name of the playbook's bundle. */
+  readonly id: string;
+}
+
+let built: Promise<Site> | undefined;
+
+/** Makes the playbook of all tests, and carries it out once to know its bundle's name. */
+async function buildSite(): Promise<Site> {
   const project = makeProject(scratch(), {
     "site.ts": playbookText(
       `{ name: "One", hosts: "all", tasks: ({ task }) => { task("t", debug({ msg: "x" })); } }`,
     ),
   });
-  const fleet = await startFleet({ count: 2, env: lyingSum(project) });
-  // Once to know the bundle's name, on the other host.
-  const { events } = await follow(start(project, fleet, { limit: "web02" }));
-  const id = ofType(events, "run:build")[0]!.bundle;
+  const { events } = await follow(start(project, await startFleet({ count: 1 })));
+  return { project, env: lyingSum(project), id: ofType(events, "run:build")[0]!.bundle };
+}
+
+function theSite(): Promise<Site> {
+  built ??= buildSite();
+  return built;
+}
+
+/** Runs a playbook on two hosts the first of which keeps a bundle that does this instead; the second must not care. */
+async function meet(lies: string): Promise<Ran> {
+  const { project, env, id } = await theSite();
+  const fleet = await startFleet({ count: 2, env });
   const directory = join(fleet.hosts[0]!.home, ".cache/volley/bundles");
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, "lies.cjs"), LIAR + lies);
@@ -158,18 +177,11 @@ test.each(refused)("a host that %s is refused, and said why", async (_what, lies
 });
 
 test("a host that says nothing at all does not start in time", async () => {
-  const project = makeProject(scratch(), {
-    "site.ts": playbookText(
-      `{ name: "One", hosts: "all", tasks: ({ task }) => { task("t", debug({ msg: "x" })); } }`,
-    ),
-  });
-  const fleet = await startFleet({ count: 1, env: lyingSum(project) });
-  const { events } = await follow(start(project, fleet));
-  const id = ofType(events, "run:build")[0]!.bundle;
-  writeFileSync(
-    join(fleet.hosts[0]!.home, ".cache/volley/bundles", `${id}.run`),
-    "echo volley:absent; sleep 1000\n",
-  );
+  const { project, env, id } = await theSite();
+  const fleet = await startFleet({ count: 1, env });
+  const directory = join(fleet.hosts[0]!.home, ".cache/volley/bundles");
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, `${id}.run`), "echo volley:absent; sleep 1000\n");
   const ran = await follow(start(project, fleet, { startTimeoutMs: 500, returnTimeoutMs: 500 }));
   expect(hostOf(ran, "web01")).toMatchObject({ error: { code: "TIMEOUT" } });
 });
