@@ -58,6 +58,8 @@ test("a host without Node is sent a runtime, once", async () => {
   const first = await go(fleet);
   expect(first.summary).toMatchObject({ exitCode: 0, tally: { changed: 6 } });
   expect(methods(first)).toEqual(["bundle", "bundle", "bundle"]);
+  // The connections that begin while the bundle is built are the sessions' own.
+  expect(fleet.hosts.map(({ stats }) => stats.connections)).toEqual([1, 1, 1]);
   expect(told(first)).toEqual(Array(3).fill("there is no usable Node: Node 24.0.0 is sent, once (0.0 MiB)"));
   const bundle = ofType(first.events, "run:build")[0]!.bytes;
   expect(first.summary.hosts.map(({ uploadedBytes }) => uploadedBytes)).toEqual(

@@ -203,7 +203,10 @@ export async function prepare(
       run,
       playbook: world === undefined ? playbook : { ...playbook, world },
       plays: Object.freeze(plays),
-      hosts: Object.freeze(ways.map(([host, way]) => make(host, way, plays))),
+      // Connections that have begun meanwhile are part of the way.
+      hosts: Object.freeze(
+        ways.map(([host, { become }]) => make(host, { become, reached: reached.of(host) }, plays)),
+      ),
       late:
         world === undefined
           ? undefined
