@@ -53,6 +53,11 @@ export interface PtyOptions extends TerminalSize {
 export interface ExecOptions {
   /** Start the command on a terminal; stdout and stderr are then one. Default: without a terminal. */
   readonly pty?: PtyOptions;
+  /**
+   * Fail at once where the host grants no further session. Default: wait for a session that ends, or close the one that
+   * uploads left open.
+   */
+  readonly onlySpare?: boolean;
 }
 
 /** A connection to one host. */

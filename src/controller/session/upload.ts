@@ -55,7 +55,8 @@ const GO = "go\n";
 
 /**
  * A script that is started while files are sent, and waits on the host until they have arrived: that saves two round
- * trips. Where the host grants no further session, there is none.
+ * trips. There is none where the host has no session to spare, or has ended the script meanwhile: a shell may limit the
+ * time of `read` (`TMOUT`), and sshd that of a silent session (`ChannelTimeout`).
  */
 export class WaitingScript {
   readonly #process: Promise<RemoteProcess | undefined>;
@@ -65,14 +66,15 @@ export class WaitingScript {
     // `read` takes no byte behind the line: those are for the command. Without the line, the files did not arrive.
     const waiting = `read -r w || exit 0\n${command}`;
     this.#process = Promise.resolve(connection.expectUpload?.())
-      .then(() => connection.exec(waiting, signal))
+      .then(() => connection.exec(waiting, signal, { onlySpare: true }))
       .catch(() => undefined);
   }
 
   /** Have the script go on, and return its process. */
   async release(): Promise<RemoteProcess | undefined> {
     const process = await this.#process;
-    process?.stdin.write(GO);
+    if (process?.stdin.writable !== true) return undefined;
+    process.stdin.write(GO);
     return process;
   }
 

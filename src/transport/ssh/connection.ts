@@ -95,9 +95,10 @@ export function createSshConnection(
     }
   };
   const exec: Connection["exec"] = async (command, signal, options = {}) => {
-    const process = await opener.open(() =>
-      execute(client, host, command, { ...options, env, signal, closed }),
-    );
+    const { onlySpare = false, ...terminal } = options;
+    const open = (): Promise<RemoteProcess> =>
+      execute(client, host, command, { ...terminal, env, signal, closed });
+    const process = onlySpare ? await open() : await opener.open(open);
     void process.exit.then(opener.freed);
     return process;
   };

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { WaitingScript } from "../../../src/controller/session/upload.ts";
 import type { EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
 import type { RemoteProcess } from "../../../src/transport/transport.ts";
+import { PATIENT } from "../../lib/patience.ts";
 import { connectTo, fleetStarter, hostsOf, transportsOpener } from "../../transport/lib/reach.ts";
 
 const startFleet = fleetStarter();
@@ -50,4 +51,18 @@ test("leaves the only session to the upload, and is then not there", async () =>
   await connection.upload(Buffer.alloc(1_000_000), "file", { mode: 0o600, signal });
   expect(await script.release()).toBeUndefined();
   await script.dismiss();
+});
+
+test("takes no session from an upload that begins later", async () => {
+  const { home, connection } = await connected({ faults: () => ({ kind: "maxSessions", sessions: 1 }) });
+  const script = new WaitingScript(connection, "true", signal);
+  expect(await script.release()).toBeUndefined();
+  await connection.upload(Buffer.from("sent"), "file", { mode: 0o600, signal });
+  expect(existsSync(join(home, "file"))).toBe(true);
+});
+
+test("is not there once the host has ended it", async () => {
+  const { connection } = await connected({ shell: "/bin/true" });
+  const script = new WaitingScript(connection, "true", signal);
+  await expect.poll(() => script.release(), PATIENT).toBeUndefined();
 });
