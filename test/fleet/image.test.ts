@@ -43,6 +43,7 @@ const site = playbookText(`{ name: "First boot", hosts: "all", tasks: ({ task, h
 describe.skipIf(!fleetAvailable())("a disk image whose machine provisions itself", () => {
   let scratch: string;
   let image: string;
+  let playbook: string;
   let fleet: Fleet;
   let host: FleetHost;
   let installed: Awaited<ReturnType<typeof volley>>;
@@ -55,7 +56,7 @@ describe.skipIf(!fleetAvailable())("a disk image whose machine provisions itself
     vi.stubEnv("XDG_CACHE_HOME", join(scratch, "cache"));
     image = join(scratch, "disk.img");
     await keepSmallRuntime({ program: readFileSync(process.execPath) });
-    const project = makeProject(scratch, { "site.ts": site });
+    playbook = makeProject(scratch, { "site.ts": site }).path("site.ts");
     const key = makeKeyring(scratch).make("alice");
     fleet = await bootFleet({
       count: 1,
@@ -67,7 +68,7 @@ describe.skipIf(!fleetAvailable())("a disk image whose machine provisions itself
           "image",
           "install",
           image,
-          project.path("site.ts"),
+          playbook,
           "-i",
           "fleet1,",
           "-l",
@@ -128,7 +129,7 @@ describe.skipIf(!fleetAvailable())("a disk image whose machine provisions itself
     }
     execFileSync("mkfs.ext4", ["-q", "-F", "-O", "^has_journal", "-d", tree, small, "16m"]);
     const options = ["-i", "fleet1,", "-l", "fleet1", "--unsigned"];
-    expect(await volley("image", "install", small, join(scratch, "site.ts"), ...options)).toMatchObject({
+    expect(await volley("image", "install", small, playbook, ...options)).toMatchObject({
       stdout: "",
       stderr: expect.stringMatching(
         /^volley: \S+small\.img has no room: it needs \d\d MiB for the bundle and \d\d MiB to unpack Node at the first boot; 1\d MiB are free \(.*nothing was written\)\n$/,
