@@ -117,12 +117,18 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
   test("a key that cannot sign: one line, and no file", async () => {
     writeFileSync(keys.path("garbage"), "no key\n");
     execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "open sesame", "-f", keys.path("locked")]);
-    for (const key of ["nothing", "garbage", "locked"]) {
+    const whys = {
+      nothing: "",
+      garbage: "",
+      locked: ": its passphrase is another one \\(.* ssh-add, .*\\)$",
+    };
+    for (const [key, why] of Object.entries(whys)) {
       // Where there is no terminal, ssh-keygen asks standard input for a passphrase: that of this process may be open.
       const args = ["bundle", "site.ts", "-o", "none.run", "--sign", keys.path(key)];
       const end = await volley(args, { cwd: project.directory });
       expect(end, key).toMatchObject({ code: 1, stdout: "" });
       expect(end.stderr, key).toMatch(/^volley: (there is no key|cannot sign with) [^\n]+\n$/);
+      expect(end.stderr.trim(), key).toMatch(new RegExp(why));
       expect(existsSync(project.path("none.run"))).toBe(false);
     }
   });

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { bytesToSign, dearmor, NAMESPACE, readNamespace, withSignature } from "./format.ts";
-import { complaint, sshKeygen, withPrivateDirectory } from "./ssh-keygen.ts";
+import { complaint, type SshKeygenEnd, sshKeygen, withPrivateDirectory } from "./ssh-keygen.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -35,13 +35,28 @@ export async function signBundle(bundle: Buffer, key: string): Promise<Buffer> {
       });
       if (end.signal !== null) throw new VolleyError("CANCELLED", "signing was interrupted");
       const blob = end.ok ? dearmor(readFileSync(`${file}.sig`, "latin1")) : undefined;
-      if (blob === undefined || readNamespace(blob) !== NAMESPACE)
-        throw new VolleyError("SIGNING_FAILED", `cannot sign with ${key}: ${complaint(end, directory)}`);
+      if (blob === undefined || readNamespace(blob) !== NAMESPACE) throw cannotSign(key, end, directory);
       return withSignature(signed, blob);
     } finally {
       for (const signal of SIGNALS) process.off(signal, ignore);
     }
   });
+}
+
+function cannotSign(key: string, end: SshKeygenEnd, directory: string): VolleyError {
+  // Without a terminal ssh-keygen takes an empty passphrase.
+  const isLocked = /incorrect passphrase/.test(end.stderr);
+  const isAbsent = /No private key found/.test(end.stderr);
+  const hint = isLocked
+    ? "where there is no terminal to ask at, put the key into the agent with ssh-add, and name its .pub"
+    : isAbsent
+      ? "put it into the agent of SSH_AUTH_SOCK with ssh-add, or name the private key"
+      : undefined;
+  return new VolleyError(
+    "SIGNING_FAILED",
+    `cannot sign with ${key}: ${isLocked ? "its passphrase is another one" : complaint(end, directory)}`,
+    hint === undefined ? {} : { hint },
+  );
 }
 
 /** True for a key on a security key (FIDO), which may ask to be touched. */

@@ -2,7 +2,7 @@ import { type SpawnOptions, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import { printable, VolleyError } from "../../core/errors.ts";
 
 // OpenSSH's ssh-keygen, which signs and verifies.
@@ -43,8 +43,8 @@ export async function sshKeygen(
     child.once("close", (code, signal) => resolve({ ok: code === 0, signal }));
   });
   const [stdout, stderr, end] = await Promise.all([
-    text(child.stdout!),
-    child.stderr === null ? "" : text(child.stderr),
+    readText(child.stdout!),
+    child.stderr === null ? "" : readText(child.stderr),
     ended.catch((thrown: NodeJS.ErrnoException) => {
       if (thrown.code !== "ENOENT") throw thrown;
       throw new VolleyError("SIGNING_FAILED", "ssh-keygen is missing here", {
@@ -56,9 +56,17 @@ export async function sshKeygen(
   return { ...end, stdout, stderr };
 }
 
-/** Return the first line of ssh-keygen's complaint, without the names of files that only Volley knows. */
+/** Read a stream's text as it is: an identity may begin with a byte order mark, as its file does. */
+async function readText(stream: NodeJS.ReadableStream): Promise<string> {
+  return (await buffer(stream)).toString("utf8");
+}
+
+/** Return the first line of ssh-keygen's complaint, without its question and the names of files that only Volley knows. */
 export function complaint({ stdout, stderr }: SshKeygenEnd, directory: string): string {
-  const line = `${stderr}\n${stdout}`.split(/\r?\n/).find((one) => one.trim() !== "") ?? "no reason given";
+  const lines = `${stderr}\n${stdout}`
+    .split(/\r?\n/)
+    .map((each) => each.replace(/^Enter passphrase[^:]*: /, ""));
+  const line = lines.find((one) => one.trim() !== "") ?? "no reason given";
   return printable(line.trim().replaceAll(`${directory}/`, ""), 300);
 }
 

@@ -24,6 +24,10 @@ export const REASONS: readonly (readonly [reason: string, ...words: readonly str
   ],
   ["is signed by a key or certificate that has expired", "has expired", "invalid: expired"],
   ["is signed by a key or certificate that is not valid yet", "not yet valid"],
+  [
+    "is not signed by an allowed signer, and ssh-keygen cannot read one of their lines",
+    ...["bad options", "invalid key", "missing key"],
+  ],
   ["is not signed by an allowed signer", "rincipal matched", "ould not verify signature"],
   ["has a damaged signature", "invalid format", "incomplete message"],
 ];

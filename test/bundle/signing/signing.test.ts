@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { armorOf, bytesToSign, dearmor, withSignature } from "../../../src/bundle/signing/format.ts";
 import { signBundle } from "../../../src/bundle/signing/sign.ts";
 import { verifyBundle } from "../../../src/bundle/signing/verify.ts";
+import { VERIFY_SCRIPT } from "../../../src/bundle/signing/verify-script.ts";
 import { carryBundle } from "../../../src/controller/prepare/carry.ts";
 import { makeProject, playbookText, scratchDirectory, TWO_FILES } from "../../e2e/lib/project.ts";
 import { changed, changesOf, hasSshKeygen, type Keyring, makeKeyring } from "./lib.ts";
@@ -192,11 +193,35 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     await expect(verify(file, several, "two@example.com")).resolves.toMatchObject({
       identity: "two@example.com",
     });
+    await refused(
+      "novel-option",
+      "site.run is not signed by an allowed signer, and ssh-keygen cannot read one",
+    );
     await expect(verify(file, keys.allow("nonsense"))).rejects.toMatchObject({ code: "SIGNATURE_REFUSED" });
     await expect(verify(file, keys.path("none"))).rejects.toThrow(
       /cannot read the allowed signers .*no such/,
     );
     await expect(verify(file, keys.directory)).rejects.toMatchObject({ code: "USAGE" });
+  });
+
+  test.each([
+    ["\r\n", "# the operators\r\n\r\nalice@example.com KEY\r\n", "alice@example.com"],
+    ["blanks and comments", "  # alice\n\n\talice@example.com\tKEY # her own", "alice@example.com"],
+    ["a pattern", "*@example.com KEY\n", "*@example.com"],
+    ["a quoted name", '"ops team" KEY\n', "ops team"],
+    ["a line that is none", "nonsense\nalice@example.com KEY\n", "alice@example.com"],
+    ["a byte order mark", "\ufeffalice@example.com KEY\n", "\ufeffalice@example.com"],
+  ])("a file of allowed signers with %s, here and by the script", async (_, text, identity) => {
+    const signers = keys.path("signers");
+    const [type, blob] = keys.publicKey("alice").split(" ");
+    writeFileSync(signers, text.replace("KEY", `${type} ${blob}`));
+    await expect(verify(file, signers)).resolves.toMatchObject({ identity });
+    writeFileSync(keys.path("site.run"), file);
+    const said = execFileSync("sh", ["-s", keys.path("site.run"), signers], {
+      encoding: "utf8",
+      input: VERIFY_SCRIPT,
+    });
+    expect(said).toContain(`signed by ${identity} with ED25519`);
   });
 
   test("keys that cannot sign: one line each that says why", async () => {
@@ -210,6 +235,7 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     execFileSync("rm", [keys.path("halved")]);
     await expect(signBundle(unsigned, keys.path("halved.pub"))).rejects.toMatchObject({
       code: "SIGNING_FAILED",
+      hint: expect.stringContaining("ssh-add"),
     });
     await expect(signBundle(file, keys.path("alice"))).rejects.toThrow("no signature yet");
   });
