@@ -7,6 +7,7 @@ import {
 import { decodeName } from "../actions/network/web-url.ts";
 import { isVolleyError, printable, VolleyError } from "../core/errors.ts";
 import { shownUrl } from "../core/shown-url.ts";
+import { loginFromNetrc } from "./netrc.ts";
 
 // A file from a web server, bounded in size and time, unless it is unchanged.
 
@@ -42,7 +43,7 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /**
  * Download a file, through the proxies of the environment. Undefined when the server says that it is as `known` describes
- * it. Redirects never lead from https to http, and a password goes to no other server. Fails with `PULL_FAILED`.
+ * it. Redirects never lead from https to http, and the login, of the URL or of ~/.netrc, goes to no other server. Fails with `PULL_FAILED`.
  *
  * @param shown The URL in messages.
  */
@@ -121,8 +122,10 @@ async function follow(
   limits: Pick<DownloadRequest, "signal" | "timeoutMs">,
   fail: (problem: string) => VolleyError,
 ): Promise<DownloadResponse> {
-  const login = { username: decodeName(start.username), password: decodeName(start.password) };
-  const hasLogin = login.username !== "" || login.password !== "";
+  const login =
+    start.username === "" && start.password === ""
+      ? loginFromNetrc(start.hostname)
+      : { username: decodeName(start.username), password: decodeName(start.password) };
   let url = new URL(start);
   for (let left = MAX_REDIRECTS; left >= 0; left--) {
     url.username = "";
@@ -139,7 +142,7 @@ async function follow(
         ...(etag === undefined ? {} : { "if-none-match": etag }),
         ...(lastModified === undefined ? {} : { "if-modified-since": lastModified }),
       },
-      ...(hasLogin && url.origin === start.origin ? { ...login, forceBasicAuth: true } : {}),
+      ...(login !== undefined && url.origin === start.origin ? { ...login, forceBasicAuth: true } : {}),
     });
     const { location } = response.headers;
     if (!REDIRECTS.has(response.status) || location === undefined) return response;

@@ -198,6 +198,20 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
       `Basic ${Buffer.from("ann:open sesame").toString("base64")}`,
       undefined,
     ]);
+    url.username = "";
+    url.password = "";
+    writeFileSync(home(".netrc"), "machine 127.0.0.1 login bob password hush\n", { mode: 0o600 });
+    try {
+      expect((await from(url)).exitCode).toBe(0);
+    } finally {
+      rmSync(home(".netrc"));
+    }
+    expect(server.answers.slice(-2).map(({ login }) => login)).toEqual([
+      `Basic ${Buffer.from("bob:hush").toString("base64")}`,
+      undefined,
+    ]);
+    url.username = "ann";
+    url.password = "open sesame";
     url.pathname = "/none";
     await expect(from(url)).rejects.toMatchObject({ message: expect.not.stringContaining("sesame") });
     rmSync(home("mark"));

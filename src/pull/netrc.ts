@@ -1,0 +1,85 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import { fileReason } from "../core/unix/user-file.ts";
+
+// Logins of servers in the file ~/.netrc, which curl, wget and git read, too.
+
+/** A user name and password. */
+export interface Login {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** A word, or a text in double quotes, in which a backslash stands before `"` and `\`. */
+const TOKEN = /"(?:[^"\\]|\\.)*"|\S+/g;
+
+/**
+ * Return the login for a server by the file that `$NETRC` names, or `~/.netrc`; undefined without such a file or login.
+ * Fails with `PULL_FAILED` where the file cannot be read.
+ */
+export function loginFromNetrc(host: string, env: NodeJS.ProcessEnv = process.env): Login | undefined {
+  const path = env.NETRC || join(env.HOME || homedir(), ".netrc");
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new VolleyError("PULL_FAILED", `cannot read ${path}: ${fileReason(cause)}`, { cause });
+  }
+  return findLogin(text, host);
+}
+
+/** Find a server's login: the first entry with its name, else the one for all others. */
+export function findLogin(text: string, host: string): Login | undefined {
+  const tokens = withoutMacros(text.split(/\r?\n/)).flatMap(wordsOf);
+  const entries: { host: string | undefined; username: string; password: string }[] = [];
+  for (let at = 0; at < tokens.length; at++) {
+    const last = entries.at(-1);
+    switch (tokens[at]) {
+      case "machine":
+        entries.push({ host: tokens[++at] ?? "", username: "", password: "" });
+        break;
+      case "default":
+        entries.push({ host: undefined, username: "", password: "" });
+        break;
+      case "login":
+        at++;
+        if (last !== undefined) last.username = tokens[at] ?? "";
+        break;
+      case "password":
+        at++;
+        if (last !== undefined) last.password = tokens[at] ?? "";
+        break;
+      case "account":
+        at++;
+    }
+  }
+  const found =
+    entries.find((entry) => entry.host?.toLowerCase() === host.toLowerCase()) ??
+    entries.find((entry) => entry.host === undefined);
+  return found === undefined || (found.username === "" && found.password === "")
+    ? undefined
+    : { username: found.username, password: found.password };
+}
+
+/** Leave out macros, which end at an empty line. */
+function withoutMacros(lines: readonly string[]): readonly string[] {
+  let isMacro = false;
+  return lines.filter((line) => {
+    if (line.trim() === "") isMacro = false;
+    else if (/^\s*macdef\b/.test(line)) isMacro = true;
+    return !isMacro;
+  });
+}
+
+function wordsOf(line: string): readonly string[] {
+  const words: string[] = [];
+  for (const [word] of line.matchAll(TOKEN)) {
+    // A password may begin with it.
+    if (word.startsWith("#") && words.at(-1) !== "password") break;
+    words.push(/^".*"$/.test(word) ? word.slice(1, -1).replace(/\\(.)/g, "$1") : word);
+  }
+  return words;
+}
