@@ -2,7 +2,16 @@
 // every bundle has.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -14,7 +23,10 @@ const root = dirname(fileURLToPath(import.meta.url));
 const { values: options } = parseArgs({
   options: { out: { type: "string" }, "no-types": { type: "boolean" } },
 });
-const dist = resolve(options.out ?? join(root, "dist"));
+const startedAt = new Date();
+const wanted = resolve(options.out ?? join(root, "dist"));
+/** Takes its name once it is whole. */
+const dist = `${wanted}.new`;
 rmSync(dist, { recursive: true, force: true });
 
 /** What takes as long to load as all else, for texts that are seldom met, waits for the first of them. */
@@ -183,3 +195,7 @@ if (options["no-types"] !== true) {
     { cwd: root, stdio: "inherit" },
   );
 }
+rmSync(wanted, { recursive: true, force: true });
+renameSync(dist, wanted);
+// Tells which sources are in it: those of that time.
+utimesSync(wanted, startedAt, startedAt);
