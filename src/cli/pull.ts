@@ -122,7 +122,7 @@ async function install(
   command: readonly string[],
   signers: string,
 ): Promise<void> {
-  const [{ installTimer }, { refuseOthers }] = await Promise.all([
+  const [{ installTimer, timerEnvironment }, { refuseOthers }] = await Promise.all([
     import("../pull/timer.ts"),
     import("../pull/places.ts"),
   ]);
@@ -131,7 +131,7 @@ async function install(
     throw usage(`a timer's command is one line, and "${printable(broken, 300)}" has a control character`);
   // Root runs these again and again.
   for (const file of [signers, ...command.slice(0, 2)]) refuseOthers(file);
-  print(installTimer({ minutes, command, source }));
+  print(installTimer({ minutes, command, source, environment: timerEnvironment(process.env) }));
 }
 
 /** The command line of each pull. */

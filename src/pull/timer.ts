@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { commandLine } from "../core/unix/shell.ts";
 import { writeReason } from "../core/unix/user-file.ts";
@@ -22,6 +22,38 @@ export interface Timer {
   readonly command: readonly string[];
   /** The source, for people. */
   readonly source: string;
+  /** Variables of the command's environment, besides `HOME`. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Variables that lead a pull to its server, of which the values are paths. */
+const PATH_VARIABLES = ["NODE_EXTRA_CA_CERTS", "NETRC"];
+const PROXY_VARIABLES = [
+  ...["https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"],
+  ...["no_proxy", "NO_PROXY"],
+];
+
+/**
+ * Return the variables of an environment that lead a pull to its server: a timer starts without them. Fails with `USAGE`
+ * for a proxy with a password, which every user could read in the timer.
+ */
+export function timerEnvironment(env: NodeJS.ProcessEnv): Readonly<Record<string, string>> {
+  const given = (names: readonly string[]): readonly [string, string][] =>
+    names.flatMap((name) => {
+      const value = env[name] ?? "";
+      return value === "" ? [] : [[name, value] as const];
+    }) as [string, string][];
+  for (const [name, value] of given(PROXY_VARIABLES)) {
+    if (value.includes("@"))
+      throw new VolleyError("USAGE", `every user could read the login of ${name} in the timer`, {
+        hint: `unset ${name}, and give it to the service by a file: systemctl edit volley-pull, EnvironmentFile=`,
+      });
+    if (/\p{Cc}/u.test(value)) throw new VolleyError("USAGE", `${name} has a control character`);
+  }
+  return Object.fromEntries([
+    ...given(PATH_VARIABLES).map(([name, value]) => [name, resolve(value)]),
+    ...given(PROXY_VARIABLES),
+  ]);
 }
 
 /** The way to this machine, or to a root directory for tests: there nothing is started. */
@@ -39,13 +71,14 @@ export interface TimerPlace {
  * neither systemd nor cron can do it, and with `PULL_FAILED`.
  */
 export function installTimer(
-  { minutes, command, source }: Timer,
+  timer: Timer,
   { root = "/", hasSystemd = runsSystemd(root), random = Math.random() }: TimerPlace = {},
 ): string {
+  const { minutes, command, source } = timer;
   const delay = Math.ceil(minutes * RANDOM_SHARE);
   const every = `every ${intervalText(minutes)}`;
   if (hasSystemd) {
-    write(join(root, UNITS), `${NAME}.service`, serviceText(command, source));
+    write(join(root, UNITS), `${NAME}.service`, serviceText(timer));
     write(join(root, UNITS), `${NAME}.timer`, timerText(minutes, delay, source));
     rmSync(join(root, CRON, NAME), { force: true });
     if (root === "/") {
@@ -60,7 +93,7 @@ export function installTimer(
     throw new VolleyError("USAGE", "this machine has neither systemd nor /etc/cron.d", {
       hint: `let the machine's own timer run: ${commandLine(command)}`,
     });
-  write(join(root, CRON), NAME, cronText(minutes, command, source, random));
+  write(join(root, CRON), NAME, cronText(timer, random));
   return `/etc/cron.d/${NAME}: ${every}; its lines go to the system's log as ${NAME}`;
 }
 
@@ -86,7 +119,8 @@ function runsSystemd(root: string): boolean {
   return existsSync(join(root, "run/systemd/system"));
 }
 
-function serviceText(command: readonly string[], source: string): string {
+function serviceText({ command, source, environment = {} }: Timer): string {
+  const variables = Object.entries({ HOME: "/root", ...environment });
   return `# Written by volley pull --install-timer.
 [Unit]
 Description=Provision this machine (${unitText(source)})
@@ -95,7 +129,7 @@ After=network-online.target
 
 [Service]
 Type=oneshot
-Environment=HOME=/root
+${variables.map(([name, value]) => `Environment=${quotedWord(`${name}=${value}`)}`).join("\n")}
 ExecStart=${command.map(unitWord).join(" ")}
 # Volley ends by itself after the action now running.
 KillMode=mixed
@@ -126,17 +160,23 @@ function unitText(text: string): string {
 }
 
 function unitWord(word: string): string {
-  const escaped = unitText(word).replace(/["\\]/g, "\\$&").replaceAll("$", "$$$$");
+  return quotedWord(word.replaceAll("$", "$$$$"));
+}
+
+/** Variables are put into commands, not into other variables. */
+function quotedWord(word: string): string {
+  const escaped = unitText(word).replace(/["\\]/g, "\\$&");
   return /^[\w./:@%+=,-]+$/.test(escaped) ? escaped : `"${escaped}"`;
 }
 
-function cronText(minutes: number, command: readonly string[], source: string, random: number): string {
+function cronText({ minutes, command, source, environment = {} }: Timer, random: number): string {
+  const variables = Object.entries(environment).map(([name, value]) => `${name}="${value}"\n`);
   // In cron's lines `%` is a line end.
   const line = `${commandLine(command)} 2>&1 | logger -t ${NAME}`.replaceAll("%", "\\%");
   return `# Written by volley pull --install-timer: provision this machine from ${source}.
 SHELL=/bin/sh
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-${cronTimes(minutes, random)} root ${line}
+${variables.join("")}${cronTimes(minutes, random)} root ${line}
 `;
 }
 

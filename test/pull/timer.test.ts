@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { installTimer, removeTimer } from "../../src/pull/timer.ts";
+import { installTimer, removeTimer, timerEnvironment } from "../../src/pull/timer.ts";
 
 let root: string;
 beforeEach(() => {
@@ -51,6 +51,30 @@ test("cron gets the minutes or hours, from a random one on", () => {
     "30 12 * * *",
   ]);
   expect(() => times(45)).toThrow("cron cannot start something every 45min");
+});
+
+test("what leads to the server is in the timer, too, but no login", () => {
+  const environment = timerEnvironment({
+    NODE_EXTRA_CA_CERTS: '/etc/our "CA".pem',
+    https_proxy: "http://proxy:3128",
+    no_proxy: "",
+    LANG: "C",
+  });
+  expect(environment).toEqual({
+    NODE_EXTRA_CA_CERTS: '/etc/our "CA".pem',
+    https_proxy: "http://proxy:3128",
+  });
+  expect(timerEnvironment({ NETRC: "x" })).toEqual({ NETRC: join(process.cwd(), "x") });
+  installTimer({ ...timer, environment }, { root, hasSystemd: true });
+  expect(read("etc/systemd/system/volley-pull.service")).toContain(
+    'Environment=HOME=/root\nEnvironment="NODE_EXTRA_CA_CERTS=/etc/our \\"CA\\".pem"\nEnvironment=https_proxy=http://proxy:3128\n',
+  );
+  mkdirSync(join(root, "etc/cron.d"), { recursive: true });
+  installTimer({ ...timer, environment }, { root, hasSystemd: false });
+  expect(read("etc/cron.d/volley-pull")).toContain('https_proxy="http://proxy:3128"\n');
+  expect(() => timerEnvironment({ https_proxy: "http://ann:sesame@proxy" })).toThrow(
+    expect.objectContaining({ code: "USAGE", message: expect.not.stringContaining("sesame") }),
+  );
 });
 
 test("a timer is replaced and removed, and a machine without either says so", () => {
