@@ -187,7 +187,12 @@ function cannotMount(what: string, kind: string, { stderr, error }: SpawnSyncRet
     });
   const [line = "no reason given"] = (error?.message ?? stderr).split("\n").filter((each) => each !== "");
   const reason = printable(line.replace(/^mount: (?:\S+: )?/, "").trim(), 300);
+  // A process that was killed has left its mount.
+  const place = / already mounted on (\S+?)\.?$/.exec(reason)?.[1];
   return new VolleyError("USAGE", `cannot mount ${what}: ${reason}`, {
-    hint: "mount it yourself and name the directory",
+    hint:
+      place === undefined
+        ? "mount it yourself and name the directory"
+        : `unless a process still uses it: umount ${place}`,
   });
 }

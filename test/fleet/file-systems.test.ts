@@ -58,6 +58,27 @@ function makeRoot(path: string, fstab = ""): void {
 const look = <Value>(readOnly: boolean, work: (root: string) => Value): Promise<Value> =>
   withPartition(image, { readOnly, kinds: ROOT_KINDS, isWanted: isRoot, wanted: "root of a system" }, work);
 
+test.skipIf(!hasTools("ext4") || !isMountable("ext4"))(
+  "an image that a killed process has left mounted is told of, with the command that unmounts it (skipped: no ext4 here)",
+  async () => {
+    makeImage("ext4");
+    const mounted = join(scratch, "mounted");
+    mkdirSync(mounted);
+    run("mount", "-o", "loop,offset=0", image, mounted);
+    try {
+      await expect(look(true, () => {})).rejects.toMatchObject({
+        code: "USAGE",
+        message: expect.stringContaining(`cannot mount the file system of ${image}: `),
+        hint: `unless a process still uses it: umount ${mounted}`,
+      });
+    } finally {
+      run("umount", mounted);
+    }
+    change((root) => makeRoot(root));
+    expect(await look(true, isRoot)).toBe(true);
+  },
+);
+
 for (const kind of ["ext4", "xfs", "btrfs", "f2fs"]) {
   test.skipIf(!hasTools(kind) || !isMountable(kind))(
     `a root of ${kind} that lost its power can be looked at, and written (skipped: no tools, or another kernel)`,
