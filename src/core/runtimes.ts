@@ -127,19 +127,21 @@ export function answerFaults(damaged: string): UnpackFaults {
 /**
  * Unpack the archive `$a` to `$r/$i`, and set `$n` to its program. The archive is verified first, and the
  * program is tried where it will stay, before it gets its name: by the host's own C library, else by the runtime's.
+ * Another script may unpack the same archive, and remove it, at any time: its runtime is taken then.
  * Runtimes used least recently are removed, except those that a process runs.
  */
 export function unpackRuntimeScript({ damaged, unusable }: UnpackFaults): string {
   return `n="$r/$i/${PROGRAM}" e=
 [ -x "$n" ] || {
-case $(${hashOf('"$a"')}) in "$i"*) ;; *) rm -f "$a"; ${damaged};; esac
+case $(${hashOf('"$a"')}) in "$i"*) ;; *) [ -x "$n" ] || { rm -f "$a"; ${damaged}; };; esac
 u="$r/.$i.$$.tmp"; rm -rf "$u"
-(umask 077; mkdir "$u" && gzip -dc "$a" | tar -xf - -C "$u") && chmod 700 "$u" && [ -e "$u/LICENSE" ] || { rm -rf "$u" "$a"; ${unusable("space")}; }
-if e=$("$u/bin/node" -v 2>&1); then mv "$u/bin/node" "$u/${PROGRAM}"
+(umask 077; mkdir "$u" && gzip -dc "$a" | tar -xf - -C "$u") && chmod 700 "$u" && [ -e "$u/LICENSE" ] || { rm -rf "$u"; [ -x "$n" ] || { rm -f "$a"; ${unusable("space")}; }; }
+if [ -x "$n" ]; then rm -rf "$u"
+elif e=$("$u/bin/node" -v 2>&1); then mv "$u/bin/node" "$u/${PROGRAM}"
 elif [ -e "$u/lib/ld.so" ] && e=$("$u/lib/ld.so" --library-path "$u/lib" "$u/bin/node" -v 2>&1); then printf '#!/bin/sh\nd=\${0%%/*}\nexec "$d/lib/ld.so" --library-path "$d/lib" "$d/bin/node" "$@"\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"
 else printf '#!/bin/sh\n' >"$u/${PROGRAM}"; chmod 700 "$u/${PROGRAM}"; k=run; "$u/${PROGRAM}" 2>/dev/null || k=noexec; rm -rf "$u" "$a"; ${unusable("$k")}
 fi
-mv "$u" "$r/$i" && rm -rf "$r/$i/.$i.$$.tmp" "$a"
+! [ -d "$u" ] || mv "$u" "$r/$i" && rm -rf "$r/$i/.$i.$$.tmp" "$a"
 ls -td "$r"/*/ | grep -E '/[0-9a-f]{64}/$' | tail -n +${KEPT_RUNTIMES + 1} | while read -r o; do ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qF " $o" || rm -rf "$o"; done
 find "$r" -mindepth 1 -maxdepth 1 -name ".????????????????????????????????????????????????????????????????.*" -mtime +1 -exec rm -rf {} + 2>/dev/null
 }`;
