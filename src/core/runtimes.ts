@@ -76,15 +76,9 @@ export function machineCases<Traits extends Pick<RuntimeTraits, "arch">>(
   return runtimes.map((runtime) => `${MACHINES[runtime.arch]}) ${commands(runtime)};;`).join(" ");
 }
 
-/** Set `$i` to the id of the runtime for this machine, and `$b` to the bytes of its archive; both are empty without one. */
+/** Set `$i` to the id of the runtime for this machine, or to nothing. */
 export function chooseScript(runtimes: readonly RuntimeTraits[]): string {
-  const cases = machineCases(runtimes, ({ arch, id, bytes }) => `i=${id} b=${bytes} k=${arch}`);
-  return `i= b= k=; case $(uname -m) in ${cases} esac`;
-}
-
-/** Ask the controller for the runtime that {@link chooseScript} chose, by the word of its architecture in a become dialogue. */
-export function archScript(nonce: string): string {
-  return `echo ${nonce}:$k >&2`;
+  return `i=; case $(uname -m) in ${machineCases(runtimes, ({ id }) => `i=${id}`)} esac`;
 }
 
 /** Return the name of a runtime's archive while it is sent, below the directory of runtimes. Every run goes on with it. */
@@ -106,6 +100,26 @@ t="$r/.try.$$"
 [ -n "$k" ] || "$t" 2>/dev/null || k=noexec
 rm -f "$t"
 [ -z "$k" ] || { echo ${UNUSABLE} "$k"; exit 0; }`;
+}
+
+/** The bytes of a block of an archive: an upload that was cut goes on at a block's beginning. */
+const BLOCK_BYTES = 64 << 10;
+
+/**
+ * Read the archive of a runtime from standard input into `$a`, in the directory `$r`, and set `$i` to its id. `ask` asks
+ * for the archive from the byte `$s` on: the bytes before came over an earlier connection. A cut leaves the part for
+ * the next connection, a full disk removes it. Scripts that read the same archive at a time write the same bytes.
+ */
+export function receiveRuntimeScript({ id, bytes }: RuntimeTraits, ask: string): string {
+  const size = '$(wc -c 2>/dev/null <"$a")';
+  return `i=${id} a="$r/${runtimePart(id)}"
+[ -x "$r/$i/${PROGRAM}" ] || {
+s=${size}; s=$((\${s:-0} / ${BLOCK_BYTES} * ${BLOCK_BYTES}))
+[ "$s" -le ${bytes} ] || { rm -f "$a"; s=0; }
+${ask}
+(umask 077; head -c $((${bytes} - s)) | dd of="$a" bs=${BLOCK_BYTES} seek=$((s / ${BLOCK_BYTES})) conv=notrunc 2>/dev/null) || { rm -f "$a"; echo ${UNUSABLE} space; exit 0; }
+s=${size}; [ "$((\${s:-0}))" -ge ${bytes} ] || [ -x "$r/$i/${PROGRAM}" ] || exit 1
+}`;
 }
 
 /** Shell commands for the faults of {@link unpackRuntimeScript}; they end the shell, or the subshell. */

@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { PassThrough, type Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { VolleyError } from "../core/errors.ts";
-import type { RuntimeArch } from "../core/runtimes.ts";
 import {
   type Become,
   type BecomeMethod,
@@ -132,8 +131,8 @@ interface BecomeTalkOptions extends BecomeAttempt {
   readonly signal: AbortSignal;
   /** Write the bundle to the process, whose user has no copy of it. Absent: the process never asks. */
   sendBundle?(): Promise<void>;
-  /** Writes the runtime of this architecture to the process, which waits for it. */
-  sendRuntime?(arch: RuntimeArch): Promise<void>;
+  /** Write a runtime's archive to the process, from this byte on. Absent: the process never asks. */
+  sendRuntime?(from: number): Promise<void>;
   /** True when the process is on a terminal: its output until it is ready is then dropped. Default: false. */
   readonly onTerminal?: boolean;
 }
@@ -202,7 +201,7 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
       else if (word === "ready") settle(resolve);
       else if (settled) continue;
       else if (word === "want") void sendBundle?.().then(() => settle(resolve), fail);
-      else if (word !== "runtime") void sendRuntime?.(word).catch(fail);
+      else if (word === "part") void sendRuntime?.(piece.from ?? 0).catch(fail);
     }
     return passed;
   };

@@ -80,19 +80,30 @@ describe.skipIf(!fleetAvailable())("hosts without Node are sent one", () => {
     }
   });
 
-  it("a disk without room: a line says so, nothing is sent, and nothing is left", async () => {
-    const [host] = fleet.hosts;
-    await host!.exec(["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", "/root/.cache"]);
-    try {
-      const inventory = writeInventory(fleet, { vars: { ansible_user: "root" } });
-      const { summary } = await runOn(fleet, { inventory, playbook, runtime: "send", via: "bundle" });
-      expect(summary.hosts[0]).toMatchObject({ uploadedBytes: 0, error: { code: "NODE_MISSING" } });
-      expect(summary.hosts[0]!.error!.message).toMatch(/Node needs \d+ MiB there, of which \d+ MiB are free/);
-      expect((await host!.exec(["find", "/root/.cache", "-type", "f"])).stdout).toBe("");
-    } finally {
-      await host!.exec(["umount", "/root/.cache"]);
-    }
-  });
+  it.each([
+    ["as root", { ansible_user: "root" }],
+    [
+      "through sudo with a password",
+      { ansible_user: "pass", ansible_become: true, ansible_become_password: "correct horse" },
+    ],
+  ] as const)(
+    "a disk without room, %s: a line says so, nothing is sent, and nothing is left",
+    async (_name, vars) => {
+      const [host] = fleet.hosts;
+      await host!.exec(["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", "/root/.cache"]);
+      try {
+        const inventory = writeInventory(fleet, { vars });
+        const { summary } = await runOn(fleet, { inventory, playbook, runtime: "send", via: "bundle" });
+        expect(summary.hosts[0]).toMatchObject({ uploadedBytes: 0, error: { code: "NODE_MISSING" } });
+        expect(summary.hosts[0]!.error!.message).toMatch(
+          /Node needs \d+ MiB there, of which \d+ MiB are free/,
+        );
+        expect((await host!.exec(["find", "/root/.cache", "-type", "f"])).stdout).toBe("");
+      } finally {
+        await host!.exec(["umount", "/root/.cache"]);
+      }
+    },
+  );
 
   it("a bundle that holds Node runs on its own, and unpacks it once", async () => {
     const [host] = fleet.hosts;

@@ -10,7 +10,6 @@ import type { Connection, RemoteExit, RemoteProcess } from "../../transport/tran
 import { encodeVars } from "../../vars/whole-value.ts";
 import type { Place } from "../schedule/places.ts";
 import { commandOf, isLaunchTalked, type LaunchAs } from "./launch.ts";
-import { sendingText } from "./node.ts";
 import { HostNoise, onMaskedText, receive } from "./receive.ts";
 import type { HostSession, SessionOptions } from "./session.ts";
 import {
@@ -268,7 +267,9 @@ class Driver implements HostSession {
         report.input({ type: "failed", error: new VolleyError("TIMEOUT", message) });
       });
     const talk =
-      as !== null && isLaunchTalked(as.become) ? this.#talk(started, as, report, limitStart) : undefined;
+      as !== null && isLaunchTalked(as.become)
+        ? this.#talk(started, as, script, report, limitStart)
+        : undefined;
     const process = talk?.process ?? started;
     onMaskedText(process.stderr, mask, (text) => {
       if (report.counts) this.#noise.takeStderr(text);
@@ -352,29 +353,28 @@ class Driver implements HostSession {
   #talk(
     process: RemoteProcess,
     { become, nonce }: LaunchAs,
+    script: Script,
     report: Report,
     limitStart: () => void,
   ): BecomeTalk {
-    const { endpoint, bundle, node } = this.#options;
+    const { endpoint, bundle } = this.#options;
     const { signal } = this.#abort;
-    const send = async (bytes: Buffer): Promise<void> => {
+    const bring = script.is === "launch" ? script.bring : undefined;
+    const send = async (bytes: Buffer, from = 0): Promise<void> => {
       const tell = this.#progress(bytes.length);
       const onProgress: typeof tell = (sent) => {
-        tell(sent);
+        tell(from + sent);
         // The script says its first word once all has arrived.
         if (report.counts) limitStart();
       };
-      await writeFile(process, { bytes, signal, onProgress });
-      report.input({ type: "uploaded", bytes: bytes.length });
+      if (await writeFile(process, { bytes: bytes.subarray(from), signal, onProgress }))
+        report.input({ type: "uploaded", bytes: bytes.length });
     };
     return talkBecome(process, {
       ...{ host: endpoint.host, login: endpoint.user, become, nonce, signal },
       sendBundle: () => send(bundle.bytes),
-      sendRuntime: async (arch) => {
-        const runtime = node.runtimes.find((each) => each.arch === arch);
-        if (runtime === undefined) return;
-        this.#options.emit({ type: "log", host: this.host, level: "notice", text: sendingText(runtime) });
-        await send(await this.#options.readRuntime(runtime.id));
+      sendRuntime: async (from) => {
+        if (bring !== undefined) await send(await this.#options.readRuntime(bring.id), from);
       },
     });
   }

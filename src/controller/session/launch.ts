@@ -15,12 +15,12 @@ import {
 } from "../../core/bundle.ts";
 import {
   answerFaults,
-  archScript,
   chooseScript,
   DESCRIBE_SCRIPT,
   DESCRIPTION,
   makeRuntimesScript,
   type RuntimeTraits,
+  receiveRuntimeScript,
   runtimeDirectoryScript,
   UNUSABLE,
   unpackRuntimeScript,
@@ -28,6 +28,7 @@ import {
 } from "../../core/runtimes.ts";
 import { quote } from "../../core/unix/shell.ts";
 import {
+  askForPart,
   type Become,
   becomeCommand,
   isTalked,
@@ -66,6 +67,8 @@ export interface LaunchOptions extends NodeSource {
   readonly left?: string | undefined;
   /** Print {@link NO_NODE} and a description of the host where there is no usable Node. Default: leave that to the bundle. */
   readonly look?: NodeLook | undefined;
+  /** A runtime that a user who keeps its own copy is to ask for. Default: none is sent. */
+  readonly bring?: RuntimeTraits | undefined;
 }
 
 /**
@@ -75,29 +78,27 @@ export interface LaunchOptions extends NodeSource {
 export function launchCommand(
   id: string,
   as: LaunchAs | null,
-  { left, look, runtimes, directory }: LaunchOptions = { runtimes: [] },
+  { left, look, bring, runtimes, directory }: LaunchOptions = { runtimes: [] },
 ): string {
   const remove = left === undefined ? "" : `rm -f "$HOME/${temporaryPath(id, left)}"\n`;
   const use = useRuntimeScript(runtimes, directory);
   if (as !== null && keepsOwnCopy(as.become)) {
     const { nonce, bytes } = as;
-    const ask =
+    const decline =
       look === undefined
         ? ""
         : `${findNode(look === "version" ? "1" : "")}
-[ -n "$n" ] || { ${chooseScript(runtimes)}
-${runtimeDirectoryScript(directory)}
-[ -n "$i" ] || { ${DESCRIBE_SCRIPT}echo ${NO_NODE} ${DESCRIPTION}; exit 0; }
-${makeRuntimesScript(directory)}
-${chooseScript(runtimes)}
-${archScript(nonce)}; (umask 077; head -c "$b" >"$r/.$i.part") || { rm -f "$r/.$i.part"; echo ${UNUSABLE} space; exit 0; }
-a="$r/.$i.part"
+${declineScript({ runtimes, directory })}`;
+    const take =
+      bring === undefined
+        ? `${use}\n${decline}`
+        : `${runtimeDirectoryScript(directory)}
+${receiveRuntimeScript(bring, askForPart(nonce, "$s"))}
 ${unpackRuntimeScript(answerFaults(CORRUPT))}
 export VOLLEY_NODE="$n"
-}
 `;
     return inShell(
-      `${remove}${goOnAs(as, `${use}\n${ask}${ownCopyScript(id, nonce, bytes, begin("$f", id))}`)}`,
+      `${remove}${goOnAs(as, `${take}${ownCopyScript(id, nonce, bytes, begin("$f", id))}`)}`,
       as,
     );
   }
@@ -107,12 +108,7 @@ export VOLLEY_NODE="$n"
       ? ""
       : `[ -z "$w" ] && v=${look === "version" ? "1" : ""} || v=1
 ${findNode("$v")}
-[ -n "$n" ] || { ${runtimeDirectoryScript(directory)}; ${DESCRIBE_SCRIPT}${chooseScript(runtimes)}
-[ -z "$i" ] || { ${makePlace}
-${makeRuntimesScript(directory)}
-}
-echo ${NO_NODE} ${DESCRIPTION}; exit 0; }
-`;
+${declineScript({ runtimes, directory }, `${makePlace}\n`)}`;
   return inShell(
     `${remove}f="$HOME/${BUNDLE_CACHE}/${id}.run"
 ${use}
@@ -122,6 +118,18 @@ ${USE_SCRIPT}
 ${startScript((bundle) => begin(bundle, id), as)}`,
     as,
   );
+}
+
+/**
+ * The lines that describe the host where `$n` is empty, and end: there is no usable Node. `makePlace` is carried out
+ * before, where a runtime may follow.
+ */
+function declineScript({ runtimes, directory }: NodeSource, makePlace = ""): string {
+  return `[ -n "$n" ] || { ${runtimeDirectoryScript(directory)}; ${DESCRIBE_SCRIPT}${chooseScript(runtimes)}
+[ -z "$i" ] || { ${makePlace}${makeRuntimesScript(directory)}
+}
+echo ${NO_NODE} ${DESCRIPTION}; exit 0; }
+`;
 }
 
 /** An upload that was sent to temporary names. */
@@ -239,7 +247,7 @@ export function commandOf(
   switch (script.is) {
     case "launch": {
       const left = script.left === undefined ? undefined : nonceOf(script.left);
-      return launchCommand(id, as, { left, look: script.look, ...node });
+      return launchCommand(id, as, { left, look: script.look, bring: script.bring, ...node });
     }
     case "verify":
       return verifyAndLaunchCommand(id, { ...script.upload, nonce: nonceOf(script.upload.number) }, as, node);

@@ -9,7 +9,7 @@ import {
 import { INSTALLED, type LaunchAnswer, NO_NODE } from "./answers.ts";
 import { end, failed } from "./loss.ts";
 import { launch, send, start } from "./start.ts";
-import { after, canBringNode, type Next, type NodeSetup, type Session } from "./state.ts";
+import { after, canBringNode, type Next, type NodeSetup, type Session, sendsToUser } from "./state.ts";
 
 // A host without a usable Node: it is sent a runtime, its package manager installs Node, or it is worked on directly.
 
@@ -65,14 +65,17 @@ function withoutNode(session: Session, description: readonly string[]): Next {
   if (!("runtime" in choice)) return doWithout(session, { ...choice, level: "warn" });
   if (session.ending !== undefined) return end(session, "cancelled", undefined);
   const { runtime } = choice;
+  const untold = { ...session, known: false };
   return after(
     [log(session, "notice", sendingText(runtime))],
-    send({ ...session, known: false }, { bundle: !bare.hasBundle, runtime }),
+    sendsToUser(setup)
+      ? launch(untold, undefined, runtime)
+      : send(untold, { bundle: !bare.hasBundle, runtime }),
   );
 }
 
 /** Return the line about a runtime that is being sent. */
-export function sendingText({ version, bytes }: RuntimeTraits): string {
+function sendingText({ version, bytes }: RuntimeTraits): string {
   return `there is no usable Node: Node ${version} is sent, once (${(bytes / 2 ** 20).toFixed(1)} MiB)`;
 }
 

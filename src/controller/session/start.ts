@@ -1,3 +1,4 @@
+import type { RuntimeTraits } from "../../core/runtimes.ts";
 import type { NodeLook } from "./answers.ts";
 import { awayOf, startLimit } from "./away.ts";
 import { canBringNode, type Next, type Script, type Session, sendsToUser, type Upload } from "./state.ts";
@@ -7,8 +8,11 @@ import { canBringNode, type Next, type Script, type Session, sendsToUser, type U
 /** Limit for a package manager to install Node. */
 const INSTALL_MS = 600_000;
 
-/** Start the bundle, or work on the host from here. `look`: how the script looks for Node. Default: by its name, where a lack would be met. */
-export function launch(session: Session, look?: NodeLook): Next {
+/**
+ * Start the bundle, or work on the host from here. `look`: how the script looks for Node. Default: by its name, where a
+ * lack would be met. `bring`: a runtime for the user to become, who asks for it.
+ */
+export function launch(session: Session, look?: NodeLook, bring?: RuntimeTraits): Next {
   const { setup, via, uploads } = session;
   if (via === "direct") return start(session, { is: "direct" });
   // No host can have a bundle built just now, so open SFTP while asking.
@@ -19,6 +23,7 @@ export function launch(session: Session, look?: NodeLook): Next {
     left: uploads.left,
     look: look ?? (isMet ? "name" : undefined),
     expectsUpload,
+    ...(bring === undefined ? {} : { bring }),
   });
 }
 

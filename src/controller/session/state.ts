@@ -112,6 +112,8 @@ export type Script =
       readonly left: number | undefined;
       /** How the script looks for Node; undefined: not at all. */
       readonly look: NodeLook | undefined;
+      /** A runtime for the user to become, who asks for it. Default: none is sent. */
+      readonly bring?: RuntimeTraits;
       readonly expectsUpload: boolean;
     }
   /** Verify an upload, and start the bundle. */

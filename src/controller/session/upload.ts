@@ -100,22 +100,25 @@ export async function sendBundle(
 }
 
 /**
- * Write a bundle, or a runtime, to a process that waits for it on standard input. Fails with `CANCELLED`. Returns early when the
- * process ends, which its exit tells.
+ * Write a bundle, or a runtime, to a process that waits for it on standard input. Fails with `CANCELLED`. Returns false when the
+ * process ends before, which its exit tells.
  */
 export async function writeFile(
   { stdin, exit }: RemoteProcess,
   { bytes, signal, onProgress }: SendOptions,
-): Promise<void> {
+): Promise<boolean> {
   const tell = createProgress(bytes.length, onProgress);
   const ended = exit.then(() => "ended" as const);
   for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
     if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled while a file was sent");
     const chunk = bytes.subarray(from, from + CHUNK_BYTES);
-    const written = new Promise<"written">((resolve) => stdin.write(chunk, () => resolve("written")));
-    if ((await Promise.race([written, ended])) === "ended") return;
+    const written = new Promise<"written" | "ended">((resolve) =>
+      stdin.write(chunk, (error) => resolve(error ? "ended" : "written")),
+    );
+    if ((await Promise.race([written, ended])) === "ended") return false;
     tell(from + chunk.length);
   }
+  return true;
 }
 
 /** Return a path as a word of a shell; a relative one counts from the home. */

@@ -75,18 +75,23 @@ const BECOME_WORDS = {
   ready: "ready",
   /** The shell runs as the user, and waits for the bundle. */
   want: "want",
-  /** The shell runs as the user, and waits for the runtime of this architecture, or of this machine; another word follows. */
-  x64: "x64",
-  arm64: "arm64",
+  /** The shell runs as the user, and waits for the runtime of this machine; another word follows. */
   runtime: "runtime",
+  /** The shell runs as the user, and waits for an archive from the byte on that follows with {@link PROMPT_END}; another word follows. */
+  part: "part:",
 } as const;
 
-/** Ends sudo's prompt; no user name holds this character. */
+/** Ends sudo's prompt, and a number; no user name holds this character. */
 const PROMPT_END = ",";
 
 /** Return the shell command that writes a word to standard error. */
-export function sayWord(nonce: string, word: keyof typeof BECOME_WORDS): string {
+export function sayWord(nonce: string, word: Exclude<keyof typeof BECOME_WORDS, "part">): string {
   return `echo ${nonce}:${BECOME_WORDS[word]} >&2`;
+}
+
+/** Return the shell command that asks for an archive from a byte on, which is shell text. */
+export function askForPart(nonce: string, from: string): string {
+  return `echo ${nonce}:${BECOME_WORDS.part}${from}${PROMPT_END} >&2`;
 }
 
 /** True when nothing may be sent before a word was heard: the prompt would take the text for the password. */
@@ -136,7 +141,7 @@ export function becomeCommand(become: Become, nonce: string, script: string, wor
 }
 
 /** A word meant for the controller, or a prompt for a password (`ask`). */
-type BecomeHeard = "ask" | "ready" | "want" | "x64" | "arm64" | "runtime";
+type BecomeHeard = "ask" | "ready" | "want" | "runtime" | "part";
 
 /** A piece of output, with the words taken out. */
 interface BecomePiece {
@@ -145,6 +150,8 @@ interface BecomePiece {
   readonly heard: readonly BecomeHeard[];
   /** The user whose password sudo wants, where sudo says so. With `rootpw` or `targetpw` in sudoers this is not the login user. */
   readonly whose?: string;
+  /** The first byte that is wanted of an archive, if `part` was heard. */
+  readonly from?: number;
   /** Index of `ready` in the text, if it was heard. */
   readonly readyAt?: number;
 }
@@ -164,6 +171,9 @@ const SUDO_RS = { before: "[sudo: ", after: "] Password: " } as const;
 const MAX_NAME = 64;
 /** The user whose password sudo wants, behind the prompt. */
 const ASKED = new RegExp(`^([\\w.@$%\\\\+-]{0,${MAX_NAME}})(${PROMPT_END}?)`);
+
+/** The first byte of an archive that is wanted, behind the word. */
+const FROM = new RegExp(`^(\\d{0,12})(${PROMPT_END}?)`);
 
 /** The number of characters kept of a line that may become a prompt. */
 const MAX_PROMPT = 1_000;
@@ -185,6 +195,7 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
     if (done && !endsLine) return { text, heard: [] };
     const heard: BecomeHeard[] = [];
     let whose: string | undefined;
+    let from: number | undefined;
     let passed = "";
     let readyAt = 0;
     let rest = held + text;
@@ -211,6 +222,9 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
       // The name may be cut off.
       if (asked !== null && asked[2] === "" && asked[0].length === said.length - BECOME_WORDS.password.length)
         if (asked[0].length < MAX_NAME) break;
+      const wanted = word === BECOME_WORDS.part ? FROM.exec(said.slice(word.length))! : null;
+      if (wanted !== null && wanted[2] === "" && wanted[0].length === said.length - BECOME_WORDS.part.length)
+        break;
       if (word === undefined) {
         // Wait only for text that can still become a word.
         if (WORDS.some((candidate) => candidate.startsWith(said))) break;
@@ -219,7 +233,8 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
         continue;
       }
       // sudo's prompt ends no line; the text before the prompt belongs to the program.
-      rest = said.slice(word.length + (asked?.[2] === PROMPT_END ? asked[0].length : 0));
+      const number = asked ?? wanted;
+      rest = said.slice(word.length + (number?.[2] === PROMPT_END ? number[0].length : 0));
       endsLine = true;
       line = "";
       if (word === "begin") begun = true;
@@ -228,6 +243,9 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
         if (asked?.[2] === PROMPT_END && asked[1] !== "%p") whose = asked[1];
         endsPrompt = passed.endsWith(SUDO_RS.before);
         if (endsPrompt) passed = passed.slice(0, -SUDO_RS.before.length);
+      } else if (word === BECOME_WORDS.part) {
+        heard.push("part");
+        from = Number(wanted![1]);
       } else {
         heard.push(word);
         readyAt = passed.length;
@@ -255,7 +273,11 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
         line = "";
       }
     }
-    return { text: passed + rest, heard, readyAt, ...(whose === undefined ? {} : { whose }) };
+    return {
+      ...{ text: passed + rest, heard, readyAt },
+      ...(whose === undefined ? {} : { whose }),
+      ...(from === undefined ? {} : { from }),
+    };
   };
   return {
     push,

@@ -14,6 +14,7 @@ interface ReadAll {
   text: string;
   heard: string[];
   whose?: string;
+  from?: number;
 }
 
 /** Read all pieces, and return the reader's whole result. */
@@ -21,10 +22,11 @@ function readAll(method: Become["method"], pieces: readonly string[]): ReadAll {
   const reader = createBecomeReader(nonce, method);
   const all: ReadAll = { text: "", heard: [] };
   for (const piece of pieces) {
-    const { text, heard, whose } = reader.push(piece);
+    const { text, heard, whose, from } = reader.push(piece);
     all.text += text;
     all.heard.push(...heard);
     if (whose !== undefined) all.whose = whose;
+    if (from !== undefined) all.from = from;
   }
   all.text += reader.end();
   return all;
@@ -55,6 +57,15 @@ test.each([1, 2, 3, 7, 1_000])(
     });
   },
 );
+
+test.each([1, 2, 3, 7, 1_000])("an archive is wanted from a byte on, in pieces of %d characters", (size) => {
+  const talk = `${nonce}:password:ops,\n${nonce}:part:655360,\ntar: oh\n${nonce}:want\n`;
+  const pieces = talk.match(new RegExp(`[\\s\\S]{1,${size}}`, "g"))!;
+  expect(readAll("sudo", pieces)).toEqual({
+    ...{ text: "tar: oh\n", heard: ["ask", "part", "want"] },
+    ...{ whose: "ops", from: 655_360 },
+  });
+});
 
 test("a prompt without the nonce is output, whatever it looks like", () => {
   const forged = "[sudo] password for ops: volley-0000000000000000:password: volley-01234:ready\n";
