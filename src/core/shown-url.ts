@@ -21,3 +21,8 @@ export function shownUrl(url: URL): string {
   shown.hash = "";
   return `${shown.href}?${HIDDEN}`;
 }
+
+/** Hide the secrets of web URLs in a text, such as another program's message. */
+export function hideSecretsOfUrls(text: string): string {
+  return text.replace(/https?:\/\/[^\s'"]+/g, (url) => (URL.canParse(url) ? shownUrl(new URL(url)) : url));
+}

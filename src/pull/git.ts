@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { printable, VolleyError } from "../core/errors.ts";
+import { hideSecretsOfUrls } from "../core/shown-url.ts";
 import { DOWNLOAD_LIMITS, type DownloadLimits } from "./download.ts";
 import type { GitSource } from "./source.ts";
 
@@ -143,5 +144,6 @@ async function runGit(
   // ssh says first why git cannot read.
   const lines = said.split("\n").map((each) => each.trim());
   const line = lines.find((each) => each !== "" && !/^(?:warning|hint): /i.test(each));
-  throw fail(printable(line?.replace(/^(?:fatal|error): /, "") ?? `git ended with ${code ?? signal}`, 300));
+  const why = line?.replace(/^(?:fatal|error): /, "") ?? `git ended with ${code ?? signal}`;
+  throw fail(printable(hideSecretsOfUrls(why), 300));
 }

@@ -42,7 +42,12 @@ elif command -v wget >/dev/null; then wget -q -T ${DOWNLOAD_LIMITS.silentMs / 1_
 else volley_no "curl and wget are missing here"
 fi
 )
-g=$(volley_get 2>&1) || volley_no "cannot download $shown: \${g##*volley: }"
+g=$(volley_get 2>&1) || {
+# curl goes on with advice.
+g=\${g##*volley: }
+volley_no "cannot download $shown: \${g%%
+*}"
+}
 b=$p
 [ -s "$p" ] || b=$f
 [ -f "$b" ] || volley_no "cannot download $shown: it is empty"

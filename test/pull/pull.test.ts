@@ -318,7 +318,7 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     });
     expect(await script("/none")).toMatchObject({
       code: 1,
-      said: expect.stringMatching(/^volley: cannot download/),
+      said: expect.stringMatching(/^volley: cannot download [^\n]+\n$/),
     });
     for (const path of ["/none?sesame", "/unsigned?sesame"])
       expect(await script(path, "", "ann:sesame@")).toMatchObject({
@@ -376,6 +376,14 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
       );
     await refusal(`${bare}#nothing`, "PULL_FAILED", /it has no nothing/);
     await refusal(`${bare}-none.git`, "PULL_FAILED", /does not (?:exist|appear)/);
+    server.files.set("/x.git/info/refs?service=git-upload-pack", (_request, response) =>
+      response.writeHead(401, { "www-authenticate": 'Basic realm="x"' }).end(),
+    );
+    const login = server.url("/x.git").href.replace("://", "://sesame@");
+    await expect(from(`git+${login}`)).rejects.toMatchObject({
+      code: "PULL_FAILED",
+      message: expect.not.stringContaining("sesame"),
+    });
     // Refused by its size, or because git may write no more.
     const limits = { ...DOWNLOAD_LIMITS, bytes: 1_000 };
     await refusal(`${bare}#staging`, "PULL_FAILED", /^cannot pull \S+: ./, { limits });
