@@ -129,7 +129,9 @@ test.skipIf(!hasOpenSsh)(
     const { host, known, fleet } = await site();
     const file = scratch.path("locked");
     copyFileSync(fleet.privateKeyPath, file);
-    execFileSync("ssh-keygen", ["-q", "-p", "-f", file, "-P", "", "-N", PASSWORD], { stdio: "ignore" });
+    execFileSync("ssh-keygen", ["-q", "-p", "-a", "1", "-f", file, "-P", "", "-N", PASSWORD], {
+      stdio: "ignore",
+    });
     const sshConfig = scratch.write("config", `IdentityFile ${file}\n`);
     const asked: string[] = [];
     const askPassphrase = async (prompt: string): Promise<string> => {
@@ -203,7 +205,9 @@ test.skipIf(!hasOpenSsh)("an encrypted key that the agent holds needs no passphr
   copyFileSync(fleet.privateKeyPath, file);
   copyFileSync(`${fleet.privateKeyPath}.pub`, `${file}.pub`);
   process.env.SSH_AUTH_SOCK = await startAgent(file);
-  execFileSync("ssh-keygen", ["-q", "-p", "-f", file, "-P", "", "-N", PASSWORD], { stdio: "ignore" });
+  execFileSync("ssh-keygen", ["-q", "-p", "-a", "1", "-f", file, "-P", "", "-N", PASSWORD], {
+    stdio: "ignore",
+  });
   const mine = { ...host, connection: { ...host.connection, privateKeyFile: file } };
   const askPassphrase = async (): Promise<never> => expect.unreachable("nothing is to be asked");
   expect(await visit(await open([mine], { ...known, askPassphrase }), mine)).toBe("here\n");

@@ -59,7 +59,9 @@ function encrypted({ fleet, project }: Site): string {
   const file = project.path("encrypted");
   copyFileSync(fleet.privateKeyPath, file);
   chmodSync(file, 0o600);
-  execFileSync("ssh-keygen", ["-q", "-p", "-f", file, "-P", "", "-N", "correct horse"], { stdio: "ignore" });
+  execFileSync("ssh-keygen", ["-q", "-p", "-a", "1", "-f", file, "-P", "", "-N", "correct horse"], {
+    stdio: "ignore",
+  });
   return file;
 }
 

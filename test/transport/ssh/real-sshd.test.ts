@@ -82,7 +82,9 @@ describe.skipIf(!canLogIn)("keys, as ssh finds them", () => {
       const plain = scratch.path("plain");
       copyFileSync(file, plain);
       const socket = await startAgent(...others, plain);
-      execFileSync("ssh-keygen", ["-q", "-p", "-f", file, "-P", "", "-N", PASSPHRASE], { stdio: "ignore" });
+      execFileSync("ssh-keygen", ["-q", "-p", "-a", "1", "-f", file, "-P", "", "-N", PASSPHRASE], {
+        stdio: "ignore",
+      });
       rmSync(`${file}.pub`);
       const sshConfig = scratch.write(
         "config",
