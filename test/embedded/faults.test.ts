@@ -10,6 +10,7 @@ import { afterAll, afterEach, expect, test } from "vitest";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
 import { fingerprint } from "../../src/embedded/host.ts";
 import type { EmbeddedFleet, EmbeddedHost, HostFault } from "../../src/embedded/options.ts";
+import { cache } from "../e2e/lib/cli.ts";
 import { call, closed, connect, exec, openSftp } from "./client.ts";
 
 const fleets: EmbeddedFleet[] = [];
@@ -19,7 +20,12 @@ afterEach(async () => {
 afterAll(() => expect(fleets).toEqual([]));
 
 async function startWith(...faults: HostFault[]): Promise<{ fleet: EmbeddedFleet; host: EmbeddedHost }> {
-  const fleet = await startEmbeddedFleet({ count: 2, faults: (index) => (index === 0 ? faults : undefined) });
+  const fleet = await startEmbeddedFleet({
+    count: 2,
+    // Links to thousands of programs, where a host has no node.
+    programs: join(cache, "programs"),
+    faults: (index) => (index === 0 ? faults : undefined),
+  });
   fleets.push(fleet);
   return { fleet, host: fleet.hosts[0]! };
 }
