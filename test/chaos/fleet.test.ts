@@ -10,7 +10,7 @@ import { linesOf, litter, startRig } from "./rig.ts";
 import { makeMarkedProject } from "./site.ts";
 
 const scratch = scratchDirectory();
-const HOSTS = 60;
+const HOSTS = 30;
 
 /** Count the resources that this process holds open besides those it always does. */
 function openResources(): Readonly<Record<string, number>> {
