@@ -14,7 +14,7 @@ test(
   () =>
     fuzz({
       corpus: "xml",
-      inputs: 1_500,
+      inputs: 500,
       tokens: [
         "<",
         "</",
@@ -49,7 +49,7 @@ test(
   () =>
     fuzz({
       corpus: "xpath",
-      inputs: 3_000,
+      inputs: 1_000,
       tokens: [
         "//",
         "/",
@@ -85,7 +85,7 @@ test(
   () =>
     fuzz({
       corpus: "ini",
-      inputs: 1_500,
+      inputs: 500,
       tokens: ["[", "]", "[main]\n", "key", "=", " = ", "#", ";", "\r\n", "\n", "\ufeff", "list=a\n"],
       check: (bytes, draw) => {
         const edit = {

@@ -35,7 +35,7 @@ test(
   () =>
     fuzz({
       corpus: "elf",
-      inputs: 4_000,
+      inputs: 2_000,
       make: (draw) => changeFields(draw),
       check: (input) => {
         const elf = orRefusal(CODES, () => readElf(input, "the file"));

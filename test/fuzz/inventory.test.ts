@@ -205,7 +205,7 @@ test(
   () =>
     fuzz({
       corpus: "literals",
-      inputs: 1_500,
+      inputs: 500,
       tokens: INI_TOKENS,
       check: (bytes) => {
         const text = bytes.toString();
