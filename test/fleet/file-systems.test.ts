@@ -14,7 +14,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { ROOT_KINDS, withPartition } from "../../src/image/disk.ts";
 import { isRoot } from "../../src/image/root.ts";
 
-// Disk images with each of the file systems that this kernel mounts, and whose tools are here.
+// Disk images with each of the file systems that this kernel mounts, and whose tools are here. Mounting takes root.
 
 let scratch: string;
 let image: string;
@@ -27,9 +27,11 @@ afterEach(() => rmSync(scratch, { recursive: true }));
 const run = (command: string, ...args: readonly string[]): void => {
   execFileSync(command, args, { stdio: "pipe" });
 };
+const isRootUser = process.getuid?.() === 0;
 const isMountable = (kind: string): boolean =>
   new RegExp(`\t${kind}$`, "m").test(readFileSync("/proc/filesystems", "utf8"));
-const hasTools = (kind: string): boolean => spawnSync(`mkfs.${kind}`, ["-V"]).error === undefined;
+const hasTools = (kind: string): boolean =>
+  isRootUser && spawnSync(`mkfs.${kind}`, ["-V"]).error === undefined;
 
 /** Make an image with a file system. */
 function makeImage(kind: string): void {
