@@ -6,11 +6,6 @@ import { machineHostNames } from "../system/host-names.ts";
 
 // Bundles that were carried to a machine: their files, and the machine's name in them.
 
-/** Return whether a file that is to be run is no playbook, by its name, and so can only be a bundle. */
-export function isBundleFile(file: string): boolean {
-  return !/\.(?:[cm]?[jt]sx?|ya?ml|json)$/i.test(file);
-}
-
 /** Read a bundle that the user names. Fails with `USAGE`. */
 export function readBundle(path: string): Buffer {
   try {

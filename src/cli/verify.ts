@@ -1,5 +1,4 @@
 import { type Command, Option } from "commander";
-import { readBundle } from "../bundle/carried.ts";
 import { VolleyError } from "../core/errors.ts";
 import { safeLine } from "../reporter/rows/sanitize.ts";
 import { expandHome } from "./terminal.ts";
@@ -44,7 +43,10 @@ export function addVerifyCommand(program: Command): void {
       }
       if (bundle === undefined || signers === undefined)
         throw usage("which bundle, and who may have signed it?");
-      const { verifyBundle } = await import("../bundle/signing/verify.ts");
+      const [{ verifyBundle }, { readBundle }] = await Promise.all([
+        import("../bundle/signing/verify.ts"),
+        import("../bundle/carried.ts"),
+      ]);
       const { identity, keyType, fingerprint } = await verifyBundle(readBundle(bundle), {
         name: bundle,
         allowedSigners: expandHome(signers),

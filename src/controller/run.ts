@@ -1,8 +1,8 @@
 import { setMaxListeners } from "node:events";
+import { isBundleFile } from "../core/bundle.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { watchEventLoop } from "../system/this-process.ts";
-import { carriedBundle, prepareCarried } from "./prepare/carried.ts";
-import type { RunOptions } from "./prepare/options.ts";
+import { fileOf, type RunOptions } from "./prepare/options.ts";
 import { prepare } from "./prepare/prepare.ts";
 import { openRecorder } from "./records/recorder.ts";
 import { schedule } from "./schedule/schedule.ts";
@@ -76,9 +76,10 @@ interface Course {
 
 /** Take a run's path: prepare, schedule the hosts' sessions, record their events, sum up. */
 async function carryOut(options: RunOptions, { push, starved, clean, now }: Course): Promise<Summary> {
-  const carried = carriedBundle(options);
-  const { plan, transports } =
-    carried === undefined ? await prepare(options, { clean, now }) : prepareCarried(carried, options);
+  const isCarried = options.local === true && isBundleFile(fileOf(options));
+  const { plan, transports } = isCarried
+    ? (await import("./prepare/carried.ts")).prepareCarried(options)
+    : await prepare(options, { clean, now });
   const recorder = openRecorder(plan, push);
   starved.catch(recorder.save);
   const sessions = openSessions(plan, recorder, now);

@@ -5,6 +5,11 @@ import type { VaultedValue } from "./values/vaulted.ts";
 /** The version of the bundle's layout. A runner only meets bundles of its own version. */
 export const BUNDLE_FORMAT = 1;
 
+/** Return whether a file that is to be run is no playbook, by its name, and so can only be a bundle. */
+export function isBundleFile(file: string): boolean {
+  return !/\.(?:[cm]?[jt]sx?|ya?ml|json)$/i.test(file);
+}
+
 /** A bundle's description of itself: the entry `manifest.json`. */
 export interface Manifest {
   readonly format: number;

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { hostInBundle, isBundleFile, readBundle } from "../../bundle/carried.ts";
+import { isBundleFile } from "../../core/bundle.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { RunFlags } from "./options.ts";
 
@@ -70,7 +70,10 @@ export async function readBundlesHere(
     throw new VolleyError("USAGE", `a bundle has its hosts and vars in it: leave out ${wrong.join(", ")}`, {
       hint: "sh FILE --help shows what else a bundle can be given",
     });
-  const { readManifest } = await import("../../bundle/manifest.ts");
+  const [{ readManifest }, { hostInBundle, readBundle }] = await Promise.all([
+    import("../../bundle/manifest.ts"),
+    import("../../bundle/carried.ts"),
+  ]);
   return files.map((file) => {
     const manifest = readManifest(readBundle(file), file);
     hostInBundle(manifest, { bundle: file, option: "-l", asked: limit });

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { isBundleFile } from "../../bundle/carried.ts";
 import type { RunOptions } from "../../controller/prepare/options.ts";
 import type { Run } from "../../controller/run.ts";
+import { isBundleFile } from "../../core/bundle.ts";
 import { exitCodeFor, VolleyError } from "../../core/errors.ts";
 import type { Event, Summary } from "../../core/events.ts";
 import { createReporter, type ReporterKind } from "../../reporter/kinds.ts";

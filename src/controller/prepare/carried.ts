@@ -1,13 +1,12 @@
 import { createHash } from "node:crypto";
 import { hostname, userInfo } from "node:os";
 import { resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { makeJob } from "../../agent/local/job.ts";
-import { hostInBundle, isBundleFile, readBundle } from "../../bundle/carried.ts";
+import { hostInBundle, readBundle } from "../../bundle/carried.ts";
 import { readManifest } from "../../bundle/manifest.ts";
 import { printable, VolleyError } from "../../core/errors.ts";
 import { bareHost } from "../../inventory/connection.ts";
-import { DEFAULTS, type RunOptions } from "./options.ts";
+import { DEFAULTS, fileOf, type RunOptions } from "./options.ts";
 import type { PlayHosts } from "./plan.ts";
 import { limitsOf, type Prepared, planRecord } from "./prepare.ts";
 import type { PreparedPlaybook } from "./read.ts";
@@ -15,18 +14,14 @@ import { reachedHere } from "./transports.ts";
 
 // A run of a bundle that was carried to this machine: the bundle holds playbook, hosts and vars.
 
-/** Return the path of the bundle that a run on this machine carries out; undefined for a run of a playbook. */
-export function carriedBundle({ playbook, local, cwd = process.cwd() }: RunOptions): string | undefined {
-  const file = playbook instanceof URL ? fileURLToPath(playbook) : playbook;
-  return local === true && isBundleFile(file) ? resolve(cwd, file) : undefined;
-}
-
 /**
  * Plan a run of a carried bundle on this machine, as the one host of it that the limit names. Nothing of the bundle is run
  * before its process is started. Fails with `USAGE`, `BUNDLE_INVALID` or `PATTERN_UNKNOWN`.
  */
-export function prepareCarried(file: string, options: RunOptions): Prepared {
+export function prepareCarried(options: RunOptions): Prepared {
   const startedAt = performance.now();
+  const cwd = options.cwd ?? process.cwd();
+  const file = resolve(cwd, fileOf(options));
   const { limit, check = false, diff = false, tags = [], skipTags = [], verbosity = 0 } = options;
   const bytes = readBundle(file);
   const manifest = readManifest(bytes, file);
@@ -55,7 +50,7 @@ export function prepareCarried(file: string, options: RunOptions): Prepared {
   );
   const id = createHash("sha256").update(bytes).digest("hex");
   const bundle = { id, bytes, reused: true, asksForGroups: false, file };
-  const { run, record, attached } = planRecord({ ...options, cwd: options.cwd ?? process.cwd() }, bundle);
+  const { run, record, attached } = planRecord({ ...options, cwd }, bundle);
   const session = {
     run,
     controller: `${userInfo().username}@${hostname()}`,

@@ -152,8 +152,13 @@ export function recordable(options: RunOptions): Readonly<Record<string, unknown
   );
   return {
     ...Object.fromEntries(written),
-    playbook: playbook instanceof URL ? fileURLToPath(playbook) : playbook,
+    playbook: fileOf({ playbook }),
     // An inventory given as a value cannot be read again.
     ...(typeof inventory === "string" || Array.isArray(inventory) ? { inventory } : {}),
   };
+}
+
+/** Return the path of the playbook, or of the carried bundle. */
+export function fileOf({ playbook }: Pick<RunOptions, "playbook">): string {
+  return playbook instanceof URL ? fileURLToPath(playbook) : playbook;
 }

@@ -1,7 +1,6 @@
 import { realpathSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Bundle } from "../../bundle/build.ts";
 import { listRuntimes, type Runtime } from "../../bundle/runtimes/store.ts";
 import { VolleyError } from "../../core/errors.ts";
@@ -16,7 +15,7 @@ import type { Via } from "../session/state.ts";
 import { openFactCache } from "./fact-cache.ts";
 import { type HostWay, hostMaker, type PlannedHost } from "./jobs.ts";
 import { chooseMethod, leftAlone } from "./method.ts";
-import { type AskStep, DEFAULTS, type RunOptions, recordable } from "./options.ts";
+import { type AskStep, DEFAULTS, fileOf, type RunOptions, recordable } from "./options.ts";
 import { playOfStart } from "./outline.ts";
 import {
   type OpenHostPlan,
@@ -122,7 +121,7 @@ export async function prepare(
   const { limit, askPassphrase, check = false } = options;
   const cwd = options.cwd ?? process.cwd();
   const limits = limitsOf(options);
-  const file = options.playbook instanceof URL ? fileURLToPath(options.playbook) : options.playbook;
+  const file = fileOf(options);
   const secrets = createSecretStore({
     ...options.secrets,
     cwd,
