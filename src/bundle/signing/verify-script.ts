@@ -25,6 +25,10 @@ export const REASONS: readonly (readonly [reason: string, ...words: readonly str
   ["is signed by a key or certificate that has expired", "has expired", "invalid: expired"],
   ["is signed by a key or certificate that is not valid yet", "not yet valid"],
   [
+    "is signed by a certificate that is not valid now, or names none of the allowed signers",
+    "no valid principals",
+  ],
+  [
     "is not signed by an allowed signer, and ssh-keygen cannot read one of their lines",
     ...["bad options", "invalid key", "missing key"],
   ],

@@ -148,7 +148,11 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     });
     await expect(verify(good)).rejects.toThrow("site.run is not signed by an allowed signer");
     const late = await signBundle(unsigned, certify("-n", "carol@example.com", "-V", "20200101:20210101"));
-    await expect(verify(late, signers)).rejects.toMatchObject({ code: "SIGNATURE_REFUSED" });
+    await expect(verify(late, signers)).rejects.toMatchObject({
+      code: "SIGNATURE_REFUSED",
+      message:
+        "site.run is signed by a certificate that is not valid now, or names none of the allowed signers",
+    });
   });
 
   test("a key held by the agent alone signs", async () => {
