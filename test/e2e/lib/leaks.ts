@@ -78,6 +78,8 @@ export function watchProcesses(
     while (!stopped) {
       for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
         const command = read(pid, "cmdline");
+        // Threads of the kernel, which are most of a machine's processes, have neither.
+        if (command === "") continue;
         for (const leak of inCommand(command)) leaks.add(`cmdline of ${command.slice(0, 80)}: ${leak}`);
         for (const leak of inOthers(read(pid, "environ")))
           leaks.add(`environ of ${command.slice(0, 80)}: ${leak}`);
