@@ -1,10 +1,17 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
+  answerFaults,
   archOfMachine,
   type BareHost,
   chooseRuntime,
   parseBareHost,
   type RuntimeTraits,
+  unpackRuntimeScript,
 } from "../../src/core/runtimes.ts";
 
 const runtime = (more: Partial<RuntimeTraits> = {}): RuntimeTraits => ({
@@ -102,4 +109,32 @@ describe("the runtime for a host", () => {
     const choice = chooseRuntime(runtimes, host(more));
     expect(choice).toEqual({ why: expect.stringMatching(why), hint: expect.stringMatching(hint) });
   });
+});
+
+test.each([
+  ["while it is unpacked", "gzip"],
+  ["before it is verified", "sha256sum"],
+])("an archive that another script has unpacked and removed %s is no fault", (_name, program) => {
+  const directory = mkdtempSync(join(tmpdir(), "volley-unpack-"));
+  try {
+    const archive = Buffer.from("not read at all");
+    const id = createHash("sha256").update(archive).digest("hex");
+    const place = join(directory, "runtimes", id);
+    // The other script is done at the moment when this one reads the archive.
+    writeFileSync(
+      join(directory, program),
+      `#!/bin/sh\nmkdir -p '${place}'; printf '#!/bin/sh\\n' >'${place}/node'; chmod 700 '${place}/node'; rm -f "$a"; exit 1\n`,
+    );
+    chmodSync(join(directory, program), 0o700);
+    const script = `PATH='${directory}':$PATH; mkdir '${directory}/runtimes'; r='${directory}/runtimes'; i=${id}; export a="$r/.$i.part"
+printf %s '${archive.toString()}' >"$a"
+${unpackRuntimeScript(answerFaults("damaged"))}
+echo "$n"`;
+    expect(
+      execFileSync("sh", ["-c", script], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }),
+    ).toBe(`${place}/node\n`);
+    expect(readdirSync(join(directory, "runtimes"))).toEqual([id]);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 });
