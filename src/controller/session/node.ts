@@ -123,7 +123,7 @@ const REASONS: Readonly<Record<UnusableReason | "package", Lack>> = {
     level: "warn",
   },
   package: {
-    why: "its package manager has no Node 18 or newer",
+    why: "its package manager has no Node 18 or newer, or an older one comes first in PATH",
     hint: "install Node by hand, or let runs send one: volley_runtime: send",
     level: "warn",
   },
