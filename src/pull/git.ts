@@ -58,7 +58,7 @@ export async function gitFile(
   }
 }
 
-/** What a path of a commit is, where it is no file: by git's mode. */
+/** The kinds of paths of a commit that are no files, by git's mode. */
 const KINDS: Readonly<Record<string, string>> = {
   "120000": "a link, and links are not followed",
   "040000": "a directory",

@@ -29,7 +29,7 @@ export interface HostWay {
   readonly become: HostBecome;
 }
 
-/** What the jobs of all hosts of a run have in common. */
+/** The parts that the jobs of all hosts of a run have in common. */
 interface JobSource {
   readonly session: JobSession;
   readonly startAtPlay: number | undefined;
@@ -42,7 +42,7 @@ interface JobSource {
 /** Makes the job of a host that is reached this way, for its part of these plays. */
 type MakeHost = (host: Host, way: HostWay, plays: readonly PlayHosts[]) => PlannedHost;
 
-/** Return what makes the job of each host. It fails with `INVENTORY_INVALID` or `USAGE`. */
+/** Return the maker of each host's job, which fails with `INVENTORY_INVALID` or `USAGE`. */
 export function hostMaker(
   selected: OpenHostPlan,
   options: RunOptions,
