@@ -73,7 +73,11 @@ export class WaitingScript {
   /** Have the script go on, and return its process. */
   async release(): Promise<RemoteProcess | undefined> {
     const process = await this.#process;
-    if (process?.stdin.writable !== true) return undefined;
+    if (process === undefined) return undefined;
+    if (!process.stdin.writable) {
+      void dismiss(process);
+      return undefined;
+    }
     process.stdin.write(GO);
     return process;
   }

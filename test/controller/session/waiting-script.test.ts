@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { WaitingScript } from "../../../src/controller/session/upload.ts";
 import type { EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
-import type { RemoteProcess } from "../../../src/transport/transport.ts";
+import type { Connection, RemoteProcess } from "../../../src/transport/transport.ts";
 import { PATIENT } from "../../lib/patience.ts";
 import { connectTo, fleetStarter, hostsOf, transportsOpener } from "../../transport/lib/reach.ts";
 
@@ -61,8 +61,16 @@ test("takes no session from an upload that begins later", async () => {
   expect(existsSync(join(home, "file"))).toBe(true);
 });
 
-test("is not there once the host has ended it", async () => {
-  const { connection } = await connected({ shell: "/bin/true" });
-  const script = new WaitingScript(connection, "true", signal);
+test("is not there once the host has ended it, and what it said is dropped", async () => {
+  // This login shell prints the script, and ends.
+  const { connection } = await connected({ shell: "/bin/echo" });
+  const exits: Promise<unknown>[] = [];
+  const exec: Connection["exec"] = async (...words) => {
+    const process = await connection.exec(...words);
+    exits.push(process.exit);
+    return process;
+  };
+  const script = new WaitingScript({ ...connection, exec }, "true", signal);
   await expect.poll(() => script.release(), PATIENT).toBeUndefined();
+  expect(await Promise.all(exits)).toEqual([{ kind: "exited", code: 0 }]);
 });
