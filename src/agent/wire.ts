@@ -26,6 +26,7 @@ import type { StateStore } from "./state-store.ts";
 export interface Wire {
   /** Tell an event: numbered, masked, and written to the journal. */
   emit(event: TargetEvent): void;
+  /** Fails with `PROTOCOL_INVALID`, also after a minute in which nothing came: a profile may have read the job. */
   readJob(): Promise<Job>;
   /**
    * Write every event to the run's journal from here on, and let a controller that lost its connection come back. A run
@@ -77,8 +78,13 @@ const TAKE_MS = 5_000;
 /** The sequence number of `hello`. */
 const FIRST_SEQUENCE = 1;
 
+/** How long the first byte of the job may take. */
+const JOB_MS = 60_000;
+
+const JOB_HINT = "does a profile, such as ~/.bashrc, read standard input?";
+
 /** Speak the protocol over a pair of streams. */
-export function openWire(input: Readable, output: Writable): Wire {
+export function openWire(input: Readable, output: Writable, jobMs = JOB_MS): Wire {
   const cancel = new AbortController();
   const kill = new AbortController();
   const continued = new Set<number>();
@@ -228,14 +234,16 @@ export function openWire(input: Readable, output: Writable): Wire {
       });
     },
     readJob: async () => {
+      const timer = setTimeout(() => giveJob?.(""), jobMs);
+      input.once("data", () => clearTimeout(timer));
       const line = await new Promise<string | null>((resolve) => {
         giveJob = resolve;
       });
+      clearTimeout(timer);
       if (line === null) throw new VolleyError("PROTOCOL_INVALID", "the controller sent no job");
       const job = parseLine(line) as Job | undefined;
-      if (job === undefined) {
-        throw new VolleyError("PROTOCOL_INVALID", "what the controller sent is no job");
-      }
+      if (job?.protocol === undefined)
+        throw new VolleyError("PROTOCOL_INVALID", "the job did not arrive", { hint: JOB_HINT });
       if (job.protocol !== PROTOCOL_VERSION) {
         throw new VolleyError(
           "PROTOCOL_INVALID",

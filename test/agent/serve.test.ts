@@ -1,5 +1,7 @@
+import { PassThrough } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openWire } from "../../src/agent/wire.ts";
 import { MAX_LINE_BYTES, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
 import { type BundledProject, bundleProject, jobFor, startTarget, type Target } from "./bundle-fixture.ts";
 
@@ -102,6 +104,7 @@ test.each([
   ["garbage", "GET / HTTP/1.1\n"],
   ["a number", "7\n"],
   ["null", "null\n"],
+  ["a command", '{"type":"cancel"}\n'],
   ["half a job", '{"protocol":1,"ho\n'],
 ])("%s instead of a job is refused plainly", async (_what, line) => {
   const target = startTarget(project);
@@ -109,9 +112,20 @@ test.each([
   const bye = await target.event("bye");
   expect(bye.error).toMatchObject({
     code: "PROTOCOL_INVALID",
-    message: "what the controller sent is no job",
+    message: "the job did not arrive",
+    hint: "does a profile, such as ~/.bashrc, read standard input?",
   });
   await finish(target);
+});
+
+test("a job that something else has read is waited for only so long", async () => {
+  const [input, output] = [new PassThrough(), new PassThrough()];
+  const wire = openWire(input, output, 20);
+  await expect(wire.readJob()).rejects.toMatchObject({
+    code: "PROTOCOL_INVALID",
+    message: "the job did not arrive",
+  });
+  await wire.flush();
 });
 
 test("another version of the protocol is refused with both named", async () => {
