@@ -264,7 +264,8 @@ class Driver implements HostSession {
     const limitStart = (): void =>
       this.#wait("first word", limitMs, () => {
         const message = `${this.host}: the bundle did not start within ${limitMs / 1_000} s`;
-        report.input({ type: "failed", error: new VolleyError("TIMEOUT", message) });
+        const hint = "does a profile of the login shell, such as ~/.bashrc, wait for something?";
+        report.input({ type: "failed", error: new VolleyError("TIMEOUT", message, { hint }) });
       });
     const talk =
       as !== null && isLaunchTalked(as.become)
