@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { Manifest } from "../core/bundle.ts";
 import { didYouMean, printable, VolleyError } from "../core/errors.ts";
 import { fileReason } from "../core/unix/user-file.ts";
@@ -6,9 +6,11 @@ import { machineHostNames } from "../system/host-names.ts";
 
 // Bundles that were carried to a machine: their files, and the machine's name in them.
 
-/** Read a bundle that the user names. Fails with `USAGE`. */
+/** Read a bundle that the user names. Fails with `USAGE`, also for a FIFO or device, which may have no end. */
 export function readBundle(path: string): Buffer {
   try {
+    const stats = statSync(path);
+    if (!stats.isFile() && !stats.isDirectory()) throw new Error("it is no regular file");
     return readFileSync(path);
   } catch (thrown) {
     throw new VolleyError("USAGE", `cannot read ${path}: ${fileReason(thrown)}`, { cause: thrown });
