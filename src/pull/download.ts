@@ -124,7 +124,7 @@ async function follow(
 ): Promise<DownloadResponse> {
   const login =
     start.username === "" && start.password === ""
-      ? loginFromNetrc(start.hostname)
+      ? loginFromNetrc(start.hostname.replace(/^\[|\]$/g, ""))
       : { username: decodeName(start.username), password: decodeName(start.password) };
   let url = new URL(start);
   for (let left = MAX_REDIRECTS; left >= 0; left--) {

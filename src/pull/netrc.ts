@@ -33,7 +33,7 @@ export function loginFromNetrc(host: string, env: NodeJS.ProcessEnv = process.en
 
 /** Find a server's login: the first entry with its name, else the one for all others. */
 export function findLogin(text: string, host: string): Login | undefined {
-  const tokens = withoutMacros(text.split(/\r?\n/)).flatMap(wordsOf);
+  const tokens = wordsWithoutMacros(text.split(/\r?\n/));
   const entries: { host: string | undefined; username: string; password: string }[] = [];
   for (let at = 0; at < tokens.length; at++) {
     const last = entries.at(-1);
@@ -64,13 +64,19 @@ export function findLogin(text: string, host: string): Login | undefined {
     : { username: found.username, password: found.password };
 }
 
-/** Leave out macros, which end at an empty line. */
-function withoutMacros(lines: readonly string[]): readonly string[] {
+/** Words that a value follows, which may be any word. */
+const VALUED = new Set(["machine", "login", "password", "account"]);
+
+/** Return the words of all lines, without macros, which end at an empty line. */
+function wordsWithoutMacros(lines: readonly string[]): readonly string[] {
   let isMacro = false;
-  return lines.filter((line) => {
+  return lines.flatMap((line) => {
     if (line.trim() === "") isMacro = false;
-    else if (/^\s*macdef\b/.test(line)) isMacro = true;
-    return !isMacro;
+    if (isMacro) return [];
+    const words = wordsOf(line);
+    const macro = words.findIndex((word, at) => word === "macdef" && !VALUED.has(words[at - 1] ?? ""));
+    isMacro = macro >= 0;
+    return isMacro ? words.slice(0, macro) : words;
   });
 }
 

@@ -15,6 +15,11 @@ machine c.example login no password no
 machine c.example login carl password #1
 machine d.example login dora
 machine e.example
+machine f.example login macdef password fine macdef upload
+# A comment of the macro
+machine g.example login no password no
+
+machine g.example login gil password grey
 default login anonymous password guest
 `;
 
@@ -24,6 +29,8 @@ test.each([
   ["b.example", "bob", 'a "b" \\c'],
   ["c.example", "carl", "#1"],
   ["d.example", "dora", ""],
+  ["f.example", "macdef", "fine"],
+  ["g.example", "gil", "grey"],
   ["z.example", "anonymous", "guest"],
 ])("the login of %s", (host, username, password) => {
   expect(findLogin(FILE, host)).toEqual({ username, password });
