@@ -1,6 +1,6 @@
 import * as http from "node:http";
 import type * as https from "node:https";
-import { isIP } from "node:net";
+import { BlockList, isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { VolleyError } from "../../core/errors.ts";
@@ -27,16 +27,32 @@ export function proxyFor(url: URL, env: Readonly<Record<string, string | undefin
 }
 
 function isExcluded(url: URL, list: string): boolean {
-  const name = url.hostname.replace(/^\[|\]$/g, "");
+  const name = url.hostname.replace(/^\[|\]$|\.$/g, "");
+  const port = url.port || (url.protocol === "https:" ? "443" : "80");
   return list
+    .toLowerCase()
     .split(/[\s,]+/)
     .filter((entry) => entry !== "")
     .some((entry) => {
-      if (entry === "*") return true;
-      const [, host = "", port] = /^\*?\.?(.*?)(?::(\d+))?$/.exec(entry) ?? [];
-      const ports = port === undefined || port === (url.port || (url.protocol === "https:" ? "443" : "80"));
-      return ports && (name === host || name.endsWith(`.${host}`));
+      if (entry === "*" || entry === name || isInNetwork(name, entry)) return true;
+      const [, bracketed, plain, only] = /^(?:\[(.*)\]|\*?\.?([^:]*?)\.?)(?::(\d+))?$/.exec(entry) ?? [];
+      const host = bracketed ?? plain;
+      if (host === undefined || (only !== undefined && only !== port)) return false;
+      return name === host || (isIP(name) === 0 && name.endsWith(`.${host}`));
     });
+}
+
+/** Return whether an address is in a network, such as `10.0.0.0/8`. */
+function isInNetwork(address: string, network: string): boolean {
+  const [start = "", bits = ""] = network.split("/");
+  const family = isIP(start);
+  const prefix = Number(bits);
+  if (family === 0 || family !== isIP(address) || !/^\d+$/.test(bits)) return false;
+  if (prefix > (family === 4 ? 32 : 128)) return false;
+  const type = family === 4 ? "ipv4" : "ipv6";
+  const block = new BlockList();
+  block.addSubnet(start, prefix, type);
+  return block.check(address, type);
 }
 
 /** Return a proxy's address, as Node's requests take it. */

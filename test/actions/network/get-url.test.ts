@@ -371,6 +371,24 @@ describe("proxies", () => {
       expect(of("http://www.a.org/", { http_proxy: "p", no_proxy: list }) === null, list).toBe(excluded);
   });
 
+  test.each([
+    ["http://a.org/", "A.org", true],
+    ["http://www.a.org/", "a.org.", true],
+    ["http://[::1]/", "::1", true],
+    ["http://[::1]/", "[::1]", true],
+    ["http://[::1]:8080/", "[::1]:8080", true],
+    ["http://[::1]/", "[::1]:8080", false],
+    ["http://[fd00::7]/", "fd00::/8", true],
+    ["http://[::1]/", "fd00::/8", false],
+    ["http://10.1.2.3/", "10.0.0.0/8", true],
+    ["http://10.1.2.3/", "10.1.0.0/24", false],
+    ["http://10.1.2.3/", "10.1.0.0/240", false],
+    ["http://10.1.2.3/", "2.3", false],
+    ["http://a.org/", "10.0.0.0/8", false],
+  ])("%s and no_proxy=%s: %s", (url, no_proxy, excluded) => {
+    expect(proxyFor(new URL(url), { http_proxy: "p", no_proxy }) === null).toBe(excluded);
+  });
+
   test("http goes through them", async () => {
     using sandbox = makeSandbox();
     const asked: string[] = [];
