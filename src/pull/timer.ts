@@ -43,8 +43,8 @@ export function timerEnvironment(env: NodeJS.ProcessEnv): Readonly<Record<string
       const value = env[name] ?? "";
       return value === "" ? [] : [[name, value] as const];
     }) as [string, string][];
-  for (const [name, value] of given(PROXY_VARIABLES)) {
-    if (value.includes("@"))
+  for (const [name, value] of [...given(PATH_VARIABLES), ...given(PROXY_VARIABLES)]) {
+    if (PROXY_VARIABLES.includes(name) && value.includes("@"))
       throw new VolleyError("USAGE", `every user could read the login of ${name} in the timer`, {
         hint: `unset ${name}, and give it to the service by a file: systemctl edit volley-pull, EnvironmentFile=`,
       });
@@ -170,7 +170,9 @@ function quotedWord(word: string): string {
 }
 
 function cronText({ minutes, command, source, environment = {} }: Timer, random: number): string {
-  const variables = Object.entries(environment).map(([name, value]) => `${name}="${value}"\n`);
+  const variables = Object.entries(environment).map(
+    ([name, value]) => `${name}=${cronQuoted(name, value)}\n`,
+  );
   // In cron's lines `%` is a line end.
   const line = `${commandLine(command)} 2>&1 | logger -t ${NAME}`.replaceAll("%", "\\%");
   return `# Written by volley pull --install-timer: provision this machine from ${source}.
@@ -178,6 +180,13 @@ SHELL=/bin/sh
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 ${variables.join("")}${cronTimes(minutes, random)} root ${line}
 `;
+}
+
+/** Quote a variable's value: cron has no escapes. Fails with `USAGE`. */
+function cronQuoted(name: string, value: string): string {
+  const mark = ['"', "'"].find((each) => !value.includes(each));
+  if (mark !== undefined) return `${mark}${value}${mark}`;
+  throw new VolleyError("USAGE", `cron cannot take ${name}, which has both kinds of quotes`);
 }
 
 /** Return the times of an interval as cron has them, from a minute on that is random. Fails with `USAGE`. */

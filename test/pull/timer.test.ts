@@ -71,7 +71,13 @@ test("what leads to the server is in the timer, too, but no login", () => {
   );
   mkdirSync(join(root, "etc/cron.d"), { recursive: true });
   installTimer({ ...timer, environment }, { root, hasSystemd: false });
-  expect(read("etc/cron.d/volley-pull")).toContain('https_proxy="http://proxy:3128"\n');
+  expect(read("etc/cron.d/volley-pull")).toContain(
+    `NODE_EXTRA_CA_CERTS='/etc/our "CA".pem'\nhttps_proxy="http://proxy:3128"\n`,
+  );
+  expect(() =>
+    installTimer({ ...timer, environment: { NETRC: `/a"'` } }, { root, hasSystemd: false }),
+  ).toThrow("cron cannot take NETRC");
+  expect(() => timerEnvironment({ NETRC: "/a\nUser=nobody" })).toThrow("NETRC has a control character");
   expect(() => timerEnvironment({ https_proxy: "http://ann:sesame@proxy" })).toThrow(
     expect.objectContaining({ code: "USAGE", message: expect.not.stringContaining("sesame") }),
   );
