@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { VolleyError } from "../core/errors.ts";
-import { fileReason } from "../core/unix/user-file.ts";
+import { readBounded } from "./places.ts";
 
 // Logins of servers in the file ~/.netrc, which curl, wget and git read, too.
+
+const MAX_BYTES = 1024 * 1024;
 
 /** A user name and password. */
 export interface Login {
@@ -21,14 +21,12 @@ const TOKEN = /"(?:[^"\\]|\\.)*"|\S+/g;
  */
 export function loginFromNetrc(host: string, env: NodeJS.ProcessEnv = process.env): Login | undefined {
   const path = env.NETRC || join(env.HOME || homedir(), ".netrc");
-  let text: string;
   try {
-    text = readFileSync(path, "utf8");
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new VolleyError("PULL_FAILED", `cannot read ${path}: ${fileReason(cause)}`, { cause });
+    return findLogin(readBounded(path, MAX_BYTES).toString("utf8"), host);
+  } catch (thrown) {
+    if (((thrown as Error).cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT") return undefined;
+    throw thrown;
   }
-  return findLogin(text, host);
 }
 
 /** Find a server's login: the first entry with its name, else the one for all others. */

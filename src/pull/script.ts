@@ -43,6 +43,9 @@ else volley_no "curl and wget are missing here"
 fi
 )
 g=$(volley_get 2>&1) || {
+c=$?
+# wget says nothing.
+[ -n "$g" ] || g="wget ended with exit code $c"
 # curl goes on with advice.
 g=\${g##*volley: }
 volley_no "cannot download $shown: \${g%%

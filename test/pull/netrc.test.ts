@@ -60,6 +60,8 @@ test("the file is that of $NETRC, or in the home; without one there is no login"
         message: expect.stringMatching(/^cannot read .*other: /),
       }),
     );
+    // Reading a FIFO would never end.
+    expect(() => loginFromNetrc("a.example", { NETRC: "/dev/null" })).toThrow("it is no regular file");
   } finally {
     rmSync(HOME, { recursive: true });
   }

@@ -318,7 +318,7 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     });
     expect(await script("/none")).toMatchObject({
       code: 1,
-      said: expect.stringMatching(/^volley: cannot download [^\n]+\n$/),
+      said: expect.stringMatching(/^volley: cannot download \S+: \S[^\n]+\n$/),
     });
     for (const path of ["/none?sesame", "/unsigned?sesame"])
       expect(await script(path, "", "ann:sesame@")).toMatchObject({
