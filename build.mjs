@@ -78,12 +78,6 @@ const modules = {
   format: "esm",
   chunkNames: "chunks/[name]-[hash]",
 };
-/** What imports ink, which only modules can: the program imports them when it draws a screen. */
-const SCREENS = {
-  "ink-reporter": "src/reporter/ink/ink-reporter.ts",
-  "ink-printer": "src/cli/exec/ink-printer.ts",
-};
-
 await build({
   ...modules,
   entryPoints: {
@@ -93,7 +87,6 @@ await build({
     "bundle/build-actions": "src/bundle/build-actions.ts",
     "bundle/build-parts": "src/bundle/build-parts.ts",
     "bundle/own-parts": "src/bundle/own-parts.ts",
-    ...Object.fromEntries(Object.entries(SCREENS).map(([name, file]) => [`cli/${name}`, file])),
   },
 });
 
@@ -119,6 +112,48 @@ const actionsLate = {
   },
 };
 
+/**
+ * Ink waits when it is loaded, for WebAssembly and for its developers' tools; a script cannot wait. The layout's program
+ * is compiled at once instead, and the tools stay out. Imported from node_modules, ink takes ten times as long to load.
+ */
+const inkInScript = {
+  name: "ink in a script",
+  setup(build) {
+    const edit = (filter, change) =>
+      build.onLoad({ filter }, ({ path }) => {
+        const before = readFileSync(path, "utf8");
+        const contents = change(before);
+        if (contents === before) throw new Error(`${path} is not what build.mjs expects: ink was updated?`);
+        return { contents };
+      });
+    edit(/[\\/]ink[\\/]build[\\/]reconciler\.js$/, (text) =>
+      text.replaceAll("process.env['DEV'] === 'true'", "false"),
+    );
+    edit(/[\\/]yoga-layout[\\/]dist[\\/]binaries[\\/].*\.js$/, (text) =>
+      text.replace(
+        /"data:application\/octet-stream;base64,([\w+/=]+)"/,
+        (_, wasm) => `""; loadYoga.wasm = "${wasm}"`,
+      ),
+    );
+    edit(/[\\/]yoga-layout[\\/]dist[\\/]src[\\/]index\.js$/, (text) =>
+      text.replace(
+        "wrapAssembly(await loadYoga())",
+        `wrapAssembly((() => {
+          const module = {
+            instantiateWasm: (imports, receive) => {
+              const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(module.wasm, "base64")), imports);
+              receive({ exports });
+              return exports;
+            },
+          };
+          loadYoga(module);
+          return module;
+        })())`,
+      ),
+    );
+  },
+};
+
 // The command line is one script, because V8 can keep what it compiles of one (src/cli/main.ts).
 const program = join(dist, "cli/volley.cjs");
 await build({
@@ -126,20 +161,17 @@ await build({
   entryPoints: ["src/cli/program.ts"],
   outfile: program,
   format: "cjs",
-  external: ["@xterm/headless", "cpu-features", "esbuild", "ink", "react"],
-  define: { "import.meta.url": "volleyUrl" },
+  external: ["@xterm/headless", "cpu-features", "esbuild"],
+  // React's development build takes a third more time for every frame.
+  define: { "import.meta.url": "volleyUrl", "process.env.NODE_ENV": '"production"' },
   banner: { js: 'const volleyUrl = require("node:url").pathToFileURL(__filename).href;' },
   plugins: [
     loadLate,
     actionsLate,
+    inkInScript,
     {
       name: "left outside",
       setup(build) {
-        build.onResolve({ filter: /\/ink-(reporter|printer)\.ts$/ }, ({ path, kind }) =>
-          kind === "dynamic-import"
-            ? { path: `./${path.slice(path.lastIndexOf("/") + 1).replace(".ts", ".js")}`, external: true }
-            : undefined,
-        );
         // Built where ssh2 is installed, or not: without it ssh2 uses what Node has.
         build.onResolve({ filter: /sshcrypto\.node$/ }, () => ({
           path: "ssh2/lib/protocol/crypto/build/Release/sshcrypto.node",

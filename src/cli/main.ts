@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { isatty } from "node:tty";
 import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
 import { cacheDirectory, openOwnFiles } from "../system/own-files.ts";
@@ -17,12 +18,11 @@ launch(join(dirname(fileURLToPath(import.meta.url)), "volley.cjs"));
 
 /** Run the program, with the code that V8 compiled for the same command before. */
 function launch(file: string): void {
-  const cacheFile = cacheFileOf(process.argv.slice(2));
+  const [cacheFile, ...others] = cacheFilesOf(process.argv.slice(2));
   // The build makes the program pure ASCII: latin1 needs no decoding, and half the memory.
   const source = fs.readFileSync(file, "latin1");
   const own = code.read(cacheFile);
-  // The help has most of the code that every command begins with.
-  const cachedData = own ?? code.read(cacheFileOf(["--help"]));
+  const cachedData = own ?? first(others);
   const require = createRequire(file);
   const parameters = "exports, require, module, __filename, __dirname, volleyImport";
   const script = new Script(`(function (${parameters}) {${source}\n})`, {
@@ -47,12 +47,23 @@ function launch(file: string): void {
 }
 
 /**
- * Name the cache file by command, since each uses other parts of the program, and by Node's version, since V8 refuses
- * another version's code.
+ * Name the cache file by command, since each uses other parts of the program, by whether it draws on a terminal, and by
+ * Node's version, since V8 refuses another version's code. Files that have much of the same code follow.
  */
-function cacheFileOf([command, ...args]: readonly string[]): string {
+function cacheFilesOf([command, ...args]: readonly string[]): readonly [string, ...string[]] {
   const isHelp = args.some((arg) => arg === "--help" || arg === "-h");
   const name = command !== undefined && !isHelp && /^[a-z]{1,20}$/.test(command) ? command : "help";
   const key = `${__PROGRAM_HASH__.slice(0, 16)}-${process.version}-${process.arch}`;
-  return `${key}-${name}`;
+  // The help has most of the code that every command begins with.
+  const plain = [`${key}-${name}`, `${key}-help`] as const;
+  return name !== "help" && isatty(1) ? [`${key}-${name}-screen`, ...plain] : plain;
+}
+
+/** Read the first of these files that is there. */
+function first(names: readonly string[]): Buffer | undefined {
+  for (const name of names) {
+    const found = code.read(name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }

@@ -28,26 +28,11 @@ export async function createReporter(kind: ReporterKind, options: ReporterOption
         stderr: options.stderr ?? process.stderr,
       });
     case "ink":
-      return (await loadDrawing(() => import("./ink/ink-reporter.ts"))).createInkReporter({
+      return (await import("./ink/ink-reporter.ts")).createInkReporter({
         ...options,
         colors,
         symbols,
       });
-  }
-}
-
-/**
- * Load a module that draws with ink. React and its reconciler read NODE_ENV once, when they are first loaded; their
- * development builds take a third more time for every frame. The variable is removed at once, because processes started
- * later inherit it.
- */
-export async function loadDrawing<Module>(load: () => Promise<Module>): Promise<Module> {
-  if (process.env.NODE_ENV !== undefined) return load();
-  process.env.NODE_ENV = "production";
-  try {
-    return await load();
-  } finally {
-    delete process.env.NODE_ENV;
   }
 }
 

@@ -290,8 +290,7 @@ async function createPrinter(
     return (await import("./fold-printer.ts")).createFoldPrinter({ ...options, diff });
   if (shownAs(output) === "ink") {
     const endpoints = new Map(targets.map(({ name, endpoint }) => [name, endpoint]));
-    const { loadDrawing } = await import("../../reporter/kinds.ts");
-    const { createInkPrinter } = await loadDrawing(() => import("./ink-printer.ts"));
+    const { createInkPrinter } = await import("./ink-printer.ts");
     return createInkPrinter({ ...options, title, endpoints, onCancel });
   }
   return (await import("./line-printers.ts")).createLivePrinter(options);

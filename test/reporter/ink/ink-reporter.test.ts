@@ -266,17 +266,6 @@ describe("the terminal UI", () => {
     expect(terminal.screen.join("")).toMatch(/^[\x20-\x7e]*$/);
   });
 
-  test("NODE_ENV is as it was, for the processes that are started during the run", async () => {
-    const before = process.env.NODE_ENV;
-    try {
-      delete process.env.NODE_ENV;
-      await start([]);
-      expect(process.env.NODE_ENV).toBeUndefined();
-    } finally {
-      process.env.NODE_ENV = before;
-    }
-  });
-
   test("keys that come in one go are all taken, and what they change is all drawn", async () => {
     await start(middle);
     await shows("1-18 of 200");
