@@ -120,7 +120,7 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
     const whys = {
       nothing: "",
       garbage: "",
-      locked: ": its passphrase is another one \\(.* ssh-add, .*\\)$",
+      locked: ": its passphrase was wrong, or not given \\(.* ssh-add, .*\\)$",
     };
     for (const [key, why] of Object.entries(whys)) {
       // Where there is no terminal, ssh-keygen asks standard input for a passphrase: that of this process may be open.

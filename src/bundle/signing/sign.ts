@@ -46,15 +46,18 @@ export async function signBundle(bundle: Buffer, key: string): Promise<Buffer> {
 function cannotSign(key: string, end: SshKeygenEnd, directory: string): VolleyError {
   // Without a terminal ssh-keygen takes an empty passphrase.
   const isLocked = /incorrect passphrase/.test(end.stderr);
+  const isOpen = /Permissions .* are too open/.test(end.stderr);
   const isAbsent = /No private key found/.test(end.stderr);
   const hint = isLocked
     ? "where there is no terminal to ask at, put the key into the agent with ssh-add, and name its .pub"
-    : isAbsent
-      ? "put it into the agent of SSH_AUTH_SOCK with ssh-add, or name the private key"
-      : undefined;
+    : isOpen
+      ? `chmod 600 ${key}`
+      : isAbsent
+        ? "put it into the agent of SSH_AUTH_SOCK with ssh-add, or name the private key"
+        : undefined;
   return new VolleyError(
     "SIGNING_FAILED",
-    `cannot sign with ${key}: ${isLocked ? "its passphrase is another one" : complaint(end, directory)}`,
+    `cannot sign with ${key}: ${isLocked ? "its passphrase was wrong, or not given" : complaint(end, directory)}`,
     hint === undefined ? {} : { hint },
   );
 }

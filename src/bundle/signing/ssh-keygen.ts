@@ -66,7 +66,8 @@ export function complaint({ stdout, stderr }: SshKeygenEnd, directory: string): 
   const lines = `${stderr}\n${stdout}`
     .split(/\r?\n/)
     .map((each) => each.replace(/^Enter passphrase[^:]*: /, ""));
-  const line = lines.find((one) => one.trim() !== "") ?? "no reason given";
+  // Lines of @ are the frame of a heading.
+  const line = lines.find((one) => /^\s*[^\s@]/.test(one)) ?? "no reason given";
   return printable(line.trim().replaceAll(`${directory}/`, ""), 300);
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { armorOf, bytesToSign, dearmor, withSignature } from "../../../src/bundle/signing/format.ts";
@@ -152,6 +152,17 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
       code: "SIGNATURE_REFUSED",
       message:
         "site.run is signed by a certificate that is not valid now, or names none of the allowed signers",
+    });
+  });
+
+  test("a key that others can read does not sign", async () => {
+    chmodSync(keys.make("open"), 0o644);
+    await expect(signBundle(unsigned, keys.path("open"))).rejects.toMatchObject({
+      code: "SIGNING_FAILED",
+      message: expect.stringMatching(
+        /^cannot sign with \S+open: Permissions 0644 for \S+open' are too open\.$/,
+      ),
+      hint: expect.stringMatching(/^chmod 600 \S+open$/),
     });
   });
 
