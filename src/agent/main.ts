@@ -43,8 +43,6 @@ async function start(bundle: BundleReader, argv: readonly string[]): Promise<num
     case SYSTEM_ARGUMENT:
       return serveSystem(subject === "" ? undefined : subject, process.stdin, process.stdout);
     default:
-      // Wherever the bundle was carried to.
-      settleWorkingDirectory(process.env.HOME || homedir(), false);
       if (!bundle.names.includes("local.js.br"))
         throw new VolleyError("USAGE", "this bundle is part of a run; volley bundle makes one to carry");
       return (openParts(bundle).local as Local).runLocally({
@@ -53,6 +51,8 @@ async function start(bundle: BundleReader, argv: readonly string[]): Promise<num
         argv,
         carryOut,
         takeLock,
+        // Wherever the bundle was carried to.
+        settle: () => settleWorkingDirectory(process.env.HOME || homedir(), false),
       });
   }
 }

@@ -380,6 +380,14 @@ export default definePlaybook([{ name: "P", hosts: "mars", tasks: ({ task }) => 
     expect(closed.stdout).toContain("********");
     expect(closed.code).toBe(0);
   });
+
+  test("the files that the command line names are those of the directory where it is given", async () => {
+    writeFileSync(bare.path("here.json"), '{"password":"open sesame"}');
+    const args = ["--local", "a", "--vars", "here.json", "--events", "events.jsonl"];
+    const end = await runBundle(bare.file, args, { cwd: bare.path("") });
+    expect(end).toMatchObject({ code: 0, stderr: "" });
+    expect(readFileSync(bare.path("events.jsonl"), "utf8")).toContain('"type":"bye"');
+  });
 });
 
 test("two runs of one user on a machine work one after the other; check mode waits for nobody", async () => {

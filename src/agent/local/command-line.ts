@@ -66,6 +66,8 @@ export interface Carried {
   readonly argv: readonly string[];
   readonly carryOut: CarryOut;
   readonly takeLock: typeof takeLock;
+  /** Go to the directory where the playbook's commands run: the files that the command line names are opened before. */
+  settle(): void;
 }
 
 /** The command line of a bundle that was carried to the machine. Returns the exit code. */
@@ -91,6 +93,7 @@ export async function runLocally(carried: Carried): Promise<number> {
     ...(isJson ? [createJsonPrinter(process.stdout.write.bind(process.stdout))] : []),
     ...(values.events === undefined ? [] : [createJsonPrinter(openEvents(values.events))]),
   ];
+  carried.settle();
   const text = createTextPrinter({
     host: job.host,
     verbose: values.verbose === true,
