@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -131,7 +131,10 @@ describe("with a bundle", () => {
 
   test("the run goes on when its controller is killed, and another picks it up", async () => {
     for (const name of ["go", "waited"]) rmSync(homeFile(name), { force: true });
-    const killed = await volley(["run", "--local", "site.run", "-l", "web2", "-t", "wait", "-o", "json"], {
+    await volleyHere(["bundle", "carried.ts", "-i", "inventory", "-l", "web2", "-o", "one.run"], {
+      cwd: project.directory,
+    });
+    const killed = await volley(["run", "--local", "one.run", "-t", "wait", "-o", "json"], {
       cwd: project.directory,
       on: (child) => {
         let seen = "";
@@ -142,6 +145,8 @@ describe("with a bundle", () => {
       },
     });
     expect(killed.code).toBeNull();
+    // The host is that of the run, although this bundle has several.
+    copyFileSync(project.path("site.run"), project.path("one.run"));
     writeFileSync(homeFile("go"), "");
     const end = await volley(["attach", "-o", "json"], { cwd: project.directory });
     expect(end).toMatchObject({ code: 0, stderr: "" });

@@ -25,7 +25,12 @@ export function prepareCarried(options: RunOptions): Prepared {
   const { limit, check = false, diff = false, tags = [], skipTags = [], verbosity = 0 } = options;
   const bytes = readBundle(file);
   const manifest = readManifest(bytes, file);
-  const name = hostInBundle(manifest, { bundle: file, option: "-l", asked: limit });
+  const id = createHash("sha256").update(bytes).digest("hex");
+  const bundle = { id, bytes, reused: true, asksForGroups: false, file };
+  const { run, record, attached } = planRecord({ ...options, cwd }, bundle);
+  // The run may have given the machine another host name, and the file may be another bundle by now.
+  const begun = attached?.events.find((event) => event.type === "run:start")?.hosts[0];
+  const name = hostInBundle(manifest, { bundle: file, option: "-l", asked: limit ?? begun });
   const { plays: indexes, ...job } = makeJob(
     manifest,
     name,
@@ -48,9 +53,6 @@ export function prepareCarried(options: RunOptions): Prepared {
       hosts: indexes.includes(index) ? [host] : [],
     }),
   );
-  const id = createHash("sha256").update(bytes).digest("hex");
-  const bundle = { id, bytes, reused: true, asksForGroups: false, file };
-  const { run, record, attached } = planRecord({ ...options, cwd }, bundle);
   const session = {
     run,
     controller: `${userInfo().username}@${hostname()}`,
