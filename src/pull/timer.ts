@@ -119,7 +119,7 @@ function runsSystemd(root: string): boolean {
   return existsSync(join(root, "run/systemd/system"));
 }
 
-function serviceText({ command, source, environment = {} }: Timer): string {
+function serviceText({ command: [program = "", ...words], source, environment = {} }: Timer): string {
   const variables = Object.entries({ HOME: "/root", ...environment });
   return `# Written by volley pull --install-timer.
 [Unit]
@@ -130,7 +130,7 @@ After=network-online.target
 [Service]
 Type=oneshot
 ${variables.map(([name, value]) => `Environment=${quotedWord(`${name}=${value}`)}`).join("\n")}
-ExecStart=${command.map(unitWord).join(" ")}
+ExecStart=${[quotedWord(program), ...words.map(unitWord)].join(" ")}
 # Volley ends by itself after the action now running.
 KillMode=mixed
 TimeoutStopSec=5min
@@ -159,11 +159,11 @@ function unitText(text: string): string {
   return text.replaceAll("%", "%%");
 }
 
+/** Variables are put into the words behind the program. */
 function unitWord(word: string): string {
   return quotedWord(word.replaceAll("$", "$$$$"));
 }
 
-/** Variables are put into commands, not into other variables. */
 function quotedWord(word: string): string {
   const escaped = unitText(word).replace(/["\\]/g, "\\$&");
   return /^[\w./:@%+=,-]+$/.test(escaped) ? escaped : `"${escaped}"`;

@@ -53,6 +53,13 @@ test("cron gets the minutes or hours, from a random one on", () => {
   expect(() => times(45)).toThrow("cron cannot start something every 45min");
 });
 
+test("systemd puts variables into the words behind the program, not into its path", () => {
+  installTimer({ ...timer, command: ["/opt/no$de/node", "pull", "$x"] }, { root, hasSystemd: true });
+  expect(read("etc/systemd/system/volley-pull.service")).toContain(
+    'ExecStart="/opt/no$de/node" pull "$$x"\n',
+  );
+});
+
 test("what leads to the server is in the timer, too, but no login", () => {
   const environment = timerEnvironment({
     NODE_EXTRA_CA_CERTS: '/etc/our "CA".pem',
