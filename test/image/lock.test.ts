@@ -79,3 +79,13 @@ test("an installation into a target with another one going on is refused, by whi
   expect((await install("install", moved)).stderr).toContain("has no init system that Volley knows");
   expect(locks()).toEqual([]);
 });
+
+test("an account without a place for the lock is told which directory cannot be made", async () => {
+  const target = join(scratch(), "other.img");
+  writeFileSync(target, "");
+  vi.stubEnv("XDG_STATE_HOME", target);
+  await expect(withTargetLock(target, "command", async () => {})).rejects.toMatchObject({
+    code: "FILE_FAILED",
+    message: `cannot make ${target}/volley/image: what it is in is not a directory`,
+  });
+});
