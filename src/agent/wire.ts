@@ -81,8 +81,6 @@ const FIRST_SEQUENCE = 1;
 /** How long the first byte of the job may take. */
 const JOB_MS = 60_000;
 
-const JOB_HINT = "does a profile, such as ~/.bashrc, read standard input?";
-
 /** Speak the protocol over a pair of streams. */
 export function openWire(input: Readable, output: Writable, jobMs = JOB_MS): Wire {
   const cancel = new AbortController();
@@ -243,7 +241,10 @@ export function openWire(input: Readable, output: Writable, jobMs = JOB_MS): Wir
       if (line === null) throw new VolleyError("PROTOCOL_INVALID", "the controller sent no job");
       const job = parseLine(line) as Job | undefined;
       if (job?.protocol === undefined)
-        throw new VolleyError("PROTOCOL_INVALID", "the job did not arrive", { hint: JOB_HINT });
+        throw new VolleyError(
+          "PROTOCOL_INVALID",
+          "the job did not arrive: does a profile read standard input?",
+        );
       if (job.protocol !== PROTOCOL_VERSION) {
         throw new VolleyError(
           "PROTOCOL_INVALID",

@@ -50,6 +50,8 @@ async function pack(code: string, quality: number): Promise<Buffer> {
   const params = {
     [constants.BROTLI_PARAM_QUALITY]: quality,
     [constants.BROTLI_PARAM_SIZE_HINT]: code.length,
+    // Larger blocks than brotli would choose: 0.1 % less.
+    [constants.BROTLI_PARAM_LGBLOCK]: 20,
   };
   return promisify(brotliCompress)(code, { params }) as Promise<Buffer>;
 }

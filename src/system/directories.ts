@@ -1,8 +1,5 @@
-import * as nodeFs from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-
-/** The used part of `node:fs`, a parameter because a bundle's bootstrap must also load on a Node that is too old. */
-type Files = Pick<typeof nodeFs, "existsSync" | "mkdirSync" | "statSync">;
 
 /**
  * Make a directory and those above it, as far as they are missing. Node's own way of doing so never ends for a path in a
@@ -11,31 +8,26 @@ type Files = Pick<typeof nodeFs, "existsSync" | "mkdirSync" | "statSync">;
  *
  * @param mode The mode of all directories that are made. Default 0777. The umask applies.
  */
-export function makeDirectories(directory: string, mode?: number): void {
-  makeDirectoriesBy(nodeFs, directory, mode);
-}
-
-/** Make directories as {@link makeDirectories} does. */
-export function makeDirectoriesBy(fs: Files, directory: string, mode = 0o777): void {
+export function makeDirectories(directory: string, mode = 0o777): void {
   try {
-    fs.mkdirSync(directory, { mode });
+    mkdirSync(directory, { mode });
   } catch (thrown) {
-    if (isDirectory(fs, directory)) return;
+    if (isDirectory(directory)) return;
     if ((thrown as NodeJS.ErrnoException).code !== "ENOENT") throw thrown;
     const parent = dirname(directory);
-    if (fs.existsSync(parent)) {
+    if (existsSync(parent)) {
       const error = new Error(`no directory can be made in ${parent}`);
       throw Object.assign(error, { code: "EOPNOTSUPP", cause: thrown });
     }
-    makeDirectoriesBy(fs, parent, mode);
-    makeDirectoriesBy(fs, directory, mode);
+    makeDirectories(parent, mode);
+    makeDirectories(directory, mode);
   }
 }
 
-function isDirectory(fs: Files, path: string): boolean {
+function isDirectory(path: string): boolean {
   try {
-    return fs.statSync(path).isDirectory();
-  } catch (_missing) {
+    return statSync(path).isDirectory();
+  } catch {
     return false;
   }
 }

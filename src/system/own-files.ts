@@ -1,7 +1,6 @@
 import type * as NodeFs from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
-import { makeDirectoriesBy } from "./directories.ts";
+import { dirname, join } from "node:path";
 
 // Volley's own directories, and files in them that are believed.
 
@@ -33,7 +32,6 @@ type Files = Pick<
   | "readdirSync"
   | "readFileSync"
   | "renameSync"
-  | "statSync"
   | "unlinkSync"
   | "writeFileSync"
 >;
@@ -65,6 +63,11 @@ export function isOwn(stats: Pick<NodeFs.Stats, "uid" | "mode">): boolean {
 export function openOwnFiles(fs: Files, base: string, below: string): OwnFiles {
   const directory = `${base}/${below}`;
   const isOwnDirectory = (): boolean => [base, directory].every((path) => isOwn(fs.lstatSync(path)));
+  const make = (path: string): void => {
+    if (fs.existsSync(path)) return;
+    make(dirname(path));
+    fs.mkdirSync(path, { mode: 0o700 });
+  };
   return {
     read: (name) => {
       let opened: number | undefined;
@@ -83,7 +86,7 @@ export function openOwnFiles(fs: Files, base: string, below: string): OwnFiles {
     write: (name, content, kept) => {
       const temporary = `${directory}/${name}.${process.pid}`;
       try {
-        makeDirectoriesBy(fs, directory, 0o700);
+        make(directory);
         if (!isOwnDirectory()) return;
         fs.writeFileSync(temporary, content, { mode: 0o600, flag: "wx" });
         try {

@@ -112,8 +112,7 @@ test.each([
   const bye = await target.event("bye");
   expect(bye.error).toMatchObject({
     code: "PROTOCOL_INVALID",
-    message: "the job did not arrive",
-    hint: "does a profile, such as ~/.bashrc, read standard input?",
+    message: "the job did not arrive: does a profile read standard input?",
   });
   await finish(target);
 });
@@ -123,7 +122,7 @@ test("a job that something else has read is waited for only so long", async () =
   const wire = openWire(input, output, 20);
   await expect(wire.readJob()).rejects.toMatchObject({
     code: "PROTOCOL_INVALID",
-    message: "the job did not arrive",
+    message: "the job did not arrive: does a profile read standard input?",
   });
   await wire.flush();
 });

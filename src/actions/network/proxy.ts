@@ -45,14 +45,14 @@ function isExcluded(url: URL, list: string): boolean {
 /** Return whether an address is in a network, such as `10.0.0.0/8`. */
 function isInNetwork(address: string, network: string): boolean {
   const [start = "", bits = ""] = network.split("/");
-  const family = isIP(start);
-  const prefix = Number(bits);
-  if (family === 0 || family !== isIP(address) || !/^\d+$/.test(bits)) return false;
-  if (prefix > (family === 4 ? 32 : 128)) return false;
-  const type = family === 4 ? "ipv4" : "ipv6";
   const block = new BlockList();
-  block.addSubnet(start, prefix, type);
-  return block.check(address, type);
+  try {
+    block.addSubnet(start, Number(bits || Number.NaN), isIP(start) === 4 ? "ipv4" : "ipv6");
+  } catch {
+    // It is no network.
+    return false;
+  }
+  return block.check(address, isIP(address) === 4 ? "ipv4" : "ipv6");
 }
 
 /** Return a proxy's address, as Node's requests take it. */
