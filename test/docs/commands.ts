@@ -14,7 +14,7 @@ const { scripts } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as {
 
 type AddCommand = (program: Command) => void;
 
-/** What adds each command to a program. The imports of the program say where the commands are. */
+/** The functions that add each command to a program. The imports of the program say where the commands are. */
 const adders = (async (): Promise<readonly AddCommand[]> => {
   const source = readFileSync(`${ROOT}src/cli/program.ts`, "utf8");
   const modules = await Promise.all(

@@ -71,7 +71,7 @@ async function withFault(fault: Fault, at: number, work: () => Promise<void>): P
   return count >= at;
 }
 
-/** What machines did, by the texts that decide it: most faults leave a machine as others do. */
+/** The outcomes of machines, by the texts that decide them: most faults leave a machine as others do. */
 const booted = new Map<string, string>();
 
 /** Boot a root's machine as far as systemd starts the service; returns what the service does. */

@@ -83,7 +83,7 @@ function answers(port: number): Promise<void> {
 export function makeKey(file: string, passphrase = "", type = "ed25519"): string {
   // A large RSA key takes a second or more to find.
   const size = type === "rsa" ? ["-b", "2048"] : [];
-  // One round of the passphrase's derivation instead of 16 or more: ssh2 does them in JavaScript, at each use.
+  // The passphrase's derivation has 1 round instead of 16 or more: ssh2 does them in JavaScript, at each use.
   execFileSync("ssh-keygen", ["-q", "-t", type, ...size, "-a", "1", "-N", passphrase, "-f", file]);
   return readFileSync(`${file}.pub`, "utf8");
 }
