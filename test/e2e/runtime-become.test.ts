@@ -1,14 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { type Runtime, readRuntime, runtimesDirectory } from "../../src/bundle/runtimes/store.ts";
+import { beforeEach, expect, test } from "vitest";
+import { type Runtime, readRuntime } from "../../src/bundle/runtimes/store.ts";
 import type { RunOptions } from "../../src/controller/prepare/options.ts";
 import type { EmbeddedFleet, HostFault } from "../../src/embedded/options.ts";
 import { fleetStarter, ofType, provision } from "./lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";
-import { keepSmallRuntime } from "./lib/runtimes.ts";
+import { keepSmallRuntime, useCacheWithoutRuntimes } from "./lib/runtimes.ts";
 
 // Runtimes for users that are reached by a dialogue: they keep bundles and runtimes of their own.
 
@@ -25,17 +24,8 @@ PATH="${programs}:$PATH" exec "$@"
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
 let project: Project;
-beforeAll(() => {
-  // All tests share a cache, and the parts that are built for it.
-  const cache = mkdtempSync(join(tmpdir(), "volley-cache-"));
-  vi.stubEnv("XDG_CACHE_HOME", cache);
-  return () => {
-    rmSync(cache, { recursive: true });
-    vi.unstubAllEnvs();
-  };
-});
+useCacheWithoutRuntimes();
 beforeEach(() => {
-  rmSync(runtimesDirectory(), { recursive: true, force: true });
   project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
   mkdirSync(project.path("bin"));
   addProgram("sudo", sudo(project.path("bin")));

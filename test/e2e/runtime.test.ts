@@ -3,40 +3,27 @@ import { randomBytes } from "node:crypto";
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { runtimesDirectory } from "../../src/bundle/runtimes/store.ts";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { RunOptions } from "../../src/controller/prepare/options.ts";
 import type { EmbeddedFleet, HostFault } from "../../src/embedded/options.ts";
 import { fleetStarter, follow, ofType, provision, type Ran, start } from "./lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";
-import { keepSmallRuntime } from "./lib/runtimes.ts";
+import { keepSmallRuntime, useCacheWithoutRuntimes } from "./lib/runtimes.ts";
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
 const SEND = { runtime: "send" } as const;
 
 let project: Project;
-beforeAll(() => {
-  // All tests share a cache, and the parts that are built for it.
-  const cache = mkdtempSync(join(tmpdir(), "volley-cache-"));
-  vi.stubEnv("XDG_CACHE_HOME", cache);
-  return () => {
-    rmSync(cache, { recursive: true });
-    vi.unstubAllEnvs();
-  };
-});
+useCacheWithoutRuntimes();
 beforeEach(() => {
-  rmSync(runtimesDirectory(), { recursive: true, force: true });
   project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
 });
 

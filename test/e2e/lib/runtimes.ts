@@ -3,7 +3,26 @@ import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { keepRuntime, makeWorkspace, type Runtime } from "../../../src/bundle/runtimes/store.ts";
+import { beforeAll, beforeEach, vi } from "vitest";
+import {
+  keepRuntime,
+  makeWorkspace,
+  type Runtime,
+  runtimesDirectory,
+} from "../../../src/bundle/runtimes/store.ts";
+
+/** Gives the tests of a file one cache, with the parts that are built for it, and each test no runtimes at its beginning. */
+export function useCacheWithoutRuntimes(): void {
+  beforeAll(() => {
+    const cache = mkdtempSync(join(tmpdir(), "volley-cache-"));
+    vi.stubEnv("XDG_CACHE_HOME", cache);
+    return () => {
+      rmSync(cache, { recursive: true });
+      vi.unstubAllEnvs();
+    };
+  });
+  beforeEach(() => rmSync(runtimesDirectory(), { recursive: true, force: true }));
+}
 
 /** The architecture of this machine, which has runtimes. */
 export const ARCH = process.arch === "arm64" ? "arm64" : "x64";
