@@ -1,8 +1,10 @@
 import ssh2, { type Client, type ConnectConfig } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
+import type { Channels } from "../channels.ts";
 import { connectCancelled, retryable, timedOut, whereOf, withRetries } from "../connect-errors.ts";
-import type { Endpoint, SshSettings, Transport } from "../transport.ts";
+import type { Connection, Endpoint, SshSettings, Transport } from "../transport.ts";
 import { type Credentials, type LoginPlan, lockedKeys, planLogin } from "./auth.ts";
+import { createSshChannels } from "./channels.ts";
 import { createSshConnection } from "./connection.ts";
 import { createAgents, type KeyRing } from "./keys.ts";
 import {
@@ -27,12 +29,19 @@ export interface SshTransportOptions {
 
 /** A transport by ssh2. */
 export interface SshTransport extends Transport {
+  /** Connect and log in as `connect` does, and return the connection's channels. */
+  open(endpoint: Endpoint, signal: AbortSignal): Promise<OpenChannels>;
   /** Return the encrypted keys that logging in to these hosts will need. */
   lockedKeys(endpoints: readonly Endpoint[]): Promise<readonly string[]>;
   /** Ask once for a key's passphrase. The logins that need the key report a wrong one. */
   unlock(file: string): Promise<void>;
   /** Return the host's key, unverified; undefined when the host cannot be reached. Logs in to its jump hosts. */
   scan(endpoint: Endpoint, signal: AbortSignal): Promise<OfferedKey | undefined>;
+}
+
+/** The channels of a connection that has logged in, and how long that took. */
+export interface OpenChannels extends Pick<Connection, "timings"> {
+  readonly channels: Channels;
 }
 
 /** Make an {@link SshTransport}. */
@@ -52,14 +61,19 @@ export function createSshTransport(options: SshTransportOptions): SshTransport {
     client.setMaxListeners(0);
     return client;
   });
+  const open: SshTransport["open"] = async (endpoint, signal) => {
+    const startedAt = performance.now();
+    const { client, timings } = await loginTo(endpoint, signal);
+    const { authenticateMs } = timings;
+    const connectMs = performance.now() - startedAt - authenticateMs;
+    return { channels: createSshChannels(client, endpoint.host), timings: { connectMs, authenticateMs } };
+  };
   return {
     connect: async (endpoint, signal) => {
-      const startedAt = performance.now();
-      const { client, timings } = await loginTo(endpoint, signal);
-      const { authenticateMs } = timings;
-      const connectMs = performance.now() - startedAt - authenticateMs;
-      return createSshConnection(client, endpoint, { connectMs, authenticateMs });
+      const { channels, timings } = await open(endpoint, signal);
+      return createSshConnection(channels, endpoint, timings);
     },
+    open,
     lockedKeys: async (endpoints) => {
       const files = new Set<string>();
       for (const endpoint of endpoints)

@@ -1,0 +1,123 @@
+import type { Client, ClientChannel } from "ssh2";
+import { VolleyError } from "../../core/errors.ts";
+import { loginShellLine } from "../../core/unix/shell.ts";
+import type { Channels, CommandOptions } from "../channels.ts";
+import { sessionRefused } from "../connect-errors.ts";
+import { closeWhenSilent } from "../left-open.ts";
+import { NO_SUBSYSTEM_HINT } from "../sftp/open-file-session.ts";
+import type { RemoteExit, RemoteProcess } from "../transport.ts";
+
+/** Make the channels of an ssh2 client that has logged in. */
+export function createSshChannels(client: Client, host: string): Channels {
+  let reason: string | undefined;
+  let closedHere = false;
+  client.on("error", (error: Error) => {
+    reason ??= error.message;
+  });
+  const closed = new Promise<string | undefined>((resolve) => {
+    client.once("close", () =>
+      resolve(closedHere ? undefined : (reason ?? "the connection was closed by the host")),
+    );
+  });
+  return {
+    closed,
+    command: (command, options) => startCommand(client, host, command, { ...options, closed }),
+    sftp: () => startSftp(client, host, closed),
+    forward: (address, port) =>
+      new Promise((resolve, reject) => {
+        client.forwardOut("127.0.0.1", 0, address, port, (error, channel) => {
+          if (error === undefined || error === null) resolve(channel);
+          else reject(error);
+        });
+      }),
+    close: () => {
+      closedHere = true;
+      client.end();
+      // end() waits for the other side, which may not answer.
+      setTimeout(() => client.destroy(), 1_000).unref();
+    },
+  };
+}
+
+function startCommand(
+  client: Client,
+  host: string,
+  command: string | undefined,
+  { pty, env, closed }: CommandOptions & { readonly closed: Promise<string | undefined> },
+): Promise<RemoteProcess> {
+  return new Promise((resolve, reject) => {
+    const term = pty?.term ?? process.env.TERM ?? "xterm";
+    const terminal = pty === undefined ? undefined : { cols: pty.columns, rows: pty.rows, term };
+    const onChannel = (error: Error | undefined | null, channel: ClientChannel): void => {
+      if (isRefused(error)) return reject(sessionRefused(host, error));
+      if (error !== undefined && error !== null) {
+        return reject(
+          new VolleyError("CONNECT_FAILED", `${host} would not run a command: ${error.message}`, {
+            cause: error,
+          }),
+        );
+      }
+      resolve({
+        ...processOf(channel, closed),
+        ...(pty?.resizable !== true
+          ? {}
+          : { resize: (columns: number, rows: number) => channel.setWindow(rows, columns, 0, 0) }),
+      });
+    };
+    if (command === undefined) client.shell(terminal ?? false, { env }, onChannel);
+    else {
+      const options = { env, ...(terminal === undefined ? {} : { pty: terminal }) };
+      client.exec(loginShellLine(command), options, onChannel);
+    }
+  });
+}
+
+/** Open a channel for the subsystem (RFC 4254, section 6.5). */
+function startSftp(
+  client: Client,
+  host: string,
+  closed: Promise<string | undefined>,
+): Promise<RemoteProcess> {
+  return new Promise((resolve, reject) => {
+    client.subsys("sftp", (error, channel) => {
+      if (isRefused(error)) return reject(sessionRefused(host, error));
+      if (error !== undefined && error !== null) {
+        return reject(
+          new VolleyError("SFTP_UNAVAILABLE", `${host} has no SFTP: ${error.message}`, {
+            cause: error,
+            hint: NO_SUBSYSTEM_HINT,
+          }),
+        );
+      }
+      resolve(processOf(channel, closed));
+    });
+  });
+}
+
+function processOf(channel: ClientChannel, closed: Promise<string | undefined>): RemoteProcess {
+  const { stdin, stderr } = channel;
+  return { stdin, stdout: channel, stderr, exit: exitOf(channel, closed) };
+}
+
+function exitOf(channel: ClientChannel, closed: Promise<string | undefined>): Promise<RemoteExit> {
+  return new Promise((resolve) => {
+    let told: RemoteExit | undefined;
+    channel.once("exit", (code: number | null, signal?: string) => {
+      told = code === null ? { kind: "signalled", signal: signal ?? "unknown" } : { kind: "exited", code };
+      closeWhenSilent([channel, channel.stderr], () => channel.close());
+    });
+    // A failed write to an ended process is no error: `exit` reports the end.
+    channel.stdin.on("error", () => {});
+    channel.once("close", () =>
+      resolve(told ?? { kind: "lost", reason: "the connection went before the process ended" }),
+    );
+    void closed.then((reason) =>
+      resolve(told ?? { kind: "lost", reason: reason ?? "the connection was closed" }),
+    );
+  });
+}
+
+/** Return true when the server refused to open a channel (RFC 4254, section 5.1); a command that cannot run is another error. */
+function isRefused(error: Error | null | undefined): boolean {
+  return error instanceof Error && typeof (error as { readonly reason?: unknown }).reason === "number";
+}
