@@ -30,6 +30,45 @@ export function addInventoryOptions(command: Command, without = "./inventory"): 
     );
 }
 
+/** The flag of every command that names its hosts before other words. */
+export interface HostsFlags {
+  readonly hosts?: string;
+}
+
+/** Add `-w`. */
+export function addHostsOption(command: Command): Command {
+  return command.option(
+    "-w, --hosts <pattern>",
+    "the hosts, in place of the first word",
+    (value: string, before: string | undefined) => {
+      if (before === undefined) return value;
+      throw new InvalidArgumentError("It is given twice: put commas between names.");
+    },
+  );
+}
+
+/**
+ * Return the hosts and the words that follow: `--hosts`, else the first word. Fails with `USAGE` when there is none;
+ * `example` is a whole command.
+ */
+export function takeHosts(
+  words: readonly string[],
+  { hosts }: HostsFlags,
+  example: string,
+): { readonly hosts: string; readonly rest: readonly string[] } {
+  const [first, ...rest] = words;
+  if (hosts !== undefined) return { hosts, rest: words };
+  if (first === undefined) throw new VolleyError("USAGE", "which hosts?", { hint: `write: ${example}` });
+  return { hosts: first, rest };
+}
+
+/** Return the hosts of a command that takes no other words: the operand or `--hosts`. Fails with `USAGE` for both. */
+export function eitherHosts(operand: string | undefined, { hosts }: HostsFlags): string | undefined {
+  if (operand !== undefined && hosts !== undefined)
+    throw new VolleyError("USAGE", "the hosts are named twice", { hint: "leave out -w, or the word" });
+  return hosts ?? operand;
+}
+
 /** Add `-e`. */
 export function addExtraVarsOption(command: Command): Command {
   return command.option(

@@ -5,17 +5,25 @@ import type { ColorDepth } from "../fanout/shell/cells.ts";
 import {
   addBecomeMethodOption,
   addConnectionOptions,
+  addHostsOption,
   addInventoryOptions,
   addSecretOptions,
   type BecomeFlags,
   type ConnectionFlags,
+  eitherHosts,
+  type HostsFlags,
   type InventoryFlags,
   positiveInteger,
   type SecretFlags,
 } from "./options.ts";
 import { onSignals } from "./terminal.ts";
 
-interface ShellFlags extends InventoryFlags, ConnectionFlags, SecretFlags, Pick<BecomeFlags, "becomeMethod"> {
+interface ShellFlags
+  extends InventoryFlags,
+    HostsFlags,
+    ConnectionFlags,
+    SecretFlags,
+    Pick<BecomeFlags, "becomeMethod"> {
   readonly escape?: string;
   readonly record?: string;
   readonly panes?: number;
@@ -33,7 +41,7 @@ export function addShellCommand(program: Command): void {
       "Open a login shell on every host and show their terminals side by side. Keys go to all hosts, or to the selected ones.",
     )
     .argument("[hosts]", "a pattern, host names, or web[01-17,19]; default: the hosts of --limit, else all");
-  addSecretOptions(addBecomeMethodOption(addConnectionOptions(addInventoryOptions(command))))
+  addSecretOptions(addBecomeMethodOption(addConnectionOptions(addHostsOption(addInventoryOptions(command)))))
     .option("--escape <key>", "key in front of the shell's own commands: ctrl-a, ^b (default: ctrl-])")
     .option("--record <dir>", "record every host as an asciicast: DIR/HOST.cast")
     .option("--panes <number>", "most panes on a page (default: as many as fit)", positiveInteger)
@@ -47,7 +55,7 @@ Exit codes: 0 left, or all shells have ended; 1 usage or set-up; 4 no host could
 `,
     )
     .action(async (hosts: string | undefined, flags: ShellFlags) => {
-      process.exitCode = await shell(hosts, flags);
+      process.exitCode = await shell(eitherHosts(hosts, flags), flags);
     });
 }
 

@@ -7,16 +7,19 @@ import type { FanOutTarget } from "../fan-out.ts";
 import {
   addBecomeOptions,
   addConnectionOptions,
+  addHostsOption,
   addInventoryOptions,
   addSecretOptions,
   type BecomeFlags,
   type ConnectionFlags,
+  eitherHosts,
+  type HostsFlags,
   type InventoryFlags,
   type SecretFlags,
 } from "../options.ts";
 import { onSignals } from "../terminal.ts";
 
-interface CleanFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
+interface CleanFlags extends InventoryFlags, HostsFlags, ConnectionFlags, BecomeFlags, SecretFlags {
   readonly yes?: boolean;
 }
 
@@ -28,7 +31,7 @@ export function addCleanCommand(program: Command): void {
     .description(
       "Show what Volley keeps in an account of each host (bundles, also pulled ones, compiled code, journals of runs, runtimes), ask, and remove it. The account is the login user's, or with --become another user's. Handlers that a failed run left stay, and so do hosts with a run at work.",
     );
-  addSecretOptions(addBecomeOptions(addConnectionOptions(addInventoryOptions(command))))
+  addSecretOptions(addBecomeOptions(addConnectionOptions(addHostsOption(addInventoryOptions(command)))))
     .option("-y, --yes", "remove without asking")
     .addHelpText(
       "after",
@@ -36,7 +39,8 @@ export function addCleanCommand(program: Command): void {
 Exit codes: 0 all clean, 1 usage, or nothing was agreed to, 2 some host failed, 4 some host unreachable, 130 cancelled.
 `,
     )
-    .action(async (hosts: string | undefined, flags: CleanFlags) => {
+    .action(async (operand: string | undefined, flags: CleanFlags) => {
+      const hosts = eitherHosts(operand, flags);
       if (hosts === undefined && flags.limit === undefined)
         throw new VolleyError("USAGE", "which hosts?", { hint: "write: volley clean all" });
       process.exitCode = await clean(hosts, flags);

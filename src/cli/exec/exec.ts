@@ -10,19 +10,22 @@ import type { FanOutTarget } from "../fan-out.ts";
 import {
   addBecomeOptions,
   addConnectionOptions,
+  addHostsOption,
   addInventoryOptions,
   addSecretOptions,
   type BecomeFlags,
   type ConnectionFlags,
   collect,
+  type HostsFlags,
   type InventoryFlags,
   type SecretFlags,
   seconds,
 } from "../options.ts";
 import { onSignals, outputOption, shownAs } from "../terminal.ts";
 import type { ExecPrinter } from "./printer.ts";
+import { type ExecWords, splitWords } from "./words.ts";
 
-interface ExecFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
+interface ExecFlags extends InventoryFlags, HostsFlags, ConnectionFlags, BecomeFlags, SecretFlags {
   readonly script?: string;
   readonly stdin?: string;
   readonly env?: readonly string[];
@@ -37,21 +40,22 @@ interface ExecFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, Secret
 /** Add `volley exec`. */
 export function addExecCommand(program: Command): void {
   const command = program
+    // `volley exec web node --version` does not ask for Volley's.
+    .enablePositionalOptions()
     .command("exec")
     .summary("run a command on many hosts at a time")
     .description(
       "Run a command or a script on every host. A host needs nothing but sshd.\n\n" +
-        "Name the hosts first: a pattern, host names, web[01-17,19], or - for names on stdin. Then the command, either as one quoted line for sh, or behind -- as a program and its arguments, which are passed as they are.",
+        "Name the hosts first: a pattern, host names, web[01-17,19], or - for names on stdin; or name them with -w. Then the command: a program and its arguments, which arrive as they are, or one quoted line for sh. Options come before the command; from its first word on, everything is the command's.",
     )
     .usage(
-      "[options] <hosts> '<line>'\n       volley exec [options] [hosts] -- <program> [arguments...]\n       volley exec [options] [hosts] --script <file> [-- arguments...]",
+      "[options] <hosts> <program> [arguments...]\n       volley exec [options] <hosts> '<line>'\n       volley exec [options] --script <file> <hosts> [arguments...]",
     )
     .argument("[words...]")
+    .passThroughOptions()
     .helpOption("--help", "show this help")
-    .showHelpAfterError(
-      "(-- comes before a command with options of its own; --help shows what can be given)",
-    );
-  addSecretOptions(addBecomeOptions(addConnectionOptions(addInventoryOptions(command))))
+    .showHelpAfterError("(options come before the command; --help shows what can be given)");
+  addSecretOptions(addBecomeOptions(addConnectionOptions(addHostsOption(addInventoryOptions(command)))))
     .option("--script <file>", "run this local script, with the interpreter its first line names, else sh")
     .option("--stdin <file>", "pass this file to every command on its stdin; -: pass volley's own stdin")
     .option("--env <NAME=VALUE>", "set this environment variable of the command; repeatable", collect)
@@ -70,69 +74,22 @@ export function addExecCommand(program: Command): void {
       "after",
       `
 Examples:
+  volley exec web uname -r
   volley exec web 'df -h / | tail -1'
-  volley exec -B 'web[01-17,19]' -- uname -r
-  volley exec 'web:&prod' --script check.sh --become -- --verbose
+  volley exec -B -w 'web[01-17,19]' cat /etc/hostname
+  volley exec -b --script check.sh 'web:&prod' --verbose
   list-hosts | volley exec - uptime
 
 Ctrl-C ends the running commands, with TERM first and KILL 5 seconds later; once more leaves at once.
 Exit codes: 0 all ok, 1 usage or set-up (nothing was run), 2 some host failed, 4 some host unreachable or lost, 130 cancelled.
 `,
     )
-    .action(async (operands: readonly string[], flags: ExecFlags) => {
-      // Commander joins the words before and behind `--`; its raw arguments keep them apart.
+    .action(async (operands: readonly string[]) => {
+      // Commander leaves `--` out of the operands; its raw arguments hold it.
       const { rawArgs } = program as Command & { readonly rawArgs: readonly string[] };
-      process.exitCode = await exec(readWords(operands, rawArgs, flags), flags);
+      const words = splitWords(command, operands, rawArgs);
+      process.exitCode = await exec(words, command.opts());
     });
-}
-
-/** The words of the command line beside its flags. */
-interface ExecWords {
-  /** The hosts in front of the command; undefined: the hosts of `--limit`. */
-  readonly hosts: string | undefined;
-  /** A line for the shell; undefined when `words` or a script are given. */
-  readonly line: string | undefined;
-  /** The words behind `--`. */
-  readonly words: readonly string[];
-}
-
-/** Tell hosts and command apart. Fails with `USAGE` where one could be taken for the other. */
-export function readWords(
-  operands: readonly string[],
-  raw: readonly string[],
-  { script, limit }: Pick<ExecFlags, "script" | "limit">,
-): ExecWords {
-  const dashes = raw.indexOf("--");
-  const words = dashes === -1 ? [] : raw.slice(dashes + 1);
-  const before = operands.slice(0, operands.length - words.length);
-  const [hosts, line] = before;
-  const isLine = script === undefined && words.length === 0;
-  if (before.length > (isLine ? 2 : 1)) {
-    throw usage(
-      isLine
-        ? "a command of several words is quoted, or stands behind --"
-        : `only the hosts stand before the command, not "${commandLine(before)}"`,
-      `volley exec ${commandLine([hosts ?? "", "--", ...before.slice(1), ...words])}`,
-    );
-  }
-  const isEmpty = isLine ? (line ?? "").trim() === "" : script === undefined && words[0] === "";
-  if (isEmpty) {
-    const example =
-      hosts === undefined || limit === undefined ? `${hosts ?? "all"} -- uptime` : `-l ${limit} -- ${hosts}`;
-    throw usage("there is no command", `volley exec ${example}`);
-  }
-  // In `volley exec web cat -n` the flag is meant for cat. A quoted line holds its own flags.
-  if (line !== undefined && !/\s/.test(line) && raw.at(-1) !== line)
-    throw usage(
-      "the command comes last: quote it with its arguments, or put -- before it",
-      `volley exec ${hosts} -- ${line} …`,
-    );
-  if (hosts === undefined && limit === undefined) throw usage("which hosts?", "volley exec all -- uptime");
-  return { hosts, line, words };
-}
-
-function usage(problem: string, example: string): VolleyError {
-  return new VolleyError("USAGE", problem, { hint: `write: ${example}` });
 }
 
 /** Run the command; returns the exit code. Fails with whatever is wrong before any host is touched. */
@@ -207,7 +164,7 @@ async function exec(words: ExecWords, flags: ExecFlags): Promise<number> {
   }
   if (wantsShell) {
     const { shell } = await import("../shell.ts");
-    const { limit: _limit, ...rest } = flags;
+    const { limit: _limit, hosts: _hosts, ...rest } = flags;
     await shell(failed.join(","), rest);
   }
   return exitCode;

@@ -7,17 +7,20 @@ import type { TransferOptions } from "../../fanout/transfer/transfer.ts";
 import {
   addBecomeOptions,
   addConnectionOptions,
+  addHostsOption,
   addInventoryOptions,
   addSecretOptions,
   type BecomeFlags,
   type ConnectionFlags,
+  type HostsFlags,
   type InventoryFlags,
   type SecretFlags,
+  takeHosts,
 } from "../options.ts";
 import { cannotWrite, onSignals, outputOption } from "../terminal.ts";
 import type { TransferPrinter, TransferShown } from "./printer.ts";
 
-interface TransferFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
+interface TransferFlags extends InventoryFlags, HostsFlags, ConnectionFlags, BecomeFlags, SecretFlags {
   readonly preserve?: boolean;
   readonly checksum?: boolean;
   readonly follow?: boolean;
@@ -27,16 +30,18 @@ interface TransferFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, Se
   readonly output: "auto" | "ink" | "plain" | "json";
 }
 
+const USAGE = "[options] <hosts> <source...> <destination>";
+
 /** Add `volley put`. */
 export function addPutCommand(program: Command): void {
   const command = program
-    .command("put <hosts> <paths...>")
+    .command("put [words...]")
     .summary("send files and directories to many hosts at a time")
     .description(
       "Send files and trees to every host over SFTP. Name the hosts first, as with exec: a pattern, names, web[01-17,19], or - for names on stdin. The last path is the destination on the hosts.\n\n" +
         "A file that is the same there is not sent again. Files are sent to a temporary name, verified and then renamed; the next put goes on where a cut transfer stopped.",
     )
-    .usage("[options] <hosts> <source...> <destination>");
+    .usage(USAGE);
   addTransferOptions(command)
     .option("--follow", "send the targets of links, not links")
     .addHelpText(
@@ -51,8 +56,8 @@ A destination that ends in a slash is a directory, and so is the destination of 
 Exit codes: 0 all ok, 1 usage or set-up (nothing was sent), 2 some host or file failed, 4 some host unreachable or lost, 130 cancelled.
 `,
     )
-    .action(async (hosts: string, paths: readonly string[], flags: TransferFlags) => {
-      const { sources, destination } = splitPaths(paths, "volley put web ./dist /srv/app");
+    .action(async (words: readonly string[], flags: TransferFlags) => {
+      const { hosts, sources, destination } = splitWords(words, flags, "volley put web ./dist /srv/app");
       const [{ scanLocalTree }, { putOnHosts }] = await Promise.all([
         import("../../fanout/transfer/local-tree.ts"),
         import("../../fanout/transfer/transfer.ts"),
@@ -68,13 +73,13 @@ Exit codes: 0 all ok, 1 usage or set-up (nothing was sent), 2 some host or file 
 /** Add `volley get`. */
 export function addGetCommand(program: Command): void {
   const command = program
-    .command("get <hosts> <paths...>")
+    .command("get [words...]")
     .summary("fetch files and directories from many hosts at a time")
     .description(
       "Fetch files and trees from every host over SFTP, into a directory for each host below the last path: DEST/HOST/… Name the hosts first, as with exec.\n\n" +
         "A file that is the same here is not fetched again. Files are fetched to a temporary name, verified and then renamed; the next get goes on where a cut transfer stopped.",
     )
-    .usage("[options] <hosts> <source...> <destination>");
+    .usage(USAGE);
   addTransferOptions(command)
     .option("--follow", "fetch the targets of links, not links")
     .addHelpText(
@@ -89,8 +94,8 @@ A source that ends in a slash stands for its contents. Nothing is written outsid
 Exit codes: 0 all ok, 1 usage or set-up (nothing was fetched), 2 some host or file failed, 4 some host unreachable or lost, 130 cancelled.
 `,
     )
-    .action(async (hosts: string, paths: readonly string[], flags: TransferFlags) => {
-      const { sources, destination } = splitPaths(paths, "volley get web /var/log/syslog logs");
+    .action(async (words: readonly string[], flags: TransferFlags) => {
+      const { hosts, sources, destination } = splitWords(words, flags, "volley get web /var/log/syslog logs");
       requireDirectory(destination);
       const { getFromHosts } = await import("../../fanout/transfer/transfer.ts");
       process.exitCode = await transfer("get", hosts, flags, {
@@ -102,7 +107,9 @@ Exit codes: 0 all ok, 1 usage or set-up (nothing was fetched), 2 some host or fi
 }
 
 function addTransferOptions(command: Command): Command {
-  return addSecretOptions(addBecomeOptions(addConnectionOptions(addInventoryOptions(command))))
+  return addSecretOptions(
+    addBecomeOptions(addConnectionOptions(addHostsOption(addInventoryOptions(command)))),
+  )
     .option("-p, --preserve", "keep modes and times")
     .option("--checksum", "compare files by content even when size and time are the same")
     .option("-C, --check", "send nothing, show what would be sent")
@@ -113,11 +120,13 @@ function addTransferOptions(command: Command): Command {
     );
 }
 
-/** Tell sources and destination apart. Fails with `USAGE` where one is missing. */
-function splitPaths(
-  paths: readonly string[],
+/** Tell hosts, sources and destination apart. Fails with `USAGE` where one is missing. */
+function splitWords(
+  words: readonly string[],
+  flags: TransferFlags,
   example: string,
-): { readonly sources: readonly string[]; readonly destination: string } {
+): { readonly hosts: string; readonly sources: readonly string[]; readonly destination: string } {
+  const { hosts, rest: paths } = takeHosts(words, flags, example);
   const destination = paths.at(-1);
   const sources = paths.slice(0, -1);
   if (destination === undefined || sources.length === 0)
@@ -126,7 +135,7 @@ function splitPaths(
     });
   if (paths.some((path) => path === "" || path.includes("\0")))
     throw new VolleyError("USAGE", "a path is empty, or holds a NUL");
-  return { sources, destination };
+  return { hosts, sources, destination };
 }
 
 /** Refuse a destination that is there and is no directory. Fails with `FILE_FAILED`. */

@@ -2,7 +2,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readWords } from "../../../src/cli/exec/exec.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet } from "../../../src/embedded/options.ts";
 import { builtCli, type CliEnd, volley } from "../../e2e/lib/cli.ts";
@@ -55,67 +54,18 @@ function execApart(
 const sorted = (text: string): readonly string[] => text.trimEnd().split("\n").sort();
 const withoutTimes = (text: string): string => text.replace(/in [\dhms. ]+s$/gm, "in TIME");
 
-describe("hosts and command", () => {
-  const read = (line: string, flags: Parameters<typeof readWords>[2] = {}) => {
-    const raw = line.split(" ");
-    const dashes = raw.indexOf("--");
-    const operands = raw.filter((word, index) => (dashes !== -1 && index > dashes) || !word.startsWith("-"));
-    return readWords(operands, raw, flags);
-  };
-
-  it.each([
-    ["web uptime", { hosts: "web", line: "uptime", words: [] }],
-    ["web -- df -h /", { hosts: "web", line: undefined, words: ["df", "-h", "/"] }],
-    ["-B web uptime", { hosts: "web", line: "uptime", words: [] }],
-    ["web -- a -- b", { hosts: "web", line: undefined, words: ["a", "--", "b"] }],
-  ])("%s", (line, words) => {
-    expect(read(line)).toEqual(words);
-  });
-
-  it("may be given by --limit, and a script instead of a command", () => {
-    expect(read("-- uptime", { limit: "web" })).toEqual({
-      hosts: undefined,
-      line: undefined,
-      words: ["uptime"],
-    });
-    expect(read("web", { script: "a.sh" })).toEqual({ hosts: "web", line: undefined, words: [] });
-    expect(read("web -- -x", { script: "a.sh" })).toEqual({ hosts: "web", line: undefined, words: ["-x"] });
-  });
-
-  it.each<[string, Parameters<typeof readWords>[2], string]>([
-    ["web df /", {}, "a command of several words is quoted, or stands behind --"],
-    ["web cat -B", {}, "the command comes last"],
-    ["web", {}, "there is no command"],
-    ["uptime", { limit: "web" }, "there is no command"],
-    ["-- uptime", {}, "which hosts?"],
-    ["web uptime", { script: "a.sh" }, 'only the hosts stand before the command, not "web uptime"'],
-  ])("%s is refused", (line, flags, message) => {
-    expect(() => read(line, flags)).toThrow(message);
-  });
-
-  it.each([
-    ["web", ""],
-    ["web", " "],
-    ["web", "--", ""],
-  ])("an empty command is refused: %j %j", (...raw) => {
-    const operands = raw.filter((word) => word !== "--");
-    expect(() => readWords(operands, ["exec", ...raw], {})).toThrow("there is no command");
-  });
-
-  it("suggests a command that can be pasted into a shell", () => {
-    const operands = ["web*", "sh", "-c", 'echo "a b"'];
-    expect(() => readWords(operands, ["exec", ...operands], {})).toThrow(
-      expect.objectContaining({ hint: `write: volley exec 'web*' -- sh -c 'echo "a b"'` }),
-    );
-  });
-});
-
 describe("volley exec", () => {
   it("shows lines behind the names of their hosts, and stderr on stderr", async () => {
     const { code, stdout, stderr } = await exec(["web[01-02]", "printf 'one\\ntwo'; echo oops >&2"]);
     expect(sorted(stdout)).toEqual(["web01 │ one", "web01 │ two", "web02 │ one", "web02 │ two"]);
     expect(sorted(withoutTimes(stderr))).toEqual(["web01 ! oops", "web02 ! oops", "✔ 2 hosts ok in TIME"]);
     expect(code).toBe(0);
+  });
+
+  it("passes words on as they are, whatever options they look like", async () => {
+    const words = ["printf", "%s|", "-B", "--version", "a  b", "$HOME", "--"];
+    const { code, stdout } = await exec(["-w", "web01", ...words]);
+    expect([code, stdout]).toEqual([0, "web01 │ -B|--version|a  b|$HOME|--|\n"]);
   });
 
   it("ends with what failed, the worst first", async () => {
@@ -289,7 +239,8 @@ describe("volley exec", () => {
 
   it.each<[readonly string[], string]>([
     [["nohost", "true"], 'no host or group is called "nohost"'],
-    [["web01", "ls", "-q"], "unknown option '-q'"],
+    [["web01", "-q", "ls"], "unknown option '-q'"],
+    [["web01", "df -h", "-B"], "-B stands behind the quoted line: options come before the hosts"],
     [["web01", "--env", "1=2", "true"], '--env takes NAME=VALUE, not "1=2"'],
     [["web01", "--script", "none.sh"], "cannot read the script none.sh"],
     [["web01", "--stdin", "none", "cat"], "cannot read none"],
