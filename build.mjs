@@ -199,7 +199,8 @@ await build({
   define: { __PROGRAM_HASH__: JSON.stringify(hash) },
 });
 chmodSync(join(dist, "cli/main.js"), 0o755);
-cpSync(join(root, "src/demo"), join(dist, "demo"), { recursive: true });
+for (const name of ["demo", "starter"])
+  cpSync(join(root, "src", name), join(dist, name), { recursive: true });
 
 const { ownPartFiles } = await import(pathToFileURL(join(dist, "bundle/own-parts.js")).href);
 const ownParts = await buildOwnParts(source, minify);

@@ -106,6 +106,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   },
   convert: { imports: ["core", "system", "vars", "actions", "ansible", "ansible/config"], ...onController },
   demo: { imports: [], node: false, rides: true },
+  starter: { imports: [], node: false, rides: true },
   "index.ts": { imports: ["actions", "playbook-api.ts"], node: false, rides: true },
   "playbook-api.ts": { imports: ["core", "actions"], node: false, rides: true },
   "controller.ts": { imports: ["core", "controller", "vars/secrets"], ...onController },
@@ -114,7 +115,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
 
 /** The packages of npm that Volley depends on. */
 export const PACKAGES: Readonly<Record<string, PackageRule>> = {
-  valibot: { homes: ["actions", "cli/reference/", "convert", "demo"], rides: true },
+  valibot: { homes: ["actions", "cli/reference/", "convert", "demo", "starter"], rides: true },
   nunjucks: { homes: ["template"], rides: true },
   yaml: { homes: ["yaml"], rides: true },
   // The embedded fleet is the other end of the same protocol.

@@ -3,6 +3,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import type { Command } from "commander";
+import type { AnsibleSettings } from "../ansible/config/settings.ts";
 import type { Project } from "../bundle/playbook.ts";
 import type { PreparedPlaybook } from "../controller/prepare/read.ts";
 import { VolleyError } from "../core/errors.ts";
@@ -42,24 +43,34 @@ export function addCheckCommand(program: Command): void {
   addSecretOptions(addExtraVarsOption(addInventoryOptions(command)))
     .option("--no-types", "do not check types")
     .action(async (playbook: string, flags: CheckFlags) => {
-      process.exitCode = await check(playbook, flags);
+      const settings = await ansibleSettings([playbook]);
+      process.exitCode = await checkPlaybook(playbook, settleSources(flags, settings), {
+        cwd: process.cwd(),
+        ...(settings === undefined ? {} : { settings }),
+      });
     });
 }
 
+/** The surroundings in which a playbook is checked. */
+interface CheckPlace {
+  /** An absolute path. */
+  readonly cwd: string;
+  readonly settings?: AnsibleSettings;
+}
+
 /** Check a playbook without a host. Returns 0 when all is well, 1 when types are wrong; throws other faults. */
-async function check(file: string, given: CheckFlags): Promise<number> {
-  const settings = await ansibleSettings([file]);
-  const flags = settleSources(given, settings);
+export async function checkPlaybook(file: string, flags: CheckFlags, place: CheckPlace): Promise<number> {
+  const { cwd, settings } = place;
   const [{ findProject }, { preparePlaybook }] = await Promise.all([
     import("../bundle/playbook.ts"),
     import("../controller/prepare/read.ts"),
   ]);
-  const project = findProject(file, process.cwd());
-  const playbook = await preparePlaybook(file, process.cwd(), settings);
+  const project = findProject(file, cwd);
+  const playbook = await preparePlaybook(file, cwd, settings);
   const plays = playbook.playbook.plays.length;
   const told = [
     `${playbook.name}: ${plays === 1 ? "1 play compiles" : `${plays} plays compile`}`,
-    ...(await checkHosts(playbook, flags)),
+    ...(await checkHosts(playbook, flags, cwd)),
   ];
   // A playbook of Ansible's has none.
   if (flags.types && !isAnsiblePlaybook(file)) {
@@ -85,14 +96,17 @@ function tellFaults({ playbook: { plays, guests } }: PreparedPlaybook): void {
 }
 
 /** Check vars, actions and assets for every host of an inventory; returns what was checked. */
-async function checkHosts(prepared: PreparedPlaybook, flags: CheckFlags): Promise<readonly string[]> {
+async function checkHosts(
+  prepared: PreparedPlaybook,
+  flags: CheckFlags,
+  cwd: string,
+): Promise<readonly string[]> {
   const paths = optionalInventory(flags, isAnsiblePlaybook(prepared.name));
   if (paths === undefined) return ["no inventory: vars and assets were not checked"];
   const [{ openPlan, readHostPlan }, { preflight }] = await Promise.all([
     import("../controller/prepare/plan.ts"),
     import("../controller/prepare/preflight.ts"),
   ]);
-  const cwd = process.cwd();
   const secrets = await openSecrets(flags, cwd);
   if (secrets !== undefined) {
     const { openVaulted } = await import("../controller/prepare/vaulted.ts");

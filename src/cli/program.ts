@@ -20,6 +20,7 @@ import { addAttachCommand, addRunCommand } from "./run/run.ts";
 import { addReportCommand, addRunsCommand } from "./run/runs.ts";
 import { addRuntimeCommand } from "./runtime.ts";
 import { addShellCommand } from "./shell.ts";
+import { addInitCommand } from "./start/init.ts";
 import { cannotWrite, tellTemporary } from "./terminal.ts";
 import { addGetCommand, addPutCommand } from "./transfer/transfer.ts";
 import { addVerifyCommand } from "./verify.ts";
@@ -35,6 +36,7 @@ function createProgram(): Command {
     .exitOverride();
 
   // Every command loads its own modules when it runs, so that `volley doc` does not load ssh2.
+  addInitCommand(program);
   addRunCommand(program);
   addRunsCommand(program);
   addReportCommand(program);
