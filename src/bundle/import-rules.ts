@@ -72,6 +72,14 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   },
   image: { imports: ["core", "system", "yaml", "agent", "bundle", "controller"], ...onController },
   fanout: { imports: ["core", "system", "patterns", "transport"], ...onController },
+  // A program's fleet: connections that are kept, and all that can be done over them.
+  connect: {
+    imports: [
+      ...["core", "system", "vars", "template", "engine", "agent", "direct", "bundle", "inventory"],
+      ...["patterns", "vars/secrets", "transport", "controller", "fanout"],
+    ],
+    ...onController,
+  },
   compare: {
     imports: ["core", "vars/secrets", "transport", "controller", "reporter"],
     ...onController,
@@ -86,6 +94,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "system",
       "ansible/config",
       "controller",
+      "connect",
       "fanout",
       "compare",
       "reporter",
@@ -109,7 +118,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   starter: { imports: [], node: false, rides: true },
   "index.ts": { imports: ["actions", "playbook-api.ts"], node: false, rides: true },
   "playbook-api.ts": { imports: ["core", "actions"], node: false, rides: true },
-  "controller.ts": { imports: ["core", "controller", "vars/secrets"], ...onController },
+  "controller.ts": { imports: ["core", "controller", "connect", "vars/secrets"], ...onController },
   "testing.ts": { imports: ["controller", "embedded"], ...onController },
 };
 
@@ -124,7 +133,7 @@ export const PACKAGES: Readonly<Record<string, PackageRule>> = {
   archiver: { homes: ["bundle"], rides: false },
   "tar-stream": { homes: ["bundle/runtimes/"], rides: false },
   "age-encryption": { homes: ["vars/secrets"], rides: false },
-  "p-limit": { homes: ["controller"], rides: false },
+  "p-limit": { homes: ["controller", "connect"], rides: false },
   pino: { homes: ["controller"], rides: false },
   ink: { homes: ["reporter/ink/"], rides: false },
   react: { homes: ["reporter/ink/"], rides: false },

@@ -1,14 +1,11 @@
+import { findHosts, withPasswords } from "../connect/hosts.ts";
 import type { Reached } from "../controller/prepare/reach.ts";
 import { becomeWay } from "../controller/prepare/reach.ts";
 import { openTransports } from "../controller/prepare/transports.ts";
 import { isVolleyError } from "../core/errors.ts";
-import type { Group, Host, Inventory } from "../core/inventory.ts";
-import { findSecrets } from "../core/secret.ts";
+import type { Host } from "../core/inventory.ts";
 import type { Become } from "../core/unix/users.ts";
-import { type LoadInventoryOptions, loadInventory } from "../inventory/load.ts";
-import { limitHosts, nobodyLeft, selectHosts } from "../inventory/select.ts";
-import { parseNodeSet } from "../patterns/names.ts";
-import { createSecretStore, resolveVars, type SecretStore } from "../vars/secrets/store.ts";
+import { createSecretStore, type SecretStore } from "../vars/secrets/store.ts";
 import {
   type BecomeFlags,
   becomeOptions,
@@ -45,7 +42,8 @@ export async function planFanOut(
 ): Promise<FanOutPlan> {
   const secrets = createSecretStore({ ...secretOptions(flags), cwd: process.cwd(), ask: askPassphrase });
   const selected = await hostsToWorkOn(pattern, flags, secrets);
-  const hosts = await Promise.all(selected.map((host) => withPasswords(host, secrets)));
+  const opened = await Promise.all(selected.map((host) => withPasswords(host, secrets)));
+  const hosts = opened.map(({ host }) => host);
   const become = await becomeOptions(flags);
   const becomeOn = (host: Host): Become | null => {
     const user = becomeUserOf(host, flags);
@@ -80,58 +78,22 @@ export async function hostsToWorkOn(
   flags: InventoryFlags,
   secrets: SecretStore,
 ): Promise<readonly Host[]> {
-  const pattern = await expandLimit(wanted ?? "all");
-  const limit = await expandLimit(flags.limit);
-  const select = (inventory: Inventory): readonly Host[] => {
-    const selected = selectHosts(inventory, pattern);
-    return limit === undefined ? selected : limitHosts(selected, inventory, limit, { cwd: process.cwd() });
-  };
-  const names = wanted === undefined ? (limit ?? pattern) : pattern;
-  const inventory = await openInventory(flags, names, { secrets, concerned: select });
-  for (const warning of inventory.warnings ?? []) printWarning(warning);
-  const found = select(inventory);
-  if (found.length === 0) throw nobodyLeft([pattern], limit, inventory);
-  // A file that stays closed may hold how to reach the host.
-  for (const { locked = [] } of found) for (const why of locked) throw why;
-  return found;
-}
-
-async function openInventory(
-  flags: InventoryFlags,
-  names: string,
-  how: Pick<LoadInventoryOptions, "secrets" | "concerned">,
-): Promise<Inventory> {
-  let paths: readonly string[];
-  try {
-    paths = inventoryPaths(flags);
-  } catch (thrown) {
-    if (!isVolleyError(thrown) || thrown.code !== "INVENTORY_MISSING" || !isNodeSet(names)) throw thrown;
-    paths = [`${parseNodeSet(names).join(",")},`];
-  }
-  return loadInventory(paths, {
-    ...how,
-    cwd: process.cwd(),
-    // The TypeScript compiler takes longer to load than most commands take.
-    loadModule: async (file) => (await import("../controller/prepare/read.ts")).loadInventoryModule(file),
-  });
-}
-
-/** Return whether a text can only be names of hosts: `all`, globs and `:!` refer to an inventory. */
-function isNodeSet(text: string): boolean {
-  return text !== "all" && !/[*?~@]|:[&!]|^[&!]|^all[[:,]/.test(text);
-}
-
-/** Open a host's secrets if a var holds a password to log in or become a user; other secrets are not needed. */
-async function withPasswords(host: Host, secrets: SecretStore): Promise<Host> {
-  const own = Object.entries(host.vars).filter(([name]) => name.startsWith("ansible_"));
-  if (!own.some(([name, value]) => /pass/.test(name) && value !== "") || findSecrets(host.vars).length === 0)
-    return host;
-  const { vars } = await resolveVars(
-    host.vars,
-    { name: `host ${host.name}`, locate: () => undefined },
+  const { inventory, hosts } = await findHosts({
+    pattern: wanted === undefined ? undefined : await expandLimit(wanted),
+    limit: await expandLimit(flags.limit),
+    inventories: (areNames) => {
+      try {
+        return inventoryPaths(flags);
+      } catch (thrown) {
+        if (!isVolleyError(thrown) || thrown.code !== "INVENTORY_MISSING" || !areNames) throw thrown;
+        return undefined;
+      }
+    },
     secrets,
-  );
-  return { ...host, vars };
+    cwd: process.cwd(),
+  });
+  for (const warning of inventory.warnings ?? []) printWarning(warning);
+  return hosts;
 }
 
 /** Return the user to become on a host: the command line comes before the inventory. Null: the login user. */
@@ -140,45 +102,4 @@ function becomeUserOf(
   { become, becomeUser }: Pick<BecomeFlags, "become" | "becomeUser">,
 ): string | null {
   return becomeUser ?? (become === true ? "root" : (host.connection.become ?? null));
-}
-
-/** Return the groups of hosts. */
-export function groupsOf(hosts: readonly Host[]): readonly string[] {
-  return [...new Set(hosts.flatMap(({ groups }) => groups))];
-}
-
-/**
- * Return the names of those hosts that a pattern or a node set selects. Selecting other hosts of the inventory as well is
- * no mistake. Fails with `PATTERN_UNKNOWN`.
- */
-export function selectAmong(hosts: readonly Host[], pattern: string): readonly string[] {
-  const names = new Set(hosts.map(({ name }) => name));
-  try {
-    const nodes = parseNodeSet(pattern);
-    // These characters mean different things in a pattern and in a node set.
-    if (nodes.length > 0 && !/[!&^:]/.test(pattern) && nodes.every((name) => names.has(name))) return nodes;
-  } catch {
-    // The text is a pattern.
-  }
-  return selectHosts(inventoryOf(hosts), pattern)
-    .map(({ name }) => name)
-    .filter((name) => names.has(name));
-}
-
-function inventoryOf(hosts: readonly Host[]): Inventory {
-  const group = (name: string, members: readonly Host[]): [string, Group] => {
-    const own = members.map((member) => member.name);
-    return [name, { name, hosts: own, directHosts: own, children: [], vars: {} }];
-  };
-  const groups = groupsOf(hosts).map((name) =>
-    group(
-      name,
-      hosts.filter((host) => host.groups.includes(name)),
-    ),
-  );
-  return {
-    hosts: new Map(hosts.map((host) => [host.name, host])),
-    groups: new Map([group("all", hosts), ...groups]),
-    paths: [],
-  };
 }

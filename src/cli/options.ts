@@ -1,9 +1,9 @@
-import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { BecomeOptions, TransportsOptions } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
 import { MAX_TIMER_SECONDS } from "../core/options.ts";
 import type { BecomeMethod } from "../core/unix/users.ts";
+import { defaultInventory } from "../inventory/default.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";
 import type { SecretOptions } from "../vars/secrets/sources.ts";
 import { askHostKeys, askPassphrase, expandHome, readGivenPassword } from "./terminal.ts";
@@ -86,10 +86,7 @@ export interface ExtraVarsFlags {
 /** Return the inventories to read: those given, `$VOLLEY_INVENTORY`, or `./inventory`. Fails with `INVENTORY_MISSING`. */
 export function inventoryPaths({ inventory }: InventoryFlags): readonly string[] {
   if (inventory !== undefined) return inventory;
-  const fromEnvironment = process.env.VOLLEY_INVENTORY;
-  if (fromEnvironment !== undefined && fromEnvironment !== "") return [fromEnvironment];
-  const candidates = ["inventory", "inventory.ts", "inventory.yaml", "inventory.yml", "inventory.ini"];
-  const found = candidates.find((candidate) => existsSync(candidate));
+  const found = defaultInventory(".");
   if (found !== undefined) return [found];
   throw new VolleyError("INVENTORY_MISSING", "there is no inventory here", {
     hint: "name one with -i: a file, a directory, or host names with a comma: -i 'web1,web2,'",

@@ -68,13 +68,19 @@ function lines(text: string): number {
 
 /** Open the shells; returns the exit code. Fails with whatever is wrong before any host is touched. */
 export async function shell(pattern: string | undefined, flags: ShellFlags): Promise<number> {
-  const [{ DEFAULT_ESCAPE, parseEscapeKey }, { groupsOf, planFanOut, selectAmong }, { textWidth }, support] =
-    await Promise.all([
-      import("../fanout/shell/input.ts"),
-      import("./fan-out.ts"),
-      import("../reporter/rows/layout.ts"),
-      import("../reporter/reporter.ts"),
-    ]);
+  const [
+    { DEFAULT_ESCAPE, parseEscapeKey },
+    { planFanOut },
+    { groupsOf, selectAmong },
+    { textWidth },
+    support,
+  ] = await Promise.all([
+    import("../fanout/shell/input.ts"),
+    import("./fan-out.ts"),
+    import("../connect/hosts.ts"),
+    import("../reporter/rows/layout.ts"),
+    import("../reporter/reporter.ts"),
+  ]);
   const escapeKey = parseEscapeKey(flags.escape ?? DEFAULT_ESCAPE);
   const { stdin, stdout, stderr, env } = process;
   if (stdin.isTTY !== true || stdout.isTTY !== true || env.TERM === "dumb") {

@@ -41,6 +41,7 @@ export type ErrorCode =
   | "COMPARE_FAILED"
   | "RUNTIME_FAILED"
   | "PULL_FAILED"
+  | "HOSTS_FAILED"
   | "STARVED"
   | "INTERNAL";
 

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { ExecOptions, RemoteProcess } from "./transport.ts";
+import type { Connection, ExecOptions, RemoteProcess } from "./transport.ts";
 
 /** Options for starting a command on a channel of its own. */
 export interface CommandOptions extends Pick<ExecOptions, "pty"> {
@@ -16,5 +16,7 @@ export interface Channels {
   sftp(): Promise<RemoteProcess>;
   /** Open a stream from the host to a port (RFC 4254, section 7.2). */
   forward(address: string, port: number): Promise<Duplex>;
+  /** See `Connection.listen`. Absent where the connection belongs to another process. */
+  readonly listen?: Connection["listen"];
   close(): void;
 }

@@ -81,11 +81,23 @@ export interface Connection {
    * there, or sshd forbids it. Absent where the transport cannot.
    */
   forward?(address: string, port: number): Promise<Duplex>;
+  /**
+   * Have the host listen on a port, and take the connections to it (RFC 4254, section 7.1). Port 0: the host chooses one.
+   * Rejects where sshd forbids it, or the port is in use there. Absent where the transport cannot.
+   */
+  listen?(address: string, port: number, onConnection: (stream: Duplex) => void): Promise<Forwarded>;
   /** Durations of connecting and logging in, in milliseconds. */
   readonly timings: { readonly connectMs: number; readonly authenticateMs: number };
   /** Resolves when the connection is gone: with the reason, or with undefined after `close()`. */
   readonly closed: Promise<string | undefined>;
   close(): void;
+}
+
+/** A port that a host listens on. */
+export interface Forwarded {
+  readonly port: number;
+  /** Have the host listen no longer; connections that were taken stay. */
+  close(): Promise<void>;
 }
 
 /** A host as a transport sees it. */

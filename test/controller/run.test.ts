@@ -1,7 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { EventQueue, type Run } from "../../src/controller/run.ts";
+import type { Run } from "../../src/controller/run.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
+import { EventQueue } from "../../src/system/event-queue.ts";
 import { start } from "../e2e/lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory, TWO_FILES } from "../e2e/lib/project.ts";
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { AnsibleSettings } from "../../ansible/config/settings.ts";
 import { VolleyError } from "../../core/errors.ts";
-import type { Inventory } from "../../core/inventory.ts";
+import type { Host, Inventory } from "../../core/inventory.ts";
 import type { RuntimeMode } from "../../core/runtimes.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import type { AskPassphrase } from "../../transport/ssh/keys.ts";
@@ -9,12 +9,25 @@ import type { SecretOptions } from "../../vars/secrets/sources.ts";
 import { fanOutKindOf, readRecord, runsDirectory } from "../records/records.ts";
 import type { Via } from "../session/state.ts";
 import type { AskVar } from "./prompts.ts";
-import type { AskHostKeys, BecomeOptions, ReachOptions } from "./reach.ts";
+import type { AskHostKeys, BecomeOptions, Reached, ReachOptions } from "./reach.ts";
+
+/** Hosts that are connected already, as `connect()` gives them. */
+export interface ConnectedHosts {
+  /** The inventory that they are from. */
+  readonly inventory: Inventory;
+  readonly names: readonly string[];
+  /** Return the way to one of them: its transport lends the connection that is kept. */
+  reach(host: Host): Reached;
+  /** Notes about the transport of some hosts. */
+  readonly notes: readonly { readonly host: string; readonly text: string }[];
+}
 
 /** Options of `run()`. */
 export interface RunOptions extends ReachOptions, BecomeOptions {
-  /** Paths of inventories, `host1,host2,` lists, or an inventory already loaded. */
-  readonly inventory: string | readonly string[] | Inventory;
+  /** Paths of inventories, `host1,host2,` lists, or an inventory already loaded. Default: the fleet's. */
+  readonly inventory?: string | readonly string[] | Inventory;
+  /** Hosts that are connected already: only they take part, over their connections, which stay open. */
+  readonly fleet?: ConnectedHosts;
   /**
    * The playbook's file: an entry to bundle, not a value. With `local`, a file of another name than a playbook's is a
    * carried bundle: its hosts and vars are in it, `inventory` is `[]`, and options about them do not count.
@@ -145,6 +158,7 @@ export function recordable(options: RunOptions): Readonly<Record<string, unknown
     signal: _signal,
     password: _password,
     becomePassword: _become,
+    fleet: _fleet,
     ...rest
   } = options;
   const written = Object.entries(rest).filter(

@@ -7,6 +7,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
 import type { Host } from "../../core/inventory.ts";
 import type { JobSession } from "../../core/protocol.ts";
+import { limitHosts, nobodyLeft } from "../../inventory/select.ts";
 import { MACHINE_NAMES } from "../../patterns/names.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
@@ -15,7 +16,14 @@ import type { Via } from "../session/state.ts";
 import { openFactCache } from "./fact-cache.ts";
 import { type HostWay, hostMaker, type PlannedHost } from "./jobs.ts";
 import { chooseMethod, leftAlone } from "./method.ts";
-import { type AskStep, DEFAULTS, fileOf, type RunOptions, recordable } from "./options.ts";
+import {
+  type AskStep,
+  type ConnectedHosts,
+  DEFAULTS,
+  fileOf,
+  type RunOptions,
+  recordable,
+} from "./options.ts";
 import { playOfStart } from "./outline.ts";
 import {
   type OpenHostPlan,
@@ -118,7 +126,7 @@ export async function prepare(
   { clean, now }: { readonly clean: AbortSignal; readonly now: AbortSignal },
 ): Promise<Prepared> {
   const startedAt = performance.now();
-  const { limit, askPassphrase, check = false } = options;
+  const { askPassphrase, check = false, fleet } = options;
   const cwd = options.cwd ?? process.cwd();
   const limits = limitsOf(options);
   const file = fileOf(options);
@@ -131,7 +139,9 @@ export async function prepare(
   const known = await plainExtraVars(options.extraVars, { cwd, secrets });
   const prepared = await preparePlaybook(file, cwd, options.ansible, known);
   const { playbook, vaulted } = await openVaulted(prepared, secrets);
-  const { inventory, extraVars, connection, local } = options;
+  const { extraVars, connection, local } = options;
+  const inventory = options.inventory ?? fleet?.inventory ?? [];
+  const limit = fleet === undefined ? options.limit : limitToFleet(fleet, options.limit, cwd);
   const source = {
     ...{ inventory, limit, local, cwd, secrets, extraVars, connection },
     vaulted: vaulted?.values,
@@ -170,7 +180,10 @@ export async function prepare(
     const startAtPlay =
       startAtTask === undefined ? undefined : await playOfStart(startAtTask, selected, playbook);
     const reachingAt = performance.now();
-    const opened = await openTransports(asksNoHost ? [] : selected.hosts, options, now);
+    const opened =
+      fleet === undefined
+        ? await openTransports(asksNoHost ? [] : selected.hosts, options, now)
+        : transportsOf(fleet);
     transports = opened;
     const reached: Pick<Transports, "of"> = asksNoHost ? { of: reachedHere } : opened;
     const wayOf = (host: Host, reached: Reached, mine: readonly PlayHosts[]): HostWay => {
@@ -250,6 +263,19 @@ export async function prepare(
     ]);
     throw mask === null ? thrown : maskError(mask, thrown);
   }
+}
+
+/** Return the limit that leaves only hosts of the fleet. Fails with `PATTERN_UNKNOWN`. */
+function limitToFleet({ inventory, names }: ConnectedHosts, limit: string | undefined, cwd: string): string {
+  const hosts = names.flatMap((name) => inventory.hosts.get(name) ?? []);
+  const left = limit === undefined ? hosts : limitHosts(hosts, inventory, limit, { cwd });
+  if (left.length === 0) throw nobodyLeft(["the fleet"], limit, inventory);
+  return left.map(({ name }) => name).join(",");
+}
+
+/** Return the transports of a fleet, which the run leaves open. */
+function transportsOf({ reach, notes }: ConnectedHosts): Transports {
+  return { of: reach, connectEarly: () => {}, notes, close: () => {} };
 }
 
 /** Let all hosts that may take part in an open play come to it: some are told then that the play is not for them. */

@@ -99,7 +99,7 @@ export async function fanOut(
 }
 
 /** A host's part of a fan-out. */
-interface HostExecOptions
+export interface HostExecOptions
   extends StartedCommand,
     Pick<FanOutOptions, "input" | "pty" | "timeoutMs" | "cancel" | "kill"> {
   /** Take output; no more is read until a returned promise settles. */
@@ -111,7 +111,7 @@ const TRAVEL_MS = 2_000;
 const CONTROL_C = "\x03";
 
 /** Connect, run the command and return its result; rejects only when `output` does. */
-async function execOnHost(host: FanOutHost, options: HostExecOptions): Promise<HostResult> {
+export async function execOnHost(host: FanOutHost, options: HostExecOptions): Promise<HostResult> {
   const startedAt = performance.now();
   const counts = { stdout: 0, stderr: 0 };
   const resultOf = (outcome: ExecOutcome, exit?: RemoteExit, thrown?: unknown): HostResult => ({

@@ -18,6 +18,8 @@ export type RemoteCommand =
 /** Options of {@link startCommand}. */
 export interface StartOptions {
   readonly env: Readonly<Record<string, string>>;
+  /** The command's working directory. Default: the user's home. */
+  readonly directory?: string | undefined;
   /** Number of bytes of the command's stdin; undefined for an empty stdin. */
   readonly stdinBytes: number | undefined;
   /** Start it on a terminal, which then ends it, and carries neither a script nor stdin. */
@@ -53,13 +55,13 @@ const INCOMPLETE_EXIT = 125;
  * script, then the command's own stdin, which is kept in a file without a name.
  */
 export function startCommand(command: RemoteCommand, options: StartOptions): StartedCommand {
-  const { env, stdinBytes, pty } = options;
-  const exports = Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}`);
+  const { stdinBytes, pty } = options;
+  const settings = settingsOf(options);
   // The terminal is the command's own stdin: everything else stands on the command line.
-  if (pty) return { script: [...exports, runOf(command, "")].join("\n"), preamble: Buffer.alloc(0) };
+  if (pty) return { script: [...settings, runOf(command, "")].join("\n"), preamble: Buffer.alloc(0) };
   const script = command.kind === "script" ? command.bytes : undefined;
   const steps = [
-    ...exports,
+    ...settings,
     ...(script === undefined && stdinBytes === undefined ? [] : [SPOOL]),
     ...(script === undefined ? [] : [`_vspool ${script.length}`, `_vp=$_vt`]),
     ...(stdinBytes === undefined ? [] : [`_vspool ${stdinBytes}`, `exec <"$_vt"`, `rm -f "$_vt"`]),
@@ -69,6 +71,28 @@ export function startCommand(command: RemoteCommand, options: StartOptions): Sta
   // Join the steps to one line, which `read -r` and `printf %b` restore.
   const line = steps.join("\n").replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
   return { script: LOADER, preamble: Buffer.concat([Buffer.from(`${line}\n`), script ?? Buffer.alloc(0)]) };
+}
+
+/** Exit code of a command that was not started because its working directory cannot be entered. */
+const NO_DIRECTORY_EXIT = 125;
+
+/**
+ * Make the shell script that becomes a command whose standard input is the connection's own. The first line on standard
+ * error is the command's pid: sshd forwards no signals to processes without a terminal.
+ */
+export function streamingScript(
+  command: Exclude<RemoteCommand, { readonly kind: "script" }>,
+  { env, directory }: Pick<StartOptions, "env" | "directory">,
+): string {
+  return [`echo $$ >&2`, ...settingsOf({ env, directory }), runOf(command, "")].join("\n");
+}
+
+/** Return the shell text that sets a command's environment and working directory. */
+function settingsOf({ env, directory }: Pick<StartOptions, "env" | "directory">): readonly string[] {
+  return [
+    ...Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}`),
+    ...(directory === undefined ? [] : [`cd -- ${quote(directory)}||exit ${NO_DIRECTORY_EXIT}`]),
+  ];
 }
 
 const GIVE_UP = `{ echo "volley: what the command needs did not arrive">&2;exit ${INCOMPLETE_EXIT};}`;
@@ -162,6 +186,18 @@ export async function keepInput(stream: Readable): Promise<CommandInput> {
     await remove();
     throw thrown;
   }
+}
+
+/** Make input of bytes. */
+export function inputOfBytes(content: Buffer): CommandInput {
+  return {
+    bytes: content.length,
+    sendTo: async (stdin, ended) => {
+      if (stdin.write(content)) return;
+      await Promise.race([ended, new Promise((resolve) => stdin.once("drain", resolve))]);
+    },
+    close: async () => {},
+  };
 }
 
 function inputOf(handle: FileHandle, bytes: number, remove: () => Promise<void>): CommandInput {

@@ -125,7 +125,7 @@ export function createHostSession(
 }
 
 /** Return the command of the login shell. On its terminal sudo, doas or su may ask for a password, which the user types on all hosts at once. */
-function loginLine(become: Become | null): string | undefined {
+export function loginLine(become: Become | null): string | undefined {
   if (become === null) return undefined;
   const { user, method, exe = method, flags = [] } = become;
   const program = commandLine(["exec", exe, ...flags]);

@@ -37,6 +37,14 @@ export async function getFromHosts(
   destination: string,
   options: TransferOptions,
 ): Promise<readonly TransferResult[]> {
+  const directories = directoriesOf(hosts);
+  return transfer(hosts, options, (context, host) =>
+    getTree(context, walk, join(destination, directories.get(host.name)!)),
+  );
+}
+
+/** Return the name of each host's directory below the destination. Fails with `USAGE` when two hosts would share one. */
+export function directoriesOf(hosts: readonly Pick<FanOutHost, "name">[]): ReadonlyMap<string, string> {
   const owners = new Map<string, string>();
   for (const { name } of hosts) {
     const directory = fileNameOf(name);
@@ -45,9 +53,7 @@ export async function getFromHosts(
       throw new VolleyError("USAGE", `${other} and ${name} would both be got into ${directory}`);
     owners.set(directory, name);
   }
-  return transfer(hosts, options, (context, host) =>
-    getTree(context, walk, join(destination, fileNameOf(host.name))),
-  );
+  return new Map([...owners].map(([directory, name]) => [name, directory]));
 }
 
 /** Options of a transfer. */
@@ -69,20 +75,16 @@ async function transfer(
 ): Promise<readonly TransferResult[]> {
   // Every host at work adds a listener; that is no leak.
   setMaxListeners(0, signal);
-  const localHashes = createLocalHashes();
-  const localParts = openParts(HERE);
   const results: TransferResult[] = [];
   const atWork = Math.min(forks, hosts.length);
+  const shared = shareTransfer({ preserve, checksum, check }, atWork);
   let next = 0;
   const takeHosts = async (): Promise<void> => {
     for (let index = next++; index < hosts.length; index = next++) {
       const host = hosts[index]!;
       if (!signal.aborted) listener.start?.(host.name);
       const result = await transferHost(host, {
-        settings: { preserve, checksum, check },
-        localHashes,
-        localParts,
-        windowBytes: windowBytes(atWork),
+        ...shared,
         listener,
         signal,
         work: (context) => work(context, host),
@@ -95,13 +97,27 @@ async function transfer(
   return results;
 }
 
-/** Options of one host's part. */
-interface HostTransferOptions {
+/** What the hosts of a transfer have in common. */
+interface SharedTransfer {
   readonly settings: TransferSettings;
   readonly localHashes: LocalHashes;
   readonly localParts: Parts;
-  /** Most bytes in flight. */
+  /** Most bytes in flight of each host. */
   readonly windowBytes: number;
+}
+
+/** Make what the hosts of a transfer have in common; `atWork` of them are at work at a time. */
+export function shareTransfer(settings: TransferSettings, atWork: number): SharedTransfer {
+  return {
+    settings,
+    localHashes: createLocalHashes(),
+    localParts: openParts(HERE),
+    windowBytes: windowBytes(atWork),
+  };
+}
+
+/** Options of one host's part. */
+interface HostTransferOptions extends SharedTransfer {
   readonly listener: TransferListener;
   readonly signal: AbortSignal;
   /** Carry out the host's part. */

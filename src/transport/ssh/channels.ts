@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { Client, ClientChannel } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/unix/shell.ts";
@@ -5,7 +6,7 @@ import type { Channels, CommandOptions } from "../channels.ts";
 import { sessionRefused } from "../connect-errors.ts";
 import { closeWhenSilent } from "../left-open.ts";
 import { NO_SUBSYSTEM_HINT } from "../sftp/open-file-session.ts";
-import type { RemoteExit, RemoteProcess } from "../transport.ts";
+import type { Forwarded, RemoteExit, RemoteProcess } from "../transport.ts";
 
 /** Make the channels of an ssh2 client that has logged in. */
 export function createSshChannels(client: Client, host: string): Channels {
@@ -30,6 +31,7 @@ export function createSshChannels(client: Client, host: string): Channels {
           else reject(error);
         });
       }),
+    listen: (address, port, onConnection) => listenOn(client, host, { address, port, onConnection }),
     close: () => {
       closedHere = true;
       client.end();
@@ -37,6 +39,55 @@ export function createSshChannels(client: Client, host: string): Channels {
       setTimeout(() => client.destroy(), 1_000).unref();
     },
   };
+}
+
+/** Where a host listens, and who takes the connections. */
+interface Listening {
+  readonly address: string;
+  readonly port: number;
+  readonly onConnection: (stream: Duplex) => void;
+}
+
+/** Ask a host to listen on a port (RFC 4254, section 7.1). Fails with `CONNECT_FAILED`. */
+function listenOn(
+  client: Client,
+  host: string,
+  { address, port, onConnection }: Listening,
+): Promise<Forwarded> {
+  return new Promise((resolve, reject) => {
+    client.forwardIn(address, port, (error, bound) => {
+      if (error !== undefined && error !== null) {
+        return reject(
+          new VolleyError("CONNECT_FAILED", `${host} would not listen on ${address}:${port}`, {
+            cause: error,
+            hint: "the port may be in use there, or its sshd_config forbids it (AllowTcpForwarding, GatewayPorts)",
+          }),
+        );
+      }
+      const mine = port === 0 ? bound : port;
+      const take = ({ destPort }: { readonly destPort: number }, accept: () => ClientChannel): void => {
+        if (destPort !== mine) return;
+        const stream = accept();
+        stream.on("error", () => {});
+        onConnection(stream);
+      };
+      client.on("tcp connection", take);
+      resolve({
+        port: mine,
+        close: () =>
+          new Promise((closed) => {
+            client.removeListener("tcp connection", take);
+            client.once("close", () => closed());
+            try {
+              client.unforwardIn(address, mine, () => closed());
+            } catch {
+              // The connection is gone, and the port with it.
+              closed();
+            }
+          }),
+      });
+    });
+  });
 }
 
 function startCommand(

@@ -14,7 +14,7 @@ export function createSshConnection(
   timings: Connection["timings"],
 ): Connection {
   const env = ssh?.environment ?? {};
-  const { closed } = channels;
+  const { closed, listen } = channels;
   let uploadSession: Promise<FileSession> | undefined;
   let uploads = 0;
   // When the connection is lost, ssh2 never calls back pending operations.
@@ -99,6 +99,7 @@ export function createSshConnection(
     expectUpload: async () => void (await openUploadSession().catch(() => {})),
     files: (signal) => orLost("opening SFTP", files(signal)),
     forward: (address, port) => orLost("opening a port", channels.forward(address, port)),
+    ...(listen === undefined ? {} : { listen: (...given) => orLost("asking for a port", listen(...given)) }),
     close: () => channels.close(),
   };
 }

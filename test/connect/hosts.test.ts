@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { selectAmong } from "../../src/cli/fan-out.ts";
+import { selectAmong } from "../../src/connect/hosts.ts";
 import { bareHost } from "../../src/inventory/connection.ts";
 
 const hosts = ["web01", "web02", "web10", "db1"].map((name) =>

@@ -1,0 +1,210 @@
+import { Duplex, type Readable, type Writable } from "node:stream";
+import { VolleyError } from "../core/errors.ts";
+import type { Secret } from "../core/secret.ts";
+import type { Become } from "../core/unix/users.ts";
+import { startAs } from "../fanout/exec/fan-out.ts";
+import { streamingScript } from "../fanout/exec/remote-command.ts";
+import { loginLine } from "../fanout/shell/host-session.ts";
+import type { Connection, RemoteExit, RemoteProcess, TerminalSize } from "../transport/transport.ts";
+import { type Command, commandOf, openEnvironment } from "./exec.ts";
+import { becomeOn, type Core, type Member } from "./members.ts";
+import { anyOf } from "./signals.ts";
+
+// What one host gives beside results: a command whose streams are the program's own, and a terminal.
+
+/** The end of a command or a shell. */
+export interface HostExit {
+  /** Undefined where a signal ended it, or the connection went. */
+  readonly code: number | undefined;
+  /** Such as `TERM`. */
+  readonly signal: string | undefined;
+  /** Why the end is not known: the connection went, or was closed. */
+  readonly lost: string | undefined;
+}
+
+/** Options of {@link start}. */
+export interface StartOptions {
+  /** As of `exec`. */
+  readonly become?: boolean | string;
+  readonly env?: Readonly<Record<string, string | Secret>>;
+  readonly cwd?: string;
+  /** Its abort ends the command: TERM, and KILL 5 s later. */
+  readonly signal?: AbortSignal;
+}
+
+/** A command on one host, and its streams. Nothing of them is masked. */
+export interface HostProcess extends AsyncDisposable {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Resolves once the command has ended and its streams were read; never rejects. */
+  readonly exit: Promise<HostExit>;
+  /** Send a signal to the command and the processes of its group. Default `TERM`. */
+  kill(signal?: string): Promise<void>;
+}
+
+/** Time from TERM to KILL. */
+const END_MS = 5_000;
+
+/** Start a command on a host. Its end of input is the command's. Fails as connecting does, and with `BECOME_FAILED`. */
+export async function start(
+  member: Member,
+  core: Core,
+  command: Command,
+  options: StartOptions = {},
+): Promise<HostProcess> {
+  const signal = anyOf(options.signal, core.closing);
+  const become = becomeOn(member, options.become, core.become);
+  const env = await openEnvironment(options.env, core);
+  const script = streamingScript(commandOf(command), { env, directory: options.cwd });
+  const connection = await member.transport.connect(member.endpoint, signal);
+  try {
+    const process = await startAs(connection, script, startsAs(member, become, signal));
+    const pid = await Promise.race([readFirstLine(process.stderr), process.exit.then(() => "")]);
+    return hostProcess(
+      connection,
+      process,
+      async (name) => {
+        if (!/^\d+$/.test(pid)) return;
+        const line = `kill -${name} -${pid} 2>/dev/null || kill -${name} ${pid} 2>/dev/null; exit 0`;
+        const killer = await startAs(connection, line, startsAs(member, become, core.closing));
+        killer.stdout.resume();
+        killer.stderr.resume();
+        await killer.exit;
+      },
+      signal,
+    );
+  } catch (thrown) {
+    connection.close();
+    throw thrown;
+  }
+}
+
+function startsAs(member: Member, become: Become | null, signal: AbortSignal): Parameters<typeof startAs>[2] {
+  return { host: member.name, login: member.endpoint.user, become, signal };
+}
+
+function hostProcess(
+  connection: Connection,
+  { stdin, stdout, stderr, exit: ended }: RemoteProcess,
+  send: (signal: string) => Promise<void>,
+  signal: AbortSignal,
+): HostProcess {
+  let isOver = false;
+  const exit = ended.then((how) => {
+    isOver = true;
+    signal.removeEventListener("abort", onAbort);
+    connection.close();
+    return exitOf(how);
+  });
+  const end = async (): Promise<void> => {
+    if (isOver) return;
+    await send("TERM").catch(() => {});
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(resolve, END_MS, "late");
+    });
+    const how = await Promise.race([exit, late]);
+    clearTimeout(timer);
+    if (how === "late") await send("KILL").catch(() => {});
+    connection.close();
+  };
+  const onAbort = (): void => void end();
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  return {
+    ...{ stdin, stdout, stderr, exit },
+    kill: async (name = "TERM") => {
+      if (!/^[A-Z0-9]+$/.test(name)) throw new VolleyError("USAGE", `"${name}" is no signal`);
+      if (!isOver) await send(name);
+    },
+    [Symbol.asyncDispose]: async () => {
+      stdout.resume();
+      stderr.resume();
+      await end();
+    },
+  };
+}
+
+/** Options of {@link openShell}. */
+export interface ShellOptions extends Partial<TerminalSize> {
+  /** `$TERM`. Default `xterm-256color`. */
+  readonly term?: string;
+  /** The user to become, by a login of sudo, doas or su that may ask for a password on the terminal. */
+  readonly become?: boolean | string;
+  /** Its abort closes the terminal. */
+  readonly signal?: AbortSignal;
+}
+
+/** A login shell on a terminal of the host: what is written is typed, and what is read is shown. */
+export interface HostShell extends Duplex {
+  /** Resolves once the shell has ended; never rejects. */
+  readonly exit: Promise<HostExit>;
+  /** Tell the size of the terminal, in cells. */
+  resize(size: TerminalSize): void;
+}
+
+/** Open a login shell on a terminal of a host; 80 columns and 24 rows by default. Fails as connecting does. */
+export async function openShell(member: Member, core: Core, options: ShellOptions = {}): Promise<HostShell> {
+  const { columns = 80, rows = 24, term = "xterm-256color" } = options;
+  const signal = anyOf(options.signal, core.closing);
+  const become = becomeOn(member, options.become, core.become);
+  const connection = await member.transport.connect(member.endpoint, signal);
+  try {
+    const pty = { columns, rows, term, resizable: true };
+    const process = await connection.exec(loginLine(become), signal, { pty });
+    const duplex = Duplex.from({ writable: process.stdin, readable: process.stdout });
+    const exit = process.exit.then((how) => {
+      signal.removeEventListener("abort", close);
+      connection.close();
+      return exitOf(how);
+    });
+    const close = (): void => connection.close();
+    signal.addEventListener("abort", close, { once: true });
+    // Streams that are closed before their end would be an error for who only wants them closed.
+    duplex.on("error", () => {});
+    return Object.assign(duplex, {
+      exit,
+      resize: (size: TerminalSize) => process.resize?.(size.columns, size.rows),
+      [Symbol.asyncDispose]: async () => {
+        connection.close();
+        duplex.destroy();
+        await exit;
+      },
+    });
+  } catch (thrown) {
+    connection.close();
+    throw thrown;
+  }
+}
+
+function exitOf(how: RemoteExit): HostExit {
+  return {
+    code: how.kind === "exited" ? how.code : undefined,
+    signal: how.kind === "signalled" ? how.signal.replace(/^SIG/, "") : undefined,
+    lost: how.kind === "lost" ? how.reason : undefined,
+  };
+}
+
+/** Take the first line off a stream, and leave the rest to its reader. */
+function readFirstLine(stream: Readable): Promise<string> {
+  return new Promise((resolve) => {
+    let seen = Buffer.alloc(0);
+    const stop = (line: string): void => {
+      stream.off("readable", onReadable).off("end", onEnd);
+      resolve(line);
+    };
+    const onEnd = (): void => stop("");
+    const onReadable = (): void => {
+      for (let chunk = stream.read(); chunk !== null; chunk = stream.read()) {
+        seen = Buffer.concat([seen, chunk as Buffer]);
+        const at = seen.indexOf(10);
+        if (at < 0) continue;
+        const rest = seen.subarray(at + 1);
+        if (rest.length > 0) stream.unshift(rest);
+        return stop(seen.toString("latin1", 0, at));
+      }
+    };
+    stream.on("readable", onReadable).on("end", onEnd);
+  });
+}
