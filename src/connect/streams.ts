@@ -137,11 +137,65 @@ export interface ShellOptions extends Partial<TerminalSize> {
 }
 
 /** A login shell on a terminal of the host: what is written is typed, and what is read is shown. */
-export interface HostShell extends Duplex {
+export class HostShell extends Duplex {
   /** Resolves once the shell has ended; never rejects. */
   readonly exit: Promise<HostExit>;
+  readonly #process: RemoteProcess;
+  readonly #connection: Connection;
+
+  constructor(connection: Connection, process: RemoteProcess) {
+    // What has ended on one side may go on in the other: a shell still prints after the end of its input.
+    super({ allowHalfOpen: true });
+    this.#connection = connection;
+    this.#process = process;
+    const { stdout, exit } = process;
+    stdout.on("data", (chunk: Buffer) => {
+      if (!this.push(chunk)) stdout.pause();
+    });
+    let isOver = false;
+    const finish = (): void => {
+      if (isOver) return;
+      isOver = true;
+      this.push(null);
+    };
+    stdout.once("end", finish).once("close", finish).on("error", finish);
+    this.exit = exit.then((how) => {
+      finish();
+      this.end();
+      connection.close();
+      return exitOf(how);
+    });
+  }
+
   /** Tell the size of the terminal, in cells. */
-  resize(size: TerminalSize): void;
+  resize({ columns, rows }: TerminalSize): void {
+    this.#process.resize?.(columns, rows);
+  }
+
+  override _read(): void {
+    this.#process.stdout.resume();
+  }
+
+  override _write(chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    const { stdin } = this.#process;
+    // What is typed for a shell that has ended is lost: that is no error.
+    if (!stdin.writable || stdin.write(chunk, encoding)) return done();
+    const go = (): void => {
+      stdin.off("drain", go).off("close", go);
+      done();
+    };
+    stdin.once("drain", go).once("close", go);
+  }
+
+  override _final(done: () => void): void {
+    this.#process.stdin.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#connection.close();
+    void this.exit.then(() => done(error));
+  }
 }
 
 /** Open a login shell on a terminal of a host; 80 columns and 24 rows by default. Fails as connecting does. */
@@ -152,26 +206,12 @@ export async function openShell(member: Member, core: Core, options: ShellOption
   const connection = await member.transport.connect(member.endpoint, signal);
   try {
     const pty = { columns, rows, term, resizable: true };
-    const process = await connection.exec(loginLine(become), signal, { pty });
-    const duplex = Duplex.from({ writable: process.stdin, readable: process.stdout });
-    const exit = process.exit.then((how) => {
-      signal.removeEventListener("abort", close);
-      connection.close();
-      return exitOf(how);
-    });
-    const close = (): void => connection.close();
+    const shell = new HostShell(connection, await connection.exec(loginLine(become), signal, { pty }));
+    const close = (): void => void shell.destroy();
     signal.addEventListener("abort", close, { once: true });
-    // Streams that are closed before their end would be an error for who only wants them closed.
-    duplex.on("error", () => {});
-    return Object.assign(duplex, {
-      exit,
-      resize: (size: TerminalSize) => process.resize?.(size.columns, size.rows),
-      [Symbol.asyncDispose]: async () => {
-        connection.close();
-        duplex.destroy();
-        await exit;
-      },
-    });
+    if (signal.aborted) close();
+    void shell.exit.then(() => signal.removeEventListener("abort", close));
+    return shell;
   } catch (thrown) {
     connection.close();
     throw thrown;
