@@ -340,7 +340,7 @@ describe.skipIf(!tmuxAvailable())("volley shell", () => {
   });
 
   it("gives the terminal back when it is ended by a signal", async () => {
-    const terminal = await open(await startHosts(1));
+    const terminal = await open(await startHosts(1), { extra: ["--panes", "1"] });
     await terminal.see("to all web01");
     const shell = Number(terminal.ask("#{pane_pid}"));
     const child = readFileSync(`/proc/${shell}/task/${shell}/children`, "utf8").trim();
@@ -356,6 +356,7 @@ describe.skipIf(!tmuxAvailable())("volley shell", () => {
     const sign = join(started.directory, "crash");
     const crash = `import{existsSync}from"fs";setInterval(()=>{if(existsSync("${sign}"))throw(new(Error)("boom"))},50).unref()`;
     const terminal = await open(started, {
+      extra: ["--panes", "1"],
       env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(crash)}` },
     });
     await terminal.see("to all web01");

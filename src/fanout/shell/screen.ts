@@ -29,11 +29,22 @@ interface Blocking {
   readonly _handle?: { setBlocking?(blocking: boolean): unknown };
 }
 
+/** Texts written to the terminal when it is taken over, and when it is given back. */
+interface TerminalTexts {
+  readonly enter: string;
+  leave(): string;
+}
+
+const FRAMES: TerminalTexts = { enter: ENTER, leave: () => LEAVE };
+
 /**
- * Take the terminal over: raw mode and the alternate screen. `leave` restores it, and so does the end of this process,
- * also by an uncaught error.
+ * Take the terminal over: raw mode and, unless other texts are given, the alternate screen. `leave` restores it, and so
+ * does the end of this process, also by an uncaught error.
  */
-export function takeTerminal({ stdin, stdout }: TerminalStreams): TerminalScreen {
+export function takeTerminal(
+  { stdin, stdout }: TerminalStreams,
+  texts: TerminalTexts = FRAMES,
+): TerminalScreen {
   // A separate stream: process.stdout would block, and its errors concern other code.
   const output = new WriteStream(stdout.fd);
   (output as unknown as Blocking)._handle?.setBlocking?.(false);
@@ -47,7 +58,7 @@ export function takeTerminal({ stdin, stdout }: TerminalStreams): TerminalScreen
     process.off("uncaughtExceptionMonitor", onCrash);
     try {
       stdin.setRawMode(false);
-      write(LEAVE);
+      write(texts.leave());
     } catch {
       // The terminal is gone.
     }
@@ -62,7 +73,7 @@ export function takeTerminal({ stdin, stdout }: TerminalStreams): TerminalScreen
     }
     isTaken = true;
     stdin.setRawMode(true);
-    output.write(ENTER);
+    output.write(texts.enter);
   };
   enter();
   return { output, enter, leave: () => giveBack((text) => output.write(text)) };
