@@ -21,7 +21,7 @@ import { ansibleSettings, settleSources } from "./run/options.ts";
 import { expandLimit } from "./run/runs.ts";
 import { askHostKeys, askPassphrase, formatHostKeys } from "./terminal.ts";
 
-// The commands about the hosts of an inventory: `volley inventory` and `volley hosts`.
+// The commands about the hosts of an inventory: `volley inventory`, `volley ls` and `volley hosts`.
 
 /** Views of the inventory. */
 export type InventoryAction = "list" | "graph" | "host";
@@ -41,40 +41,67 @@ export function addInventoryCommand(program: Command): void {
     ),
   )
     .option("--json", "print JSON; list prints what ansible-inventory --list does")
-    .action(
-      async (
-        action: InventoryAction,
-        patterns: readonly string[],
-        given: InventoryFlags & ExtraVarsFlags & SecretFlags & { readonly json?: boolean },
-      ) => {
-        const flags = settleSources(given, await ansibleSettings([]));
-        const [{ loadInventoryModule }, { createSecretStore }] = await Promise.all([
-          import("../controller/prepare/read.ts"),
-          import("../vars/secrets/store.ts"),
-        ]);
-        const cwd = process.cwd();
-        const limit = await expandLimit(flags.limit);
-        process.exitCode = await inventoryCommand(
-          action,
-          await Promise.all(patterns.map(expandLimit)),
-          {
-            inventory: inventoryPaths(flags),
-            ...(limit === undefined ? {} : { limit }),
-            ...(flags.json === undefined ? {} : { json: flags.json }),
-            ...(flags.extraVars === undefined ? {} : { extraVars: flags.extraVars }),
-          },
-          {
-            stdout: (text) => process.stdout.write(text),
-            stderr: (text) => process.stderr.write(text),
-            color: process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "",
-            cwd,
-            columns: process.stdout.columns ?? 80,
-            loadModule: loadInventoryModule,
-            secrets: createSecretStore({ ...secretOptions(flags), cwd, ask: askPassphrase }),
-          },
-        );
-      },
-    );
+    .action(async (action: InventoryAction, patterns: readonly string[], flags: ShowFlags) => {
+      process.exitCode = await show(action, patterns, flags);
+    });
+}
+
+/** Add `volley ls`. */
+export function addListCommand(program: Command): void {
+  addSecretOptions(
+    addExtraVarsOption(
+      addInventoryOptions(
+        program
+          .command("ls")
+          .summary("list the hosts of the inventory, or those of a pattern")
+          .description(
+            "List hosts with address, user and groups: the same as volley inventory list. No host is touched.",
+          )
+          .argument("[pattern...]", "hosts to list: web, web:&prod, web[01-17,19], @failed (default: all)"),
+      ),
+    ),
+  )
+    .option("--json", "print the JSON of ansible-inventory --list")
+    .option("-1, --names", "print the names alone, one a line")
+    .action(async (patterns: readonly string[], flags: ShowFlags) => {
+      process.exitCode = await show("list", patterns, flags);
+    });
+}
+
+interface ShowFlags extends InventoryFlags, ExtraVarsFlags, SecretFlags {
+  readonly json?: boolean;
+  readonly names?: boolean;
+}
+
+/** Show a view of the inventory on this process's streams; returns the exit code. */
+async function show(action: InventoryAction, patterns: readonly string[], given: ShowFlags): Promise<number> {
+  if (given.json === true && given.names === true)
+    throw new VolleyError("USAGE", "--json goes without --names");
+  const flags = settleSources(given, await ansibleSettings([]));
+  const { createSecretStore } = await import("../vars/secrets/store.ts");
+  const cwd = process.cwd();
+  const limit = await expandLimit(flags.limit);
+  return inventoryCommand(
+    action,
+    await Promise.all(patterns.map(expandLimit)),
+    {
+      inventory: inventoryPaths(flags),
+      ...(limit === undefined ? {} : { limit }),
+      ...(flags.json === undefined ? {} : { json: flags.json }),
+      ...(flags.names === undefined ? {} : { names: flags.names }),
+      ...(flags.extraVars === undefined ? {} : { extraVars: flags.extraVars }),
+    },
+    {
+      stdout: (text) => process.stdout.write(text),
+      stderr: (text) => process.stderr.write(text),
+      color: process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "",
+      cwd,
+      columns: process.stdout.columns ?? 80,
+      // The TypeScript compiler takes longer to load than all else.
+      loadModule: async (file) => (await import("../controller/prepare/read.ts")).loadInventoryModule(file),
+      secrets: createSecretStore({ ...secretOptions(flags), cwd, ask: askPassphrase }),
+    },
+  );
 }
 
 /** The flags of `volley inventory`. */
@@ -82,6 +109,8 @@ export interface InventoryView {
   readonly inventory: readonly string[];
   readonly limit?: string;
   readonly json?: boolean;
+  /** Print the names alone; for `list`. */
+  readonly names?: boolean;
   readonly extraVars?: readonly string[];
 }
 
@@ -106,7 +135,7 @@ interface InventoryIo {
 export async function inventoryCommand(
   action: InventoryAction,
   args: readonly string[],
-  { inventory: paths, limit, json = false, extraVars }: InventoryView,
+  { inventory: paths, limit, json = false, names = false, extraVars }: InventoryView,
   io: InventoryIo,
 ): Promise<number> {
   const [{ loadInventory }, { limitHosts, selectHosts }] = await Promise.all([
@@ -147,6 +176,7 @@ export async function inventoryCommand(
   }
 
   async function listText(from: Inventory, hosts: readonly Host[]): Promise<string> {
+    if (names) return hosts.map(({ name }) => `${name}\n`).join("");
     const { formatInventoryList, inventoryToJson } = await import("../inventory/format.ts");
     warnOfLocked(hosts, io);
     return json ? toJson(inventoryToJson(from, hosts)) : formatInventoryList(from, hosts, { color, columns });

@@ -10,7 +10,7 @@ import { addDemoCommand } from "./demo.ts";
 import { addCleanCommand } from "./exec/clean.ts";
 import { addExecCommand } from "./exec/exec.ts";
 import { addImageCommand } from "./image/image.ts";
-import { addHostsCommand, addInventoryCommand } from "./inventory.ts";
+import { addHostsCommand, addInventoryCommand, addListCommand } from "./inventory.ts";
 import { addLintCommand } from "./lint.ts";
 import { addBundleCommand, addCheckCommand } from "./playbook.ts";
 import { addPullCommand } from "./pull.ts";
@@ -53,6 +53,7 @@ function createProgram(): Command {
   addCheckCommand(program);
   addLintCommand(program);
   addInventoryCommand(program);
+  addListCommand(program);
   addHostsCommand(program);
   addRoleCommand(program);
   addRuntimeCommand(program);

@@ -81,6 +81,7 @@ describe("volley inventory list", () => {
       "
     `);
     expect(await run("list", ["web"], { limit: "db" })).toBe("No hosts.\n");
+    expect(await run("list", ["web"], { limit: "!web2", names: true })).toBe("web1\nweb3\n");
   });
 
   it("marks names only where there is colour", async () => {
