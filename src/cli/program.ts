@@ -9,6 +9,7 @@ import { addCompareCommand } from "./compare.ts";
 import { addDemoCommand } from "./demo.ts";
 import { addCleanCommand } from "./exec/clean.ts";
 import { addExecCommand } from "./exec/exec.ts";
+import { addFactsCommand } from "./exec/facts.ts";
 import { addImageCommand } from "./image/image.ts";
 import { addHostsCommand, addInventoryCommand, addListCommand } from "./inventory.ts";
 import { addLintCommand } from "./lint.ts";
@@ -41,6 +42,7 @@ function createProgram(): Command {
   addRunsCommand(program);
   addReportCommand(program);
   addExecCommand(program);
+  addFactsCommand(program);
   addPutCommand(program);
   addGetCommand(program);
   addShellCommand(program);

@@ -8,7 +8,8 @@ import { isVolleyError, serializeError, VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Diff, Result, State } from "../core/result.ts";
 import type { Become } from "../core/unix/users.ts";
-import { createActionContext } from "../engine/context.ts";
+import { plainVars, type Vars } from "../core/values/vars.ts";
+import { createActionContext, factVariables } from "../engine/context.ts";
 import { withTimeLimit } from "../engine/limits.ts";
 import { finishRestarted, performAction } from "../engine/perform.ts";
 import { maskEvent } from "../vars/mask.ts";
@@ -65,6 +66,8 @@ export interface FactsOptions {
 export interface FactsResult extends HostEnd {
   /** Undefined where the host was not reached. */
   readonly facts: Facts | undefined;
+  /** The facts under the names that templates see, such as `ansible_kernel`; empty where the host was not reached. */
+  readonly vars: Vars;
   readonly elapsedMs: number;
 }
 
@@ -134,10 +137,11 @@ export function createApplier(core: Core): Applier {
               const place = await bench.place(signal);
               return isKnown ? await place.gather() : place.facts;
             });
-            return { ...end(), ok: true, facts };
+            const { ansible_facts: _all, ...vars } = factVariables(facts);
+            return { ...end(), ok: true, facts, vars: plainVars(vars) };
           } catch (thrown) {
             const error = core.masking.error(serializeError(thrown));
-            return { ...end(), ok: false, facts: undefined, error };
+            return { ...end(), ok: false, facts: undefined, vars: {}, error };
           }
         },
       }),

@@ -85,6 +85,7 @@ export async function connect(pattern: string, options: ConnectOptions = {}): Pr
     ...{ inventory, forks, secrets, cwd, masking, become: options },
     limit: pLimit(forks),
     closing: closing.signal,
+    endings: new Set(),
   };
   // What the inventory says wrongly about becoming users is told now, and not in the midst of the work.
   for (const member of members) becomeOn(member, true, options);
@@ -92,7 +93,9 @@ export async function connect(pattern: string, options: ConnectOptions = {}): Pr
   let closed: Promise<void> | undefined;
   const end = async (): Promise<void> => {
     options.signal?.removeEventListener("abort", close);
+    const ended = [...core.endings].map((each) => each());
     closing.abort();
+    await Promise.all(ended);
     await applier.close();
     await kept.close();
     transports.close();

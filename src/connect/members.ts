@@ -27,6 +27,8 @@ export interface Core {
   readonly cwd: string;
   /** Aborted when the fleet is closed. */
   readonly closing: AbortSignal;
+  /** What the fleet ends before it closes its connections. */
+  readonly endings: Set<() => Promise<void>>;
   readonly masking: Masking;
 }
 

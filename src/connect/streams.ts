@@ -61,19 +61,16 @@ export async function start(
   try {
     const process = await startAs(connection, script, startsAs(member, become, signal));
     const pid = await Promise.race([readFirstLine(process.stderr), process.exit.then(() => "")]);
-    return hostProcess(
-      connection,
-      process,
-      async (name) => {
-        if (!/^\d+$/.test(pid)) return;
-        const line = `kill -${name} -${pid} 2>/dev/null || kill -${name} ${pid} 2>/dev/null; exit 0`;
-        const killer = await startAs(connection, line, startsAs(member, become, core.closing));
-        killer.stdout.resume();
-        killer.stderr.resume();
-        await killer.exit;
-      },
-      signal,
-    );
+    const send = async (name: string): Promise<void> => {
+      if (!/^\d+$/.test(pid)) return;
+      const line = `kill -${name} -${pid} 2>/dev/null || kill -${name} ${pid} 2>/dev/null; exit 0`;
+      // The fleet may be closing: this is how.
+      const killer = await startAs(connection, line, startsAs(member, become, new AbortController().signal));
+      killer.stdout.resume();
+      killer.stderr.resume();
+      await killer.exit;
+    };
+    return hostProcess(connection, process, { send, signal, endings: core.endings });
   } catch (thrown) {
     connection.close();
     throw thrown;
@@ -84,32 +81,49 @@ function startsAs(member: Member, become: Become | null, signal: AbortSignal): P
   return { host: member.name, login: member.endpoint.user, become, signal };
 }
 
+interface Ends {
+  /** Send a signal to the process. */
+  send(name: string): Promise<void>;
+  /** Its abort ends the process. */
+  readonly signal: AbortSignal;
+  readonly endings: Core["endings"];
+}
+
 function hostProcess(
   connection: Connection,
   { stdin, stdout, stderr, exit: ended }: RemoteProcess,
-  send: (signal: string) => Promise<void>,
-  signal: AbortSignal,
+  { send, signal, endings }: Ends,
 ): HostProcess {
   let isOver = false;
-  const exit = ended.then((how) => {
-    isOver = true;
-    signal.removeEventListener("abort", onAbort);
-    connection.close();
-    return exitOf(how);
-  });
-  const end = async (): Promise<void> => {
-    if (isOver) return;
+  let ending: Promise<void> | undefined;
+  const terminate = async (): Promise<void> => {
     await send("TERM").catch(() => {});
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<"late">((resolve) => {
       timer = setTimeout(resolve, END_MS, "late");
     });
-    const how = await Promise.race([exit, late]);
+    // Output that nobody reads would keep the end from being seen.
+    for (const stream of [stdout, stderr]) if (stream.readableFlowing === null) stream.resume();
+    const how = await Promise.race([ended, connection.closed, late]);
     clearTimeout(timer);
     if (how === "late") await send("KILL").catch(() => {});
     connection.close();
+    await exit;
+  };
+  const end = (): Promise<void> => {
+    if (isOver) return Promise.resolve();
+    ending ??= terminate();
+    return ending;
   };
   const onAbort = (): void => void end();
+  const exit = ended.then((how) => {
+    isOver = true;
+    signal.removeEventListener("abort", onAbort);
+    endings.delete(end);
+    connection.close();
+    return exitOf(how);
+  });
+  endings.add(end);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   return {
@@ -118,11 +132,7 @@ function hostProcess(
       if (!/^[A-Z0-9]+$/.test(name)) throw new VolleyError("USAGE", `"${name}" is no signal`);
       if (!isOver) await send(name);
     },
-    [Symbol.asyncDispose]: async () => {
-      stdout.resume();
-      stderr.resume();
-      await end();
-    },
+    [Symbol.asyncDispose]: end,
   };
 }
 

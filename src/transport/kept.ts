@@ -111,24 +111,41 @@ interface Sessions {
 }
 
 function createSessions(): Sessions {
+  let opening = 0;
   let openNow = 0;
-  const waiting: (() => void)[] = [];
+  let ends = 0;
+  let waiting: (() => void)[] = [];
+  const wake = (): void => {
+    const all = waiting;
+    waiting = [];
+    for (const go of all) go();
+  };
   return {
     open: async (start, ended) => {
       for (;;) {
+        opening++;
+        const before = ends;
         try {
           const opened = await start();
           openNow++;
           void ended(opened).then(() => {
             openNow--;
-            for (const go of waiting.splice(0)) go();
+            ends++;
+            wake();
           });
           return opened;
         } catch (thrown) {
           const isRefused = isVolleyError(thrown) && thrown.code === "SESSION_REFUSED";
-          if (!isRefused || openNow === 0) throw thrown;
-          await new Promise<void>((go) => waiting.push(go));
+          if (isRefused && ends !== before) continue;
+          // Where no session will end, there is nothing to wait for.
+          if (!isRefused || openNow + opening === 1) {
+            wake();
+            throw thrown;
+          }
+        } finally {
+          opening--;
         }
+        await new Promise<void>((go) => waiting.push(go));
       }
     },
   };
