@@ -15,10 +15,12 @@ import { addHostsCommand, addInventoryCommand, addListCommand } from "./inventor
 import { addLintCommand } from "./lint.ts";
 import { addBundleCommand, addCheckCommand } from "./playbook.ts";
 import { addPullCommand } from "./pull.ts";
+import { addDiffCommand } from "./records/diff.ts";
+import { addLogCommand } from "./records/log.ts";
+import { addReportCommand, addRunsCommand } from "./records/runs.ts";
 import { addDocCommand } from "./reference/doc.ts";
 import { addRoleCommand } from "./role.ts";
 import { addAttachCommand, addRunCommand } from "./run/run.ts";
-import { addReportCommand, addRunsCommand } from "./run/runs.ts";
 import { addRuntimeCommand } from "./runtime.ts";
 import { addShellCommand } from "./shell.ts";
 import { addInitCommand } from "./start/init.ts";
@@ -40,6 +42,8 @@ function createProgram(): Command {
   addInitCommand(program);
   addRunCommand(program);
   addRunsCommand(program);
+  addLogCommand(program);
+  addDiffCommand(program);
   addReportCommand(program);
   addExecCommand(program);
   addFactsCommand(program);
