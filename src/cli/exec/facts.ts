@@ -5,20 +5,23 @@ import type { Row } from "../../reporter/rows/row.ts";
 import {
   addBecomeOptions,
   addConnectionOptions,
+  addHostsOption,
   addInventoryOptions,
   addSecretOptions,
   type BecomeFlags,
   becomeOptions,
   type ConnectionFlags,
+  type HostsFlags,
   type InventoryFlags,
   reachOptions,
   type SecretFlags,
   secretOptions,
+  takeHosts,
 } from "../options.ts";
 import { expandLimit } from "../run/runs.ts";
 import { askPassphrase, onSignals, outputOption, printWarning } from "../terminal.ts";
 
-interface FactsFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
+interface FactsFlags extends InventoryFlags, HostsFlags, ConnectionFlags, BecomeFlags, SecretFlags {
   readonly output: "auto" | "table" | "fold" | "json";
   readonly fold?: boolean;
 }
@@ -26,13 +29,15 @@ interface FactsFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, Secre
 /** Add `volley facts`. */
 export function addFactsCommand(program: Command): void {
   const command = program
-    .command("facts <hosts> [facts...]")
+    .command("facts")
     .summary("show facts of hosts, and which hosts differ in what")
     .description(
       "Gather the facts of every host, as runs do, and show them. A host needs nothing but sshd.\n\n" +
         "Name the hosts first, as with exec. Then facts: ansible_kernel or kernel, a whole dict (default_ipv4), a leaf (default_ipv4.address), or a glob ('*_mb'). Default: all facts.",
-    );
-  addSecretOptions(addBecomeOptions(addConnectionOptions(addInventoryOptions(command))))
+    )
+    .usage("[options] <hosts> [facts...]")
+    .argument("[words...]");
+  addSecretOptions(addBecomeOptions(addConnectionOptions(addHostsOption(addInventoryOptions(command)))))
     .addOption(
       outputOption(
         "how to show them: a table, folded by equal values, or JSON, a line for each host (default: a table for named facts or one host, else folded)",
@@ -51,7 +56,8 @@ Examples:
 Exit codes: 0 all ok, 1 usage or set-up, 2 some host failed, 4 some host unreachable or lost, 130 cancelled.
 `,
     )
-    .action(async (hosts: string, names: readonly string[], flags: FactsFlags) => {
+    .action(async (words: readonly string[], flags: FactsFlags) => {
+      const { hosts, rest: names } = takeHosts(words, flags, "volley facts all kernel");
       process.exitCode = await facts(hosts, names, flags);
     });
 }
