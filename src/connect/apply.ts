@@ -214,7 +214,7 @@ async function carryOut(task: Task, bench: Bench): Promise<Result> {
   const startedAt = performance.now();
   const place = await bench.place(signal);
   place.forget();
-  const lock = check ? undefined : await place.lock(run, signal);
+  const lock = check ? undefined : await place.lock(run, signal).catch(blameLoss(member, place));
   const restart = call.afterRestart === undefined ? undefined : await watchRestart(place);
   const { system } = place.opened;
   const seconds = timeoutMs === undefined ? undefined : timeoutMs / 1_000;
@@ -246,6 +246,17 @@ async function afterLoss({ name }: Member, performed: Promise<Result>): Promise<
 }
 
 const LOSS_MS = 1_000;
+
+/** Return what rethrows a failure, or the loss of the connection that it comes of. */
+function blameLoss({ name }: Member, { connection }: Workplace): (thrown: unknown) => Promise<never> {
+  return async (thrown) => {
+    // The connection's end is told a moment after that of what used it.
+    const isGone = await Promise.race([connection.closed.then(() => true), sleep(LOSS_MS / 10, false)]);
+    if (isGone && !(isVolleyError(thrown) && thrown.code === "CANCELLED"))
+      throw new VolleyError("CONNECTION_LOST", `${name}: the connection went before the action began`);
+    throw thrown;
+  };
+}
 
 function isLoss({ error }: Result): boolean {
   return error?.code === "CONNECTION_LOST" || error?.code === "CANCELLED";

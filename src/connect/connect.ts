@@ -54,10 +54,11 @@ export async function connect(pattern: string, options: ConnectOptions = {}): Pr
     throw new VolleyError("USAGE", `forks must be a whole number of 1 or more, not ${String(forks)}`);
   const cwd = resolve(options.cwd ?? ".");
   const closing = new AbortController();
+  const ends = anyOf(options.signal, closing.signal);
   const secrets = createSecretStore({
     ...options.secrets,
     cwd,
-    signal: closing.signal,
+    signal: ends,
     ...(askPassphrase === undefined ? {} : { ask: askPassphrase }),
   });
   const { inventory, hosts: found } = await findHosts({
@@ -71,7 +72,11 @@ export async function connect(pattern: string, options: ConnectOptions = {}): Pr
     hosts.push(host);
     masking.add(secretTexts);
   }
-  const transports = await openTransports(hosts, options, anyOf(options.signal, closing.signal));
+  const transports = await openTransports(hosts, options, ends);
+  if (ends.aborted) {
+    transports.close();
+    throw new VolleyError("CANCELLED", "cancelled before a host was reached");
+  }
   const kept = keepConnections();
   const over = new Map<Transport, Transport>();
   const reach = (host: Host): Reached => {

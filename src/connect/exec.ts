@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import type { SerializedError } from "../core/errors.ts";
 import { VolleyError } from "../core/errors.ts";
-import type { Secret } from "../core/secret.ts";
+import { isSecret, type Secret } from "../core/secret.ts";
 import { execOnHost, type HostResult } from "../fanout/exec/fan-out.ts";
 import {
   type CommandInput,
@@ -14,6 +14,7 @@ import {
 import type { TerminalSize } from "../transport/transport.ts";
 import { becomeOn, type Core, type Member, openText } from "./members.ts";
 import { type Folded, type HostEnd, Results } from "./results.ts";
+import { anyOf } from "./signals.ts";
 import { startWork, type Work } from "./work.ts";
 
 /** A command: a line for the host's `sh`, or a program and its arguments, which arrive as they are. */
@@ -92,9 +93,10 @@ export function exec(
     limit: core.limit,
     signal,
     empty: new ExecResults(),
-    prepare: async () => {
+    prepare: async (cancel) => {
+      if (pty !== undefined) refuseSecrets(options.env);
       const env = await openEnvironment(options.env, core);
-      const input = await openInput(options, core);
+      const input = await openInput(options, core, anyOf(cancel, core.closing));
       const directory = options.cwd;
       const started = startCommand(commandOf(command), {
         ...{ env, directory, stdinBytes: input?.bytes, pty: pty !== undefined },
@@ -145,9 +147,19 @@ export async function openEnvironment(
   return opened;
 }
 
+/** On a terminal, the environment stands on the command line that starts the command. */
+function refuseSecrets(env: ExecOptions["env"] = {}): void {
+  const found = Object.entries(env).find(([, value]) => isSecret(value));
+  if (found === undefined) return;
+  throw new VolleyError("USAGE", `the secret ${found[0]} would stand on a command line of the host`, {
+    hint: "leave out `pty`, or type it into host.shell()",
+  });
+}
+
 async function openInput(
   { stdin, pty }: Pick<ExecOptions, "stdin" | "pty">,
   core: Core,
+  signal: AbortSignal,
 ): Promise<CommandInput | undefined> {
   if (stdin === undefined) return undefined;
   if (pty !== undefined)
@@ -155,7 +167,7 @@ async function openInput(
       hint: "host.shell() and host.start() have a stdin to write to",
     });
   if (stdin instanceof Uint8Array) return inputOfBytes(Buffer.from(stdin));
-  if (typeof stdin === "object" && Symbol.asyncIterator in stdin) return keepInput(stdin);
+  if (typeof stdin === "object" && Symbol.asyncIterator in stdin) return keepInput(stdin, signal);
   return inputOfBytes(Buffer.from(await openText(stdin, "the standard input", core)));
 }
 
@@ -196,14 +208,15 @@ function keepOutput(
 function resultOf(
   { host, outcome, exit, error, elapsedMs }: HostResult,
   kept: KeptOutput,
-  { masking }: Core,
+  { masking, closing }: Core,
 ): ExecResult {
   const stdout = kept.text("stdout");
   const why = error ?? (exit?.kind === "lost" ? lost(host, exit.reason) : undefined);
   return {
     host,
     ok: outcome === "ok",
-    outcome,
+    // The fleet's own end is no loss.
+    outcome: outcome === "lost" && closing.aborted ? "cancelled" : outcome,
     code: exit?.kind === "exited" ? exit.code : undefined,
     signal: exit?.kind === "signalled" ? exit.signal.replace(/^SIG/, "") : undefined,
     stdout,

@@ -133,6 +133,8 @@ function join(one: Duplex, other: Duplex): void {
     from.on("error", () => to.destroy());
     from.once("close", () => to.destroy());
     from.pipe(to);
+    // A client may have gone while its connection was opened on the other side.
+    if (from.destroyed) to.destroy();
   }
 }
 

@@ -45,32 +45,63 @@ export interface HostProcess extends AsyncDisposable {
 
 /** Time from TERM to KILL. */
 const END_MS = 5_000;
+/** Time for a host to take a signal when nobody waits for the command any more. */
+const SEND_MS = 5_000;
 
-/** Start a command on a host. Its end of input is the command's. Fails as connecting does, and with `BECOME_FAILED`. */
+/**
+ * Start a command on a host. Its end of input is the command's. Closing the fleet ends it, as disposing of it does. Fails
+ * as connecting does, and with `BECOME_FAILED`.
+ */
 export async function start(
   member: Member,
   core: Core,
   command: Command,
   options: StartOptions = {},
 ): Promise<HostProcess> {
+  const starting = startProcess(member, core, command, options);
+  const finish = async (): Promise<void> => {
+    const started = await starting.catch(() => undefined);
+    await started?.[Symbol.asyncDispose]();
+  };
+  const forget = (): void => void core.endings.delete(finish);
+  core.endings.add(finish);
+  starting.then(({ exit }) => exit.then(forget), forget);
+  return await starting;
+}
+
+async function startProcess(
+  member: Member,
+  core: Core,
+  command: Command,
+  options: StartOptions,
+): Promise<HostProcess> {
   const signal = anyOf(options.signal, core.closing);
   const become = becomeOn(member, options.become, core.become);
   const env = await openEnvironment(options.env, core);
-  const script = streamingScript(commandOf(command), { env, directory: options.cwd });
+  const { script, preamble } = streamingScript(commandOf(command), { env, directory: options.cwd });
   const connection = await member.transport.connect(member.endpoint, signal);
   try {
     const process = await startAs(connection, script, startsAs(member, become, signal));
-    const pid = await Promise.race([readFirstLine(process.stderr), process.exit.then(() => "")]);
-    const send = async (name: string): Promise<void> => {
-      if (!/^\d+$/.test(pid)) return;
-      const line = `kill -${name} -${pid} 2>/dev/null || kill -${name} ${pid} 2>/dev/null; exit 0`;
-      // The fleet may be closing: this is how.
-      const killer = await startAs(connection, line, startsAs(member, become, new AbortController().signal));
-      killer.stdout.resume();
-      killer.stderr.resume();
-      await killer.exit;
-    };
-    return hostProcess(connection, process, { send, signal, endings: core.endings });
+    // Writing to a command that has gone is no fault of the program: `exit` tells the end.
+    for (const stream of [process.stdin, process.stdout, process.stderr]) stream.on("error", () => {});
+    if (preamble.length > 0) process.stdin.write(preamble);
+    const ids = await Promise.race([readFirstLine(process.stderr), process.exit.then(() => "")]);
+    const [, pid, group] = /^(\d+) (\d+)$/.exec(ids) ?? [];
+    return hostProcess(
+      connection,
+      process,
+      async (name) => {
+        if (pid === undefined) return;
+        // The fleet may be closing: this is how.
+        const never = new AbortController().signal;
+        const line = `kill -${name} -${group} 2>/dev/null || kill -${name} ${pid} 2>/dev/null; exit 0`;
+        const killer = await startAs(connection, line, startsAs(member, become, never));
+        killer.stdout.resume();
+        killer.stderr.resume();
+        await killer.exit;
+      },
+      signal,
+    );
   } catch (thrown) {
     connection.close();
     throw thrown;
@@ -81,49 +112,41 @@ function startsAs(member: Member, become: Become | null, signal: AbortSignal): P
   return { host: member.name, login: member.endpoint.user, become, signal };
 }
 
-interface Ends {
-  /** Send a signal to the process. */
-  send(name: string): Promise<void>;
-  /** Its abort ends the process. */
-  readonly signal: AbortSignal;
-  readonly endings: Core["endings"];
-}
-
 function hostProcess(
   connection: Connection,
   { stdin, stdout, stderr, exit: ended }: RemoteProcess,
-  { send, signal, endings }: Ends,
+  send: (name: string) => Promise<void>,
+  signal: AbortSignal,
 ): HostProcess {
   let isOver = false;
-  let ending: Promise<void> | undefined;
+  const exit = ended.then((how) => {
+    isOver = true;
+    signal.removeEventListener("abort", onAbort);
+    connection.close();
+    return exitOf(how);
+  });
+  /** Resolves with false when the host did not take the signal in time. */
+  const sendSoon = (name: string): Promise<boolean> =>
+    within(
+      SEND_MS,
+      send(name).catch(() => {}),
+    );
   const terminate = async (): Promise<void> => {
-    await send("TERM").catch(() => {});
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<"late">((resolve) => {
-      timer = setTimeout(resolve, END_MS, "late");
-    });
+    const isSent = await sendSoon("TERM");
     // Output that nobody reads would keep the end from being seen.
     for (const stream of [stdout, stderr]) if (stream.readableFlowing === null) stream.resume();
-    const how = await Promise.race([ended, connection.closed, late]);
-    clearTimeout(timer);
-    if (how === "late") await send("KILL").catch(() => {});
+    const gone = Promise.race([ended, connection.closed]);
+    if (isSent && !(await within(END_MS, gone))) await sendSoon("KILL");
     connection.close();
     await exit;
   };
+  let ending: Promise<void> | undefined;
   const end = (): Promise<void> => {
     if (isOver) return Promise.resolve();
     ending ??= terminate();
     return ending;
   };
   const onAbort = (): void => void end();
-  const exit = ended.then((how) => {
-    isOver = true;
-    signal.removeEventListener("abort", onAbort);
-    endings.delete(end);
-    connection.close();
-    return exitOf(how);
-  });
-  endings.add(end);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   return {
@@ -134,6 +157,17 @@ function hostProcess(
     },
     [Symbol.asyncDispose]: end,
   };
+}
+
+/** Wait for a promise; false when it did not settle in time. */
+async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, ms, false);
+  });
+  const settled = await Promise.race([promise.then(() => true), late]);
+  clearTimeout(timer);
+  return settled;
 }
 
 /** Options of {@link openShell}. */
@@ -158,7 +192,10 @@ export class HostShell extends Duplex {
     super({ allowHalfOpen: true });
     this.#connection = connection;
     this.#process = process;
-    const { stdout, exit } = process;
+    const { stdin, stdout, exit } = process;
+    // Typing for a shell that has ended is no fault of the program: `exit` tells the end.
+    this.on("error", () => {});
+    stdin.on("error", () => {});
     stdout.on("data", (chunk: Buffer) => {
       if (!this.push(chunk)) stdout.pause();
     });

@@ -26,17 +26,34 @@ const CLOSING_MS = 2_000;
 /** Keep connections for as long as the process, or until `close`. */
 export function keepConnections(): KeptConnections {
   const kept = new Map<Endpoint, Kept>();
+  const all = new Set<Kept>();
   const closing = new AbortController();
   setMaxListeners(0, closing.signal);
   const open = (endpoint: Endpoint, transport: Transport): Kept => {
     const connecting = new AbortController();
     const opening = transport.connect(endpoint, AbortSignal.any([closing.signal, connecting.signal]));
-    const entry: Kept = { opening, connecting, waiting: 0, sessions: createSessions() };
     const forget = (): void => {
       if (kept.get(endpoint) === entry) kept.delete(endpoint);
     };
-    opening.then((connection) => connection.closed.then(forget), forget);
+    let isOpen = false;
+    const giveUp = (): void => {
+      if (isOpen) return;
+      // Who wants the host from now on must not get the connection that is being given up.
+      forget();
+      connecting.abort();
+    };
+    const entry: Kept = { opening, giveUp, waiting: 0, sessions: createSessions() };
+    const gone = (): void => {
+      forget();
+      all.delete(entry);
+    };
+    opening.then((connection) => {
+      isOpen = true;
+      void connection.closed.then(gone);
+      if (connecting.signal.aborted) connection.close();
+    }, gone);
     kept.set(endpoint, entry);
+    all.add(entry);
     return entry;
   };
   return {
@@ -53,11 +70,9 @@ export function keepConnections(): KeptConnections {
       close: () => {},
     }),
     close: async () => {
-      const entries = [...kept.values()];
-      kept.clear();
       closing.abort();
       await Promise.all(
-        entries.map(async ({ opening }) => {
+        [...all].map(async ({ opening }) => {
           const connection = await opening.catch(() => undefined);
           if (connection === undefined) return;
           connection.close();
@@ -76,7 +91,7 @@ const NO_TIME: Connection["timings"] = { connectMs: 0, authenticateMs: 0 };
 interface Kept {
   readonly opening: Promise<Connection>;
   /** Ends connecting when nobody waits for the connection any more. */
-  readonly connecting: AbortController;
+  giveUp(): void;
   waiting: number;
   readonly sessions: Sessions;
 }
@@ -84,7 +99,8 @@ interface Kept {
 /** Wait for a connection that others may wait for, too. */
 async function untilAborted(entry: Kept, endpoint: Endpoint, signal: AbortSignal): Promise<Connection> {
   const gaveUp = (): void => {
-    if (--entry.waiting === 0) entry.connecting.abort();
+    if (--entry.waiting > 0) return;
+    entry.giveUp();
   };
   if (signal.aborted) throw connectCancelled(endpoint);
   entry.waiting++;
@@ -107,45 +123,52 @@ async function untilAborted(entry: Kept, endpoint: Endpoint, signal: AbortSignal
 
 /** The sessions that are open over one connection: where the server grants no more, the next waits for an end. */
 interface Sessions {
-  open<T>(start: () => Promise<T>, ended: (opened: T) => Promise<unknown>): Promise<T>;
+  open<T>(start: () => Promise<T>, ended: (opened: T) => Promise<unknown>, signal: AbortSignal): Promise<T>;
 }
 
 function createSessions(): Sessions {
-  let opening = 0;
   let openNow = 0;
+  let starting = 0;
   let ends = 0;
-  let waiting: (() => void)[] = [];
-  const wake = (): void => {
-    const all = waiting;
-    waiting = [];
-    for (const go of all) go();
+  const waiting: (() => void)[] = [];
+  const wakeAll = (): void => {
+    for (const wake of waiting.splice(0)) wake();
   };
+  const change = (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      const wake = (): void => {
+        signal.removeEventListener("abort", wake);
+        resolve();
+      };
+      waiting.push(wake);
+      signal.addEventListener("abort", wake, { once: true });
+    });
   return {
-    open: async (start, ended) => {
+    open: async (start, ended, signal) => {
       for (;;) {
-        opening++;
-        const before = ends;
-        try {
-          const opened = await start();
+        const endsBefore = ends;
+        starting++;
+        const outcome = await start().then(
+          (opened) => ({ opened }),
+          (thrown: unknown) => ({ thrown }),
+        );
+        starting--;
+        if ("opened" in outcome) {
           openNow++;
-          void ended(opened).then(() => {
+          void ended(outcome.opened).then(() => {
             openNow--;
             ends++;
-            wake();
+            wakeAll();
           });
-          return opened;
-        } catch (thrown) {
-          const isRefused = isVolleyError(thrown) && thrown.code === "SESSION_REFUSED";
-          if (isRefused && ends !== before) continue;
-          // Where no session will end, there is nothing to wait for.
-          if (!isRefused || openNow + opening === 1) {
-            wake();
-            throw thrown;
-          }
-        } finally {
-          opening--;
         }
-        await new Promise<void>((go) => waiting.push(go));
+        wakeAll();
+        if ("opened" in outcome) return outcome.opened;
+        const { thrown } = outcome;
+        if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") throw thrown;
+        // Those that are being opened may be granted, and then end.
+        while (ends === endsBefore && openNow + starting > 0 && !signal.aborted) await change(signal);
+        if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled before it started");
+        if (ends === endsBefore) throw thrown;
       }
     },
   };
@@ -173,7 +196,7 @@ function createLease(connection: Connection, sessions: Sessions, timings: Connec
     exec: async (command, signal, options = {}) => {
       const start = (): Promise<RemoteProcess> => connection.exec(command, signal, options);
       const process =
-        options.onlySpare === true ? await start() : await sessions.open(start, ({ exit }) => exit);
+        options.onlySpare === true ? await start() : await sessions.open(start, ({ exit }) => exit, signal);
       const exit = Promise.race([process.exit, ended.then((): RemoteExit => LEASE_ENDED)]);
       return keep({ ...process, exit }, process.exit, () => stopProcess(process));
     },
@@ -181,7 +204,7 @@ function createLease(connection: Connection, sessions: Sessions, timings: Connec
     ...(expectUpload === undefined ? {} : { expectUpload: () => expectUpload() }),
     files: async (signal) => {
       const start = (): Promise<FileSession> => connection.files(signal);
-      const session = await sessions.open(start, (opened) => opened.closed);
+      const session = await sessions.open(start, (opened) => opened.closed, signal);
       return keep(session, session.closed, () => session.close());
     },
     ...(forward === undefined

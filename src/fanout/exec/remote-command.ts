@@ -68,23 +68,35 @@ export function startCommand(command: RemoteCommand, options: StartOptions): Sta
     LIFELINE,
     runOf(command, " 3<&-"),
   ];
-  // Join the steps to one line, which `read -r` and `printf %b` restore.
-  const line = steps.join("\n").replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
-  return { script: LOADER, preamble: Buffer.concat([Buffer.from(`${line}\n`), script ?? Buffer.alloc(0)]) };
+  return { script: LOADER, preamble: Buffer.concat([oneLine(steps), script ?? Buffer.alloc(0)]) };
+}
+
+/** Join steps to one line, which `read -r` and `printf %b` restore. */
+function oneLine(steps: readonly string[]): Buffer {
+  return Buffer.from(`${steps.join("\n").replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}\n`);
 }
 
 /** Exit code of a command that was not started because its working directory cannot be entered. */
 const NO_DIRECTORY_EXIT = 125;
 
 /**
- * Make the shell script that becomes a command whose standard input is the connection's own. The first line on standard
- * error is the command's pid: sshd forwards no signals to processes without a terminal.
+ * Make the shell script that becomes a command whose standard input is the connection's own, behind the preamble: to keep
+ * secrets off command lines, the environment arrives there. The first line on standard error is the command's pid and
+ * process group: sshd forwards no signals to processes without a terminal.
  */
 export function streamingScript(
   command: Exclude<RemoteCommand, { readonly kind: "script" }>,
   { env, directory }: Pick<StartOptions, "env" | "directory">,
-): string {
-  return [`echo $$ >&2`, ...settingsOf({ env, directory }), runOf(command, "")].join("\n");
+): StartedCommand {
+  const hasEnv = Object.keys(env).length > 0;
+  const steps = [
+    IDENTITY,
+    ...(hasEnv ? [`IFS= read -r _v||${GIVE_UP};eval "$(printf %b "$_v")"`] : []),
+    ...settingsOf({ env: {}, directory }),
+    runOf(command, ""),
+  ];
+  const preamble = hasEnv ? oneLine(settingsOf({ env, directory: undefined })) : Buffer.alloc(0);
+  return { script: steps.join("\n"), preamble };
 }
 
 /** Return the shell text that sets a command's environment and working directory. */
@@ -96,6 +108,8 @@ function settingsOf({ env, directory }: Pick<StartOptions, "env" | "directory">)
 }
 
 const GIVE_UP = `{ echo "volley: what the command needs did not arrive">&2;exit ${INCOMPLETE_EXIT};}`;
+/** The fifth field of /proc/PID/stat is the process group, which is not the process itself behind a `sudo`. */
+const IDENTITY = `_vg=$$;{ read -r _v _v _v _v _vg _v </proc/$$/stat;} 2>/dev/null;echo "$$ $_vg">&2`;
 /** The variables' names are unlikely in any environment: files that they name are removed. `read` reads byte by byte. */
 const LOADER = `_vp=;exec 3<&0 </dev/null;IFS= read -r _v<&3||${GIVE_UP};eval "$(printf %b "$_v")"`;
 /** `mktemp` makes files that only their owner can read; without a writable home the files lie in `$TMPDIR` or /tmp. */
@@ -173,18 +187,47 @@ export async function openInputFile(path: string): Promise<CommandInput> {
   }
 }
 
-/** Read a stream to its end into a temporary file that only this user can read; `close` removes it. */
-export async function keepInput(stream: Readable): Promise<CommandInput> {
+/**
+ * Read a stream to its end into a temporary file that only this user can read; `close` removes it. An abort destroys the
+ * stream. Fails with `CANCELLED`, or as the stream does.
+ */
+export async function keepInput(stream: Readable, signal?: AbortSignal): Promise<CommandInput> {
   const directory = await mkdtemp(join(tmpdir(), "volley-stdin-"));
   const remove = (): Promise<void> => rm(directory, { recursive: true, force: true });
+  let handle: FileHandle | undefined;
   try {
-    const handle = await open(join(directory, "stdin"), "wx+", 0o600);
-    let bytes = 0;
-    for await (const chunk of stream) bytes += (await handle.write(chunk as Buffer)).bytesWritten;
+    handle = await open(join(directory, "stdin"), "wx+", 0o600);
+    const copied = copyTo(handle, stream);
+    const bytes = await (signal === undefined ? copied : untilAborted(copied, signal));
     return inputOf(handle, bytes, remove);
   } catch (thrown) {
+    stream.on("error", () => {}).destroy();
+    await handle?.close();
     await remove();
     throw thrown;
+  }
+}
+
+async function copyTo(handle: FileHandle, stream: Readable): Promise<number> {
+  let bytes = 0;
+  for await (const chunk of stream) bytes += (await handle.write(chunk as Buffer)).bytesWritten;
+  return bytes;
+}
+
+/** Destroying a stream does not end the wait for one that is silent. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  promise.catch(() => {});
+  const cancelled = new VolleyError("CANCELLED", "cancelled while the standard input was read");
+  if (signal.aborted) throw cancelled;
+  let onAbort!: () => void;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(cancelled);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
