@@ -6,7 +6,7 @@ import { VolleyError } from "../core/errors.ts";
 import { makeDirectories } from "../system/directories.ts";
 import { spawnOnTerminal } from "../system/terminal-child.ts";
 import { closeWhenSilent } from "./left-open.ts";
-import { openFileSession, SFTP_SERVER_SCRIPT } from "./sftp/open-file-session.ts";
+import { FILE_SERVER_SCRIPT, openFileSession } from "./sftp/open-file-session.ts";
 import type { Connection, PtyOptions, RemoteExit, RemoteProcess, Transport } from "./transport.ts";
 
 /** Make the transport to this machine itself, for hosts with `ansible_connection: local`. */
@@ -38,7 +38,7 @@ function createLocalConnection(host: string): Connection {
       }
       onProgress?.(bytes.length);
     },
-    files: async (signal) => await openFileSession(execute(SFTP_SERVER_SCRIPT, closed), { host, signal }),
+    files: async (signal) => await openFileSession(execute(FILE_SERVER_SCRIPT, closed), { host, signal }),
     close: () => resolveClosed(undefined),
   };
 }

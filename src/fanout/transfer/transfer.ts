@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { isVolleyError, type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
-import { openFileSession, SFTP_SERVER_SCRIPT } from "../../transport/sftp/open-file-session.ts";
+import { openFileSession, FILE_SERVER_SCRIPT } from "../../transport/sftp/open-file-session.ts";
 import type { Connection, FileSession } from "../../transport/transport.ts";
 import { type FanOutHost, startAs } from "../exec/fan-out.ts";
 import { fileNameOf } from "../exec/outputs.ts";
@@ -187,7 +187,7 @@ async function openFiles(
 ): Promise<FileSession> {
   const { become, host, signal } = startsAs;
   if (become === null) return connection.files(signal);
-  return openFileSession(await startAs(connection, SFTP_SERVER_SCRIPT, startsAs), { host, signal });
+  return openFileSession(await startAs(connection, FILE_SERVER_SCRIPT, startsAs), { host, signal });
 }
 
 function isCancelled(thrown: unknown): boolean {

@@ -259,7 +259,7 @@ async function isAllowed(request: Promise<void>): Promise<boolean> {
 }
 
 /** Handle the rejection of each request: many are in flight, and one that no caller awaits must not end the process. */
-function observed(files: FileSession): FileSession {
+export function observed(files: FileSession): FileSession {
   const properties = Object.getOwnPropertyDescriptors(files);
   for (const property of Object.values<PropertyDescriptor>(properties)) {
     const method: unknown = property.value;

@@ -1,5 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../../core/errors.ts";
+import { SHELL_FILES_SCRIPT } from "../shell-files/server.ts";
+import { createShellFiles, readShellGreeting, type ShellFiles } from "../shell-files/session.ts";
 import type { FileSession, RemoteExit } from "../transport.ts";
 import { MAX_DATA_BYTES, MESSAGE, SFTP_VERSION, stringField } from "./codec.ts";
 import { createFiles, type SftpServerTraits } from "./files.ts";
@@ -39,8 +41,12 @@ export const SFTP_SERVER_PATHS: readonly string[] = [
 /** Exit code of a host without an SFTP server: that of sh(1) for an unknown command. */
 const NO_SFTP_SERVER_EXIT = 127;
 
-/** A shell script that becomes an sftp-server, for users that no subsystem serves. Exits with 127 on a host without one. */
-export const SFTP_SERVER_SCRIPT = `for p in ${SFTP_SERVER_PATHS.join(" ")}; do [ -x "$p" ] && exec "$p"; done; command -v sftp-server >/dev/null 2>&1 && exec sftp-server; exit ${NO_SFTP_SERVER_EXIT}`;
+/**
+ * A shell script that becomes an sftp-server, for users that no subsystem serves; where there is none, the script serves
+ * the files itself. Exits with 127 where it cannot.
+ */
+export const FILE_SERVER_SCRIPT = `for p in ${SFTP_SERVER_PATHS.join(" ")}; do [ -x "$p" ] && exec "$p"; done; command -v sftp-server >/dev/null 2>&1 && exec sftp-server
+${SHELL_FILES_SCRIPT}`;
 
 /** The hint for a host without an SFTP server. */
 export const NO_SUBSYSTEM_HINT = "its sshd_config needs a Subsystem sftp line";
@@ -51,8 +57,9 @@ const STDERR_KEPT = 2_000;
 const DEFAULT_DATA_BYTES = 32 << 10;
 
 /**
- * Speak SFTP version 3 with a running server. Fails with `SFTP_UNAVAILABLE` when no SFTP server answers, and with
- * `CANCELLED`. The signal counts until the session is open; after that, `close()` does.
+ * Speak SFTP version 3 with a running server, or its own way with {@link FILE_SERVER_SCRIPT}. Fails with
+ * `SFTP_UNAVAILABLE` when neither answers, and with `CANCELLED`. The signal counts until the session is open; after that,
+ * `close()` does.
  */
 export async function openFileSession(
   { stdin, stdout, stderr, exit }: SftpDuplex,
@@ -60,13 +67,31 @@ export async function openFileSession(
 ): Promise<FileSession> {
   let said = "";
   let isOpen = false;
+  let shell: ShellFiles | undefined;
   const requests = createRequests(host, stdin, () => {
+    shell?.fail(requests.failure!);
     stdin.end();
     // Discard what the server still sends.
     stdout.off("data", receive).resume();
     stdout.destroy();
   });
-  const receive = (chunk: Buffer): void => requests.receive(chunk);
+  let resolveShell!: (files: FileSession) => void;
+  const shellOpened = new Promise<FileSession>((resolve) => {
+    resolveShell = resolve;
+  });
+  let first: Buffer | undefined = Buffer.alloc(0);
+  const receive = (chunk: Buffer): void => {
+    if (shell !== undefined) return shell.receive(chunk);
+    if (first === undefined) return requests.receive(chunk);
+    first = Buffer.concat([first, chunk]);
+    const greeting = readShellGreeting(first);
+    if (greeting === "partial") return;
+    const begun = first;
+    first = undefined;
+    if (greeting === undefined) return requests.receive(begun);
+    shell = createShellFiles({ host, stdin, ...greeting, fail: requests.fail, closed: exit });
+    resolveShell(shell.files);
+  };
   const lost = (reason: string): void => {
     const last = said.trim().split("\n").at(-1)?.trim();
     const why = last === undefined || last === "" ? reason : last;
@@ -92,7 +117,12 @@ export async function openFileSession(
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {
-    const { version, extensions } = await requests.greeting;
+    const greeted = await Promise.race([requests.greeting, shellOpened]);
+    if (!("version" in greeted)) {
+      isOpen = true;
+      return greeted;
+    }
+    const { version, extensions } = greeted;
     if (version !== SFTP_VERSION) {
       const error = notSftp(host, `version ${version}`, false);
       requests.fail(error);

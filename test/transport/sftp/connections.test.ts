@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { TransportsOptions } from "../../../src/controller/prepare/reach.ts";
 import type { EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
 import { OPEN } from "../../../src/transport/sftp/codec.ts";
-import { openFileSession, SFTP_SERVER_SCRIPT } from "../../../src/transport/sftp/open-file-session.ts";
+import { FILE_SERVER_SCRIPT, openFileSession } from "../../../src/transport/sftp/open-file-session.ts";
 import { connectTo, fleetStarter, hostsOf, makeHost, transportsOpener } from "../lib/reach.ts";
 import { scratchDirectory, sftpServer } from "./server.ts";
 
@@ -91,7 +91,7 @@ describe.each(kinds)("files over %s", (transport) => {
 
   it.skipIf(sftpServer === undefined)("can be had of a server started as a command", async () => {
     const { connection } = await reach(transport);
-    const process = await connection.exec(SFTP_SERVER_SCRIPT, signal);
+    const process = await connection.exec(FILE_SERVER_SCRIPT, signal);
     const files = await openFileSession(process, { host: "web01", signal });
     expect(await files.realPath("/")).toBe("/");
     files.close();
