@@ -181,7 +181,7 @@ function schedule(keys: Keys, settings: TreeSettings): Partial<PlayDefinition> {
     ...(become === undefined
       ? {}
       : { become: become && typeof user === "string" && !user.includes("{{") ? user : become }),
-    ...(connection === "local" || connection === "ansible.builtin.local" ? { connection: "local" } : {}),
+    ...(typeof connection === "string" && !connection.includes("{") ? { connection } : {}),
     ...(typeof remoteUser === "string" ? { remoteUser } : {}),
     ...(Number(port) >= 1 ? { port: Number(port) } : {}),
     ...textUnder("becomeMethod", keys.become_method),

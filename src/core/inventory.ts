@@ -48,14 +48,29 @@ export interface OverriddenVar {
   readonly source: VarSource;
 }
 
+/** The programs of this machine that lead into a container: `nspawn` is systemd's, `chroot` only another root directory. */
+export type ContainerKind = "docker" | "podman" | "lxd" | "incus" | "nspawn" | "chroot";
+
+/** A container on this machine, or one that a program of this machine reaches. */
+export interface ContainerSettings {
+  readonly kind: ContainerKind;
+  /** Its name or id; an absolute path is a root directory. */
+  readonly name: string;
+  /** The program where it is not the kind's own: a name to look for, or a path. */
+  readonly program?: string | undefined;
+  /** Arguments of the program itself, before its subcommand. */
+  readonly arguments: readonly string[];
+}
+
 /** The connection settings of a host. An undefined setting is left to ssh_config and the defaults. */
 export interface ConnectionSettings {
   readonly address: string;
   readonly port: number | undefined;
   readonly user: string | undefined;
   readonly privateKeyFile: string | undefined;
-  /** `ssh` or `local`. */
-  readonly connection: "ssh" | "local";
+  readonly connection: "ssh" | "local" | ContainerKind;
+  /** The container, where the connection is one into a container. */
+  readonly container?: ContainerSettings;
   /** The error of a connection that Volley lacks, such as winrm: the host can be listed, and take no part in a run. */
   readonly refused?: VolleyError;
   /** The user to become; null for none; undefined when the inventory does not say. */

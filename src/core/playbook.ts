@@ -29,8 +29,8 @@ export interface Play extends PlaySchedule {
 export interface PlayDefinition extends Play {
   readonly name: string;
   readonly roles: readonly RoleUse[];
-  /** The connection of hosts whose inventory says nothing of it. */
-  readonly connection?: "ssh" | "local";
+  /** The connection of hosts whose inventory says nothing of it, under any name that the inventory may give it. */
+  readonly connection?: string;
   /** The login user of hosts whose inventory names none; may be a template of the host's vars. */
   readonly remoteUser?: string;
   /** The port of hosts whose inventory names none. */

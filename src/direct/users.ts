@@ -5,7 +5,7 @@ import type { System } from "../core/system.ts";
 import { type Become, becomeUser, DEFAULT_BECOME_USER, findPasswd } from "../core/unix/users.ts";
 import { createLateSystem } from "../system/remote-system.ts";
 import { startAs } from "../transport/become.ts";
-import { openFileSession, FILE_SERVER_SCRIPT } from "../transport/sftp/open-file-session.ts";
+import { FILE_SERVER_SCRIPT, openFileSession } from "../transport/sftp/open-file-session.ts";
 import type { Connection, Endpoint, FileSession, RemoteProcess } from "../transport/transport.ts";
 import { createDirectSystem, type DirectSystem } from "./direct-system.ts";
 import { type Channels, openLateFiles } from "./sessions.ts";

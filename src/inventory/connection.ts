@@ -9,6 +9,7 @@ import type { Vars } from "../core/values/vars.ts";
 import { isIPv6 } from "../patterns/names.ts";
 import { fillReferences, own } from "../vars/scope.ts";
 import { BOOLEAN_WORDS } from "../yaml/scalar.ts";
+import { CONNECTION_WORDS, containerKind, readContainer } from "./containers.ts";
 import { type Entry, invalid, locationOf } from "./draft.ts";
 
 const ADDRESS = /^[\p{L}\p{N}_][\p{L}\p{N}_.%:-]*$/u;
@@ -140,12 +141,15 @@ function readBecome(input: ConnectionInput): string | null | undefined {
   return become ? (text(input, read(input, "ansible_become_user")) ?? "root") : null;
 }
 
-function readKind(input: ConnectionInput): Pick<ConnectionSettings, "connection" | "refused"> {
+function readKind(input: ConnectionInput): Pick<ConnectionSettings, "connection" | "refused" | "container"> {
   const setting = read(input, "ansible_connection");
   const kind = setting === undefined ? (input.defaultConnection ?? "ssh") : text(input, setting)!;
   if (SSH_NAMES.includes(kind)) return { connection: "ssh" };
   if (LOCAL_NAMES.includes(kind)) return { connection: "local" };
-  const said = `Volley connects by "ssh" or "local", not by "${kind}"`;
+  const container = containerKind(kind);
+  if (container !== undefined)
+    return { connection: container, container: readContainer(container, input.host, textReader(input)) };
+  const said = `Volley connects by ${CONNECTION_WORDS}, not by "${kind}"`;
   const refused =
     setting === undefined
       ? new VolleyError("USAGE", `host ${input.host}: ${said}`)
@@ -153,14 +157,56 @@ function readKind(input: ConnectionInput): Pick<ConnectionSettings, "connection"
   return { connection: "ssh", refused };
 }
 
+function textReader(input: ConnectionInput): Parameters<typeof readContainer>[2] {
+  return (...names) => {
+    const setting = read(input, ...names);
+    if (setting === undefined) return undefined;
+    const { name, entry } = setting;
+    return {
+      text: text(input, setting)!,
+      directory: entry.directory,
+      refuse: (problem) => refuse(input, name, entry, problem),
+    };
+  };
+}
+
+/** Return the settings of a host that its play gives a connection, where the inventory gives none. Fails as {@link readConnection} does. */
+export function connectionOfPlay(
+  { name, vars, sources, connection: known }: Host,
+  kind: string,
+): ConnectionSettings {
+  const directory = process.cwd();
+  const entries = Object.entries(vars).map(
+    ([key, value]) => [key, { value, source: sources[key] ?? { file: "", scope: name }, directory }] as const,
+  );
+  const { address, user, connection, container, refused } = readConnection({
+    host: name,
+    vars: new Map(entries),
+    playbookDirectory: directory,
+    defaultConnection: kind,
+  });
+  const { container: _container, refused: _refused, ...rest } = known;
+  return {
+    ...rest,
+    ...{ address, connection, user: known.user ?? user },
+    ...(container === undefined ? {} : { container }),
+    ...(refused === undefined ? {} : { refused }),
+  };
+}
+
 /** Read how to reach a host from its vars, under the names that Ansible gives them. Fail with `INVENTORY_INVALID`, naming var, host and line. */
 export function readConnection(input: ConnectionInput): ConnectionSettings {
+  const kind = readKind(input);
+  const users = ["ansible_ssh_user", "ansible_user"];
   return {
-    address: readAddress(input),
+    address: kind.container?.name ?? readAddress(input),
     port: readPort(input),
-    user: text(input, read(input, "ansible_ssh_user", "ansible_user")),
+    user: text(
+      input,
+      read(input, ...users, ...(kind.container === undefined ? [] : [`ansible_${kind.connection}_user`])),
+    ),
     privateKeyFile: readKeyFile(input),
-    ...readKind(input),
+    ...kind,
     become: readBecome(input),
     becomeMethod: text(input, read(input, "ansible_become_method")),
     ...readRuntime(input),

@@ -1,4 +1,5 @@
 import type { Duplex, Readable, Writable } from "node:stream";
+import type { ContainerSettings } from "../core/inventory.ts";
 import type { FileAttributes } from "./sftp/codec.ts";
 
 /** A process on a host. */
@@ -108,8 +109,9 @@ export interface Endpoint {
   readonly user: string;
   /** The only key to use. */
   readonly privateKeyFile: string | undefined;
-  /** Absent for a local host. */
+  /** Absent for a local host, and for a container. */
   readonly ssh?: SshSettings;
+  readonly container?: ContainerSettings;
 }
 
 /** A way of the controller to reach hosts. */

@@ -7,6 +7,7 @@ import { findSecrets } from "../../core/secret.ts";
 import { BECOME_PASSWORD_VARS } from "../../core/unix/users.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import type { VaultedValue } from "../../core/values/vaulted.ts";
+import { connectionOfPlay } from "../../inventory/connection.ts";
 import { readExtraVars } from "../../inventory/extra-vars.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
 import { machineHostNames } from "../../system/host-names.ts";
@@ -231,18 +232,19 @@ function withConnections(plays: readonly PlayHosts[]): readonly PlayHosts[] {
   const made = new Map<Host, Host>();
   for (const { play, hosts } of saying) {
     for (const host of hosts) {
-      const { connection, refused, ...rest } = (made.get(host) ?? host).connection;
+      const found = (made.get(host) ?? host).connection;
       const isSaid = (name: string): boolean =>
         [`ansible_${name}`, `ansible_ssh_${name}`].some((each) => each in host.vars);
-      const kept = isSaid("connection") || play.connection === undefined;
+      const settings =
+        isSaid("connection") || play.connection === undefined
+          ? found
+          : connectionOfPlay({ ...host, connection: found }, play.connection);
       made.set(host, {
         ...host,
         connection: {
-          ...rest,
-          connection: kept ? connection : play.connection,
-          ...(kept && refused !== undefined ? { refused } : {}),
-          user: rest.user ?? (play.remoteUser === undefined ? undefined : userOf(host, play)),
-          port: rest.port ?? play.port,
+          ...settings,
+          user: settings.user ?? (play.remoteUser === undefined ? undefined : userOf(host, play)),
+          port: settings.port ?? play.port,
         },
       });
     }

@@ -1,6 +1,7 @@
 import { userInfo } from "node:os";
 import pLimit from "p-limit";
-import type { Host } from "../../core/inventory.ts";
+import type { ContainerSettings, Host } from "../../core/inventory.ts";
+import { createContainerTransport } from "../../transport/container/container-transport.ts";
 import { createLocalTransport } from "../../transport/local.ts";
 import { type KnownHosts, knownAs } from "../../transport/ssh/known-hosts.ts";
 import type { Endpoint, SshSettings } from "../../transport/transport.ts";
@@ -32,13 +33,19 @@ export async function openTransports(
 ): Promise<Transports> {
   const { askHostKeys } = options;
   for (const { connection } of hosts) if (connection.refused !== undefined) throw connection.refused;
-  const remote = hosts.filter(({ connection }) => connection.connection !== "local");
+  const remote = hosts.filter(({ connection }) => connection.connection === "ssh");
   const local = createLocalTransport();
+  const containers = createContainerTransport({ connectTimeoutMs: options.connectTimeoutMs });
   const reached = new Map<string, Reached>();
   const notes: { readonly host: string; readonly text: string }[] = [];
   for (const host of hosts) {
-    if (host.connection.connection === "local")
-      reached.set(host.name, { endpoint: localEndpoint(host), transport: local });
+    const { connection, container } = host.connection;
+    if (connection === "local") reached.set(host.name, { endpoint: localEndpoint(host), transport: local });
+    else if (connection !== "ssh" && container !== undefined)
+      reached.set(host.name, {
+        endpoint: containerEndpoint(host, container, options),
+        transport: containers,
+      });
   }
   if (remote.length === 0)
     return {
@@ -136,6 +143,16 @@ function noteOf(reason: string, names: readonly string[]): { readonly host: stri
 /** Return how to do a host's part on this machine: of a run that asks nothing of its hosts. */
 export function reachedHere(host: Host): Reached {
   return { endpoint: localEndpoint(host), transport: createLocalTransport() };
+}
+
+/** The user is root where nothing names one, whatever the image says: hosts are provisioned. */
+function containerEndpoint(
+  { name: host, connection }: Host,
+  container: ContainerSettings,
+  { user = "root" }: Pick<TransportsOptions, "user">,
+): Endpoint {
+  const address = `${container.kind}:${container.name}`;
+  return { host, address, port: 22, user: connection.user ?? user, privateKeyFile: undefined, container };
 }
 
 function localEndpoint(host: Host): Endpoint {

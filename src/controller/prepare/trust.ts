@@ -214,7 +214,7 @@ export async function trustHosts(options: TrustHostsOptions): Promise<TrustedHos
   const { readInventory } = await import("./read.ts");
   const { select } = await readInventory(options.inventory, { cwd, playbookDirectory: cwd });
   const hosts = select(options.pattern ?? "all", options.limit).filter(
-    ({ connection }) => connection.connection !== "local",
+    ({ connection }) => connection.connection === "ssh",
   );
   const signal = options.signal ?? new AbortController().signal;
   const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options, signal);

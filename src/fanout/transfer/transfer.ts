@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { isVolleyError, type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
-import { openFileSession, FILE_SERVER_SCRIPT } from "../../transport/sftp/open-file-session.ts";
+import { FILE_SERVER_SCRIPT, openFileSession } from "../../transport/sftp/open-file-session.ts";
 import type { Connection, FileSession } from "../../transport/transport.ts";
 import { type FanOutHost, startAs } from "../exec/fan-out.ts";
 import { fileNameOf } from "../exec/outputs.ts";

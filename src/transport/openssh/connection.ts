@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { PassThrough } from "node:stream";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import { commandLine, loginShellLine, quote } from "../../core/unix/shell.ts";
+import { commandLine, loginShellLine } from "../../core/unix/shell.ts";
 import { spawnOnTerminal } from "../../system/terminal-child.ts";
 import { sessionRefused } from "../connect-errors.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";
@@ -13,8 +13,8 @@ import type {
   PtyOptions,
   RemoteExit,
   RemoteProcess,
-  UploadOptions,
 } from "../transport.ts";
+import { uploadByCommand } from "../upload-by-command.ts";
 
 /** An `ssh` process that has logged in and shares its connection. */
 export interface Master {
@@ -30,8 +30,6 @@ const SSH_FAILED = 255;
 const REFUSED = /session request failed: Session open refused by peer/;
 const STDERR_KEPT = 1_000;
 type Kind = "command" | "terminal" | "subsystem";
-const CHUNK_BYTES = 64 << 10;
-const EXISTS = 73;
 
 /** Make a Connection through an `ssh` that shares its own. */
 export function createOpenSshConnection(
@@ -130,7 +128,8 @@ export function createOpenSshConnection(
       return exec(line, pty === undefined ? "command" : "terminal");
     },
     files,
-    upload: (bytes, path, options) => upload(exec, endpoint.host, bytes, path, options),
+    upload: (bytes, path, options) =>
+      uploadByCommand((script) => exec(loginShellLine(script)), endpoint.host, bytes, path, options),
     close: () => {
       closedHere = true;
       // At the end of input, the command that keeps the connection open ends, and ssh with it.
@@ -138,71 +137,4 @@ export function createOpenSshConnection(
       setTimeout(() => master.child.kill(), 1_000).unref();
     },
   };
-}
-
-/** Send a file on the input of a `cat`, and compare the number of bytes that arrived. */
-async function upload(
-  exec: (command: string) => RemoteProcess,
-  host: string,
-  bytes: Buffer,
-  path: string,
-  { mode, resumes = false, onProgress, signal }: UploadOptions,
-): Promise<void> {
-  // A file that others may be sending at the same time gets its name when it is whole.
-  const file = resumes ? `${quote(path)}.$$` : quote(path);
-  const name = resumes ? ` && mv -f ${file} ${quote(path)}` : "";
-  const permissions = mode.toString(8);
-  const umask = (0o777 & ~mode).toString(8);
-  // noclobber: a file or link that another user planted under this name is refused, not followed.
-  const script = `umask ${umask}; set -C; { [ ! -e ${file} ] || exit ${EXISTS}; }; cat > ${file} && chmod ${permissions} ${file} && wc -c < ${file}${name}`;
-  const process = exec(loginShellLine(script));
-  let stdout = "";
-  let stderr = "";
-  process.stdout.on("data", (chunk: Buffer) => {
-    stdout += chunk.toString("utf8");
-  });
-  process.stderr.on("data", (chunk: Buffer) => {
-    stderr = (stderr + chunk.toString("utf8")).slice(-4_000);
-  });
-  const onAbort = (): void => void process.stdin.destroy();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    await writeAll(process, bytes, onProgress, signal);
-    const exit = await process.exit;
-    if (signal.aborted) throw new VolleyError("CANCELLED", `${host}: sending was cancelled`);
-    if (exit.kind === "lost")
-      throw new VolleyError(
-        "CONNECTION_LOST",
-        `${host}: the connection went while sending a file: ${exit.reason}`,
-      );
-    const arrived = Number(/(\d+)\s*$/.exec(stdout.trim())?.[1]);
-    if (exit.kind === "exited" && exit.code === 0 && arrived === bytes.length) return;
-    const why =
-      exit.kind === "exited" && exit.code === EXISTS
-        ? "there is a file of this name already"
-        : stderr.trim().split("\n").at(-1) || `${arrived} of ${bytes.length} bytes arrived`;
-    const directory = path.split("/").slice(0, -1).join("/");
-    const place = path.startsWith("/") ? directory : `~/${directory}`;
-    throw new VolleyError("UPLOAD_FAILED", `${host}: cannot write in ${place}: ${why}`);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
-}
-
-async function writeAll(
-  { stdin, exit }: RemoteProcess,
-  bytes: Buffer,
-  onProgress: UploadOptions["onProgress"],
-  signal: AbortSignal,
-): Promise<void> {
-  const ended = exit.then(() => "ended" as const);
-  for (let from = 0; from < bytes.length && !signal.aborted; from += CHUNK_BYTES) {
-    const chunk = bytes.subarray(from, from + CHUNK_BYTES);
-    const written = new Promise<"written" | "ended">((resolve) =>
-      stdin.write(chunk, (error) => resolve(error === null || error === undefined ? "written" : "ended")),
-    );
-    if ((await Promise.race([written, ended])) === "ended") return;
-    onProgress?.(from + chunk.length);
-  }
-  stdin.end();
 }

@@ -24,17 +24,17 @@ import type { FileSession, RemoteExit } from "../../../src/transport/transport.t
 import { duplexOf } from "../sftp/server.ts";
 
 /** The shells and the tools that serve: those of Debian, bash in the place of sh, and BusyBox's own. */
-const SERVERS: readonly (readonly [name: string, shell: readonly string[], toolbox?: string])[] = [
-  ["sh", ["/bin/sh"]],
-  ["bash", ["/bin/bash", "--posix"]],
-  ["BusyBox", ["/bin/busybox", "sh"], "/bin/busybox"],
+const SERVERS = [
+  { name: "sh", shell: ["/bin/sh"] as const },
+  { name: "bash", shell: ["/bin/bash", "--posix"] as const },
+  { name: "BusyBox", shell: ["/bin/busybox", "sh"] as const, toolbox: "/bin/busybox" },
 ];
 const NEW = OPEN.write | OPEN.create | OPEN.exclusive;
 const signal = new AbortController().signal;
 const isRoot = process.getuid?.() === 0;
 
-describe.each(SERVERS)("files served by a script of %s", (_name, shell, toolbox) => {
-  if (!existsSync(shell[0]!)) return it.skip(`${shell[0]} is not there`);
+describe.each(SERVERS)("files served by a script of $name", ({ shell, toolbox }) => {
+  if (!existsSync(shell[0])) return it.skip(`${shell[0]} is not there`);
   let home: string;
   let files: FileSession;
   let exit: Promise<RemoteExit>;
@@ -56,7 +56,7 @@ describe.each(SERVERS)("files served by a script of %s", (_name, shell, toolbox)
       for (const name of execFileSync(toolbox, ["--list"], { encoding: "utf8" }).trim().split("\n"))
         symlinkSync(toolbox, join(path, name));
     }
-    const child = spawn(shell[0]!, [...shell.slice(1), "-c", `umask 022; ${SHELL_FILES_SCRIPT}`], {
+    const child = spawn(shell[0], [...shell.slice(1), "-c", `umask 022; ${SHELL_FILES_SCRIPT}`], {
       cwd: home,
       env: { PATH: path, HOME: home },
     });
