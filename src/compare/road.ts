@@ -5,6 +5,7 @@ import { openPlan, readHostPlan } from "../controller/prepare/plan.ts";
 import type { TransportsOptions } from "../controller/prepare/reach.ts";
 import { preparePlaybook } from "../controller/prepare/read.ts";
 import { openTransports, type Transports } from "../controller/prepare/transports.ts";
+import { VolleyError } from "../core/errors.ts";
 import type { Host } from "../core/inventory.ts";
 import { quote } from "../core/unix/shell.ts";
 import type { Endpoint, SshSettings } from "../transport/transport.ts";
@@ -79,6 +80,14 @@ export async function openRoad({ hosts, transports }: PlannedHosts): Promise<Roa
         reached.push({ host, endpoint: undefined, proxyPort: undefined });
         continue;
       }
+      if (host.connection.container !== undefined)
+        throw new VolleyError(
+          "USAGE",
+          `${host.name} is a container, and volley compare counts what goes over SSH`,
+          {
+            hint: "leave it out with --limit",
+          },
+        );
       const { endpoint } = transports.of(host);
       const { jumps = [], usesProxyCommand = false } = endpoint.ssh ?? {};
       const firstHop = jumps[0] ?? endpoint;

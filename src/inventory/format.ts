@@ -15,7 +15,9 @@ function count(amount: number, noun: string): string {
 
 function describeAddress({ name, connection }: Host): string {
   if (connection.connection === "local") return "(local)";
-  const { address, port } = connection;
+  const { address, port, container } = connection;
+  if (container !== undefined)
+    return container.name === name ? `(${container.kind})` : `(${container.kind}) ${container.name}`;
   if (port === undefined) return address === name ? "" : address;
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
@@ -145,17 +147,25 @@ function connectionRows({
     ? `~${privateKeyFile.slice(home.length)}`
     : privateKeyFile;
   const asUser = become === null ? "nobody else" : become;
+  const asWhom = user === undefined ? (["user", "root", "default"] as const) : (["user", user] as const);
+  const { container } = connection;
   const reach: readonly (readonly [string, string, string?])[] =
     connection.connection === "local"
       ? [["connection", "local", "this machine, without SSH"]]
-      : [
-          ["address", address, address === name ? "its own name" : ""],
-          port === undefined
-            ? ["port", "22", "default, unless ssh_config says otherwise"]
-            : ["port", String(port)],
-          user === undefined ? ["user", "", "you, unless ssh_config says otherwise"] : ["user", user],
-          ...(key === undefined ? [] : [["private key", key] as const]),
-        ];
+      : container !== undefined
+        ? [
+            ["connection", container.kind, "by that program on this machine"],
+            ["container", container.name],
+            asWhom,
+          ]
+        : [
+            ["address", address, address === name ? "its own name" : ""],
+            port === undefined
+              ? ["port", "22", "default, unless ssh_config says otherwise"]
+              : ["port", String(port)],
+            user === undefined ? ["user", "", "you, unless ssh_config says otherwise"] : ["user", user],
+            ...(key === undefined ? [] : [["private key", key] as const]),
+          ];
   return [
     ["groups", groups.join(", ") || "none"],
     ...reach,

@@ -69,7 +69,7 @@ describe("connection settings", () => {
     const settings = (vars: ReadonlyMap<string, Entry>) =>
       readConnection({ host: "web1", vars, playbookDirectory: undefined, defaultConnection: "winrm" });
     expect(settings(new Map()).refused?.message).toBe(
-      'host web1: Volley connects by "ssh" or "local", not by "winrm"',
+      'host web1: Volley connects by ssh, local, docker, podman, lxd, incus, nspawn or chroot, not by "winrm"',
     );
     const source = { file: "hosts.yml", scope: "host web1" };
     const local = { value: "local", source, directory: "/" } as unknown as Entry;
@@ -80,7 +80,7 @@ describe("connection settings", () => {
     const { refused, connection } = await connect("ansible_connection: winrm");
     expect(connection).toBe("ssh");
     expect(refused?.message).toBe(
-      'ansible_connection of host web1.example.org: Volley connects by "ssh" or "local", not by "winrm"',
+      'ansible_connection of host web1.example.org: Volley connects by ssh, local, docker, podman, lxd, incus, nspawn or chroot, not by "winrm"',
     );
     await expect(openTransports([host("winrm")], {}, new AbortController().signal)).rejects.toThrow("winrm");
     const reached = await openTransports([host("local")], {}, new AbortController().signal);

@@ -83,7 +83,7 @@ export function wayToDelegate(
 
 function wayTo(
   goal: Goal,
-  { frame }: ModuleCall,
+  { frame, interpreter }: ModuleCall,
   templar: Templar,
   become: boolean | string | undefined,
 ): OtherWay | undefined {
@@ -107,8 +107,12 @@ function wayTo(
 
   const way: { -readonly [K in keyof OtherWay]: OtherWay[K] } = {};
   const connection = own("ansible_connection") ?? "ssh";
-  if (!SSH.test(connection) && !LOCAL.test(connection))
-    throw new VolleyError("USAGE", `Volley connects by "ssh" or "local", not by "${connection}"`);
+  // The play's own, such as docker, is that of the run.
+  const isOfRun = SSH.test(connection) || connection === interpreter.play.keys.connection;
+  if (!isOfRun && !LOCAL.test(connection))
+    throw new VolleyError("USAGE", `Volley connects a task by "ssh" or "local", not by "${connection}"`, {
+      hint: "the inventory and plays may say more: docker, podman, lxd, incus, nspawn, chroot",
+    });
   if (LOCAL.test(connection)) {
     if (!goal.isLocal) way.connection = "local";
   } else if (!goal.isHere) {

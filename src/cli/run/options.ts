@@ -140,7 +140,10 @@ export function addRunOptions(command: Command): Command {
   alias("--conn-pass-file <file>", "passwordFile");
   alias("--password-file <file>", "passwordFile");
   add("--password-fd <number>", "read it from a file descriptor (or $VOLLEY_SSH_PASSWORD)", wholeNumber);
-  add("-c, --connection <kind>", "ssh, smart or local, where the inventory says nothing");
+  add(
+    "-c, --connection <kind>",
+    "ssh, local, docker, podman, lxd, incus, nspawn or chroot, where the inventory says nothing",
+  );
   const limits = "time limit to connect, and to log in (default: 15)";
   put(new NamedOption("-T, --timeout <seconds>", limits, "connectTimeout"), seconds);
   alias("--connect-timeout <seconds>", "connectTimeout", seconds);

@@ -186,8 +186,14 @@ export function createShellFiles(server: ShellServer): ShellFiles {
     if (file === undefined) throw refused(host, what, STATUS.failure, "the file is closed");
     return file;
   };
-  const run = async (what: string, ...words: readonly string[]): Promise<Buffer> =>
-    await requests.inTurn(() => requests.line(what, ["r", ...words]));
+  /** The path of an open file, which leads to the file itself even where another has taken its place. */
+  const pathOf = (file: OpenFile): string =>
+    hasProc && file.descriptor !== undefined ? `/proc/self/fd/${file.descriptor}` : plain(file.path);
+  /** Carry out a command. An open file's path is that of the moment: descriptors go from file to file. */
+  const run = async (what: string, ...words: readonly (string | OpenFile)[]): Promise<Buffer> =>
+    await requests.inTurn(() =>
+      requests.line(what, ["r", ...words.map((word) => (typeof word === "string" ? word : pathOf(word)))]),
+    );
   const close = async (file: OpenFile): Promise<void> => {
     const { descriptor } = file;
     readers.delete(file);
@@ -225,7 +231,11 @@ export function createShellFiles(server: ShellServer): ShellFiles {
     if (readers.delete(file)) readers.add(file);
     return descriptor;
   };
-  const attributesOf = async (what: string, path: string, follow: boolean): Promise<FileAttributes> => {
+  const attributesOf = async (
+    what: string,
+    path: string | OpenFile,
+    follow: boolean,
+  ): Promise<FileAttributes> => {
     const output = await run(what, "stat", ...(follow ? ["-L"] : []), "-c", STAT_FORMAT, path);
     return readAttributes(output.toString("latin1"));
   };
@@ -237,12 +247,9 @@ export function createShellFiles(server: ShellServer): ShellFiles {
       throw thrown;
     }
   };
-  /** The path of an open file, which leads to the file itself even where another has taken its place. */
-  const pathOf = (file: OpenFile): string =>
-    hasProc && file.descriptor !== undefined ? `/proc/self/fd/${file.descriptor}` : plain(file.path);
   const change = async (
     what: string,
-    path: string,
+    path: string | OpenFile,
     attributes: FileAttributes,
     link = false,
   ): Promise<void> => {
@@ -316,12 +323,12 @@ export function createShellFiles(server: ShellServer): ShellFiles {
     lstat: (path) => orNull(path, false),
     fstat: async (handle) => {
       const file = fileOf(handle, "look at a file");
-      return await attributesOf(`look at ${file.path}`, pathOf(file), true);
+      return await attributesOf(`look at ${file.path}`, file, true);
     },
     setstat: (path, attributes) => change(`set attributes of ${path}`, plain(path), attributes),
     fsetstat: async (handle, attributes) => {
       const file = fileOf(handle, "set attributes of a file");
-      await change(`set attributes of ${file.path}`, pathOf(file), attributes);
+      await change(`set attributes of ${file.path}`, file, attributes);
     },
     lsetstat: (path, attributes) =>
       change(`set attributes of the link ${path}`, plain(path), attributes, true),
@@ -361,7 +368,7 @@ export function createShellFiles(server: ShellServer): ShellFiles {
     },
     sync: async (handle) => {
       const file = fileOf(handle, "write a file");
-      await run(`write ${file.path} to the disk`, "z", pathOf(file));
+      await run(`write ${file.path} to the disk`, "z", file);
     },
     close: () => server.fail(new VolleyError("CONNECTION_LOST", `${host}: the file session was closed`)),
     closed: server.closed,
