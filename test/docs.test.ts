@@ -17,6 +17,7 @@ import { planHosts } from "../src/controller/prepare/plan.ts";
 import { preflight } from "../src/controller/prepare/preflight.ts";
 import { preparePlaybook, readInventory } from "../src/controller/prepare/read.ts";
 import { faultOfCode, faultOfLine } from "./docs/commands.ts";
+import { EXAMPLE_PAGES, type Example, examplesOf, moduleOf } from "./docs/examples.ts";
 import { type Document, ROOT, readDocument } from "./docs/markdown.ts";
 
 const NAMES = [
@@ -27,6 +28,7 @@ const NAMES = [
   "REFERENCE.md",
   "SECURITY.md",
   "test/fleet/README.md",
+  ...EXAMPLE_PAGES,
 ];
 const documents = NAMES.map(readDocument);
 const [readme, architecture, contributing] = documents as [Document, Document, Document];
@@ -159,9 +161,10 @@ describe("ARCHITECTURE.md", () => {
   });
 });
 
-describe("the code in README.md and CONTRIBUTING.md", () => {
+describe("the code in README.md, CONTRIBUTING.md and the pages of docs", () => {
   let directory: string;
   let files: readonly string[];
+  let examples: readonly Example[];
 
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), "volley-docs-"));
@@ -176,6 +179,8 @@ describe("the code in README.md and CONTRIBUTING.md", () => {
       writeFileSync(path, code);
       return [file];
     });
+    examples = EXAMPLE_PAGES.flatMap(examplesOf);
+    for (const example of examples) writeFileSync(join(directory, example.file), moduleOf(example));
     // The files that the action and its test import must lie beside them.
     for (const below of [
       "src/actions/accounts",
@@ -217,6 +222,7 @@ describe("the code in README.md and CONTRIBUTING.md", () => {
   });
 
   it("has the right types, by the tsconfig.json it comes with", () => {
+    const sources = [...files.filter((file) => /\.m?[jt]s$/.test(file)), ...examples.map(({ file }) => file)];
     const config = {
       extends: "./tsconfig.json",
       compilerOptions: {
@@ -231,7 +237,7 @@ describe("the code in README.md and CONTRIBUTING.md", () => {
           ]),
         ),
       },
-      files: files.filter((file) => /\.m?[jt]s$/.test(file)),
+      files: sources,
     };
     writeFileSync(join(directory, "tsconfig.check.json"), JSON.stringify(config));
     const { stdout } = spawnSync(
@@ -240,7 +246,7 @@ describe("the code in README.md and CONTRIBUTING.md", () => {
       { cwd: directory, encoding: "utf8" },
     );
     // Of Volley's own source `npm run check` takes care.
-    const own = ["error TS", ...files.map((file) => `${file}(`)];
+    const own = ["error TS", ...sources.map((file) => `${file}(`)];
     expect(stdout.split("\n").filter((line) => own.some((start) => line.startsWith(start)))).toEqual([]);
   });
 });

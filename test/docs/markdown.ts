@@ -10,6 +10,8 @@ export interface Block {
   readonly code: string;
   /** The file it is the content of, when the line before it begins with that file's name and ends in a colon. */
   readonly file: string | undefined;
+  /** The reason why the block is only compiled, from a comment before it that begins with `not run:`. */
+  readonly notRun: string | undefined;
 }
 
 /** The parts of a Markdown file that tests look at. */
@@ -27,13 +29,15 @@ export interface Document {
 }
 
 const FENCE = /^```(\w*)[^\n]*\n([\s\S]*?)^```$/gm;
+const NOT_RUN_BEFORE = /<!-- not run: (.+) -->\n$/;
 const FILE_BEFORE = /(?:^|\n)`([\w./-]+)`[^\n]*:\n\n$/;
 
 /** Reads a Markdown file of the project. */
 export function readDocument(name: string): Document {
   const text = readFileSync(`${ROOT}${name}`, "utf8");
   const blocks = [...text.matchAll(FENCE)].map(({ index, 1: language = "", 2: code = "" }): Block => {
-    return { language, code, file: FILE_BEFORE.exec(text.slice(0, index))?.[1] };
+    const before = text.slice(0, index);
+    return { language, code, file: FILE_BEFORE.exec(before)?.[1], notRun: NOT_RUN_BEFORE.exec(before)?.[1] };
   });
   const prose = text.replaceAll(FENCE, "");
   const all = (pattern: RegExp): readonly string[] =>
