@@ -199,6 +199,8 @@ await build({
   define: { __PROGRAM_HASH__: JSON.stringify(hash) },
 });
 chmodSync(join(dist, "cli/main.js"), 0o755);
+for (const shell of ["bash", "zsh", "fish"])
+  cpSync(join(root, `src/cli/completion/volley.${shell}`), join(dist, `cli/completion/volley.${shell}`));
 for (const name of ["demo", "starter"])
   cpSync(join(root, "src", name), join(dist, name), { recursive: true });
 

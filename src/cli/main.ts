@@ -52,7 +52,7 @@ function launch(file: string): void {
  */
 function cacheFilesOf([command, ...args]: readonly string[]): readonly [string, ...string[]] {
   const isHelp = args.some((arg) => arg === "--help" || arg === "-h");
-  const name = command !== undefined && !isHelp && /^[a-z]{1,20}$/.test(command) ? command : "help";
+  const name = command !== undefined && !isHelp && /^[a-z_]{1,20}$/.test(command) ? command : "help";
   const key = `${__PROGRAM_HASH__.slice(0, 16)}-${process.version}-${process.arch}`;
   // The help has most of the code that every command begins with.
   const plain = [`${key}-${name}`, `${key}-help`] as const;

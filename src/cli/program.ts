@@ -6,6 +6,7 @@ import { safeErrorLines } from "../reporter/rows/sanitize.ts";
 import { reportStrays } from "../system/strays.ts";
 import { watchEventLoop } from "../system/this-process.ts";
 import { addCompareCommand } from "./compare.ts";
+import { addCompletionCommand } from "./completion/completion.ts";
 import { addDemoCommand } from "./demo.ts";
 import { addCleanCommand } from "./exec/clean.ts";
 import { addExecCommand } from "./exec/exec.ts";
@@ -65,6 +66,7 @@ function createProgram(): Command {
   addRuntimeCommand(program);
   addCleanCommand(program);
   addDocCommand(program);
+  addCompletionCommand(program);
   addDemoCommand(program);
   return program;
 }

@@ -37,6 +37,8 @@ export interface SourceOptions {
   readonly extraVars?: Entries;
   /** True to leave out of directories what Ansible leaves out, `.ini` files too. */
   readonly asAnsible?: boolean;
+  /** Told of programs that would print an inventory, which are then not run. */
+  readonly onProgram?: (file: string) => void;
   /** Told of a source that Ansible goes on without. */
   readonly passedOver?: (why: string) => void;
   /** Opens encrypted files. Default: without questions, with passwords from the places that the environment names. */
@@ -174,6 +176,7 @@ async function readFileInventory(
         hint: `Run: chmod +x ${file}`,
       });
     }
+    if (options.onProgram !== undefined) return options.onProgram(file);
     return readScriptInventory(context, path, options);
   }
   const text = textOf(piped ?? (await readFile(path)), file);
