@@ -79,7 +79,7 @@ async function completeValue(
     const head = word.slice(0, Math.max(before.length, word.lastIndexOf(",") + 1));
     return among(await tagsOf(line), head);
   }
-  if (name === "run") return among(await runsOf(line.command.name() === "report"));
+  if (name === "run") return among(await runsOf(!["run", "attach"].includes(line.command.name())));
   if (name === "action") return among(await actionsOf());
   if (/^param/.test(name)) return completeParameter(line, word);
   // The command's file is a host's where it comes from one.

@@ -140,8 +140,15 @@ interface ArgumentName {
 
 /** The arguments of a command as its usage names them, since some take all words under one name. */
 function argumentsOf(command: Command, given: ReadLine["given"]): readonly ArgumentName[] {
-  const [first = ""] = command.usage().split("\n");
+  const [first = "", ...others] = command.usage().split("\n");
   const registered = new Map(command.registeredArguments.map((each: Argument) => [each.name(), each]));
+  // Several forms that have nothing in common on the first line: `RUN`, `RUN HOST HOST`.
+  const forms = others.map((line) => line.match(/\b[A-Z]{3,}\b/g) ?? []);
+  if (forms.some((form) => form.length > 0) && !/[<[](?!options)/.test(first))
+    return Array.from({ length: Math.max(...forms.map((form) => form.length)) }, (_, index) => {
+      const word = forms.find((form) => form.length > index)?.[index] ?? "";
+      return { name: word === "HOST" ? "hosts" : word.toLowerCase(), isList: false, choices: undefined };
+    });
   return [...first.matchAll(/[<[]([\w-]+)(\.\.\.)?[>\]]/g)]
     .map(([, name = "", dots]) => ({
       name,

@@ -6,9 +6,10 @@ import { answer } from "../../../src/cli/completion/completion.ts";
 import { quoteRest, splitTyped } from "../../../src/cli/completion/words.ts";
 import { addExecCommand } from "../../../src/cli/exec/exec.ts";
 import { addInventoryCommand } from "../../../src/cli/inventory.ts";
+import { addDiffCommand } from "../../../src/cli/records/diff.ts";
+import { addReportCommand } from "../../../src/cli/records/runs.ts";
 import { addDocCommand } from "../../../src/cli/reference/doc.ts";
 import { addRunCommand } from "../../../src/cli/run/run.ts";
-import { addReportCommand } from "../../../src/cli/run/runs.ts";
 import { addGetCommand, addPutCommand } from "../../../src/cli/transfer/transfer.ts";
 import { scratchDirectory } from "../../e2e/lib/project.ts";
 import { PATIENCE_MS } from "../../lib/patience.ts";
@@ -18,6 +19,7 @@ const program = new Command("volley");
 for (const add of [
   addRunCommand,
   addReportCommand,
+  addDiffCommand,
   addExecCommand,
   addPutCommand,
   addGetCommand,
@@ -86,7 +88,7 @@ async function ask(...words: readonly string[]): Promise<readonly string[]> {
 }
 
 test.each([
-  [[""], ["", "run", "report", "exec", "put", "get", "inventory", "doc", "do", "shapes", "help"]],
+  [[""], ["", "run", "report", "diff", "exec", "put", "get", "inventory", "doc", "do", "shapes", "help"]],
   [
     ["help", "r"],
     ["", "run", "report"],
@@ -169,6 +171,14 @@ test.each([
   [
     ["report", ""],
     ["", "20260102-000000-bbbbb-exec", "20260101-000000-aaaaa"],
+  ],
+  [
+    ["diff", ""],
+    ["", "20260102-000000-bbbbb-exec", "20260101-000000-aaaaa"],
+  ],
+  [
+    ["diff", "x", "y", "d"],
+    ["", "db1"],
   ],
   [
     ["run", "-l", "@f"],
