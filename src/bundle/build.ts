@@ -78,7 +78,11 @@ export async function buildBundle(
 ): Promise<Bundle> {
   const slot = openSlot(loaded.project.file);
   const kept =
-    hosts !== undefined || isSigned || runtimes.length > 0 ? undefined : carried ? CARRIED_FILES : FILES;
+    hosts !== undefined || isSigned || runtimes.length > 0 || loaded.project.text !== undefined
+      ? undefined
+      : carried
+        ? CARRIED_FILES
+        : FILES;
   const ownParts = given ?? (await loadOwnParts());
   const { code } = loaded.compiled;
   const names = joinNames(namesReached(code), loaded.compiled.actions ?? [], actions);
@@ -137,6 +141,11 @@ export async function buildBundle(
     slot.write(kept.state, JSON.stringify(state));
   }
   return { id, bytes, reused: false, asksForGroups };
+}
+
+/** Return a bundle without content, known by its playbook's code: what is carried out from here alone needs no more. */
+export function identify({ compiled: { code } }: LoadedPlaybook): Bundle {
+  return { id: digest(Buffer.from(code)), bytes: Buffer.alloc(0), reused: true, asksForGroups: true };
 }
 
 /** Tell whether a content holds a text, or what a pattern describes. */

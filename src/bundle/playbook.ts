@@ -19,16 +19,30 @@ import { volleyVersion } from "./own-parts.ts";
 
 // A playbook on the controller: found, compiled, evaluated, and its errors located in the source.
 
+/** A playbook in Ansible's YAML that no file has. */
+export interface PlaybookText {
+  /** Its name in output and errors. */
+  readonly name: string;
+  readonly text: string;
+}
+
 /** A playbook's file and the directory that relative paths start from. */
 export interface Project {
   /** Absolute. */
   readonly file: string;
   /** The nearest directory above the file with a package.json, else the file's own. */
   readonly directory: string;
+  /** The playbook itself, where no file has it. */
+  readonly text?: string;
 }
 
-/** Find a playbook's project. Fails with `PLAYBOOK_MISSING`, or with `BUNDLE_INVALID` for a file that is already a bundle. */
-export function findProject(playbook: string, cwd: string): Project {
+/**
+ * Find a playbook's project; that of a text is the working directory. Fails with `PLAYBOOK_MISSING`, or with
+ * `BUNDLE_INVALID` for a file that is already a bundle.
+ */
+export function findProject(playbook: string | PlaybookText, cwd: string): Project {
+  if (typeof playbook !== "string")
+    return { file: join(cwd, playbook.name), directory: cwd, text: playbook.text };
   const file = resolve(cwd, playbook);
   const stats = statSync(file, { throwIfNoEntry: false });
   if (stats === undefined) {
@@ -75,7 +89,7 @@ export async function loadPlaybook(
   extra?: Vars,
 ): Promise<LoadedPlaybook> {
   const { file, directory } = project;
-  const slot = openSlot(file);
+  const slot = project.text === undefined ? openSlot(file) : NO_SLOT;
   let state = await compiledState(project, slot, settings, extra);
   let value = evaluate(state, file, volley);
   // Names of roles in YAML that the text of the calls does not show.
@@ -120,15 +134,19 @@ export function ansibleRolesIn(code: string): readonly string[] {
   return [...code.matchAll(/\bansibleRole\)?\((["'`])([^"'`\\$]+)\1/g)].map(([, , name]) => name!);
 }
 
+/** The cache of texts: each would be another, and may hold secrets. */
+const NO_SLOT: Pick<CacheSlot, "readJson" | "write"> = { readJson: () => undefined, write: () => {} };
+
 async function compiledState(
-  { file, directory }: Project,
-  slot: CacheSlot,
+  { file, directory, text }: Project,
+  slot: Pick<CacheSlot, "readJson" | "write">,
   given: AnsibleSettings | undefined,
   extra: Vars = {},
   more: readonly string[] = [],
 ): Promise<CompiledState> {
   const cached = slot.readJson<CompiledState>(STATE_FILE);
-  const asked = isYaml(file) || cached?.settings !== undefined || more.length > 0;
+  const isTree = text !== undefined || isYaml(file);
+  const asked = isTree || cached?.settings !== undefined || more.length > 0;
   let settings = asked ? (given ?? (await ansibleSettings())) : undefined;
   const isCurrent =
     cached?.volley === volleyVersion() &&
@@ -136,7 +154,7 @@ async function compiledState(
     more.every((name) => cached.roles?.includes(name));
   if (cached !== undefined && isCurrent && isFresh(cached.inputs)) return cached;
   let full: Compiled;
-  if (isYaml(file)) full = await compileTree(file, settings!, extra);
+  if (isTree) full = await compileTree(file, settings!, extra, text);
   else {
     const own = await compile(file, directory);
     const roles = [...new Set([...ansibleRolesIn(own.code), ...more])];
@@ -179,10 +197,15 @@ function isYaml(file: string): boolean {
   return /\.(?:ya?ml|json)$/.test(file);
 }
 
-/** Load a playbook in Ansible's YAML. Fails with `PLAYBOOK_INVALID`, with file and line. */
-async function compileTree(file: string, settings: AnsibleSettings, extra: Vars): Promise<Compiled> {
+/** Load a playbook in Ansible's YAML, from its file or from `text`. Fails with `PLAYBOOK_INVALID`, with file and line. */
+async function compileTree(
+  file: string,
+  settings: AnsibleSettings,
+  extra: Vars,
+  text: string | undefined,
+): Promise<Compiled> {
   const { compilePlaybook, SCRIPTS } = await import("../ansible/load/compile.ts");
-  const { scripts, ...tree } = compilePlaybook(file, settings, extra);
+  const { scripts, ...tree } = compilePlaybook(file, settings, extra, text);
   const paths = Object.keys(scripts);
   if (paths.length === 0) return tree;
   const directory = dirname(file);

@@ -8,6 +8,7 @@ import { watchEventLoop } from "../system/this-process.ts";
 import { addCompareCommand } from "./compare.ts";
 import { addCompletionCommand } from "./completion/completion.ts";
 import { addDemoCommand } from "./demo.ts";
+import { addDoCommand } from "./do/do.ts";
 import { addCleanCommand } from "./exec/clean.ts";
 import { addExecCommand } from "./exec/exec.ts";
 import { addFactsCommand } from "./exec/facts.ts";
@@ -48,6 +49,7 @@ function createProgram(): Command {
   addReportCommand(program);
   addExecCommand(program);
   addFactsCommand(program);
+  addDoCommand(program);
   addPutCommand(program);
   addGetCommand(program);
   addShellCommand(program);
@@ -112,7 +114,7 @@ export async function carryOut(args: readonly string[]): Promise<number> {
 }
 
 /** Commands that may have changed hosts: these go on without output, and their exit code tells of the hosts. */
-const WITHOUT_OUTPUT = new Set(["run", "pull", "attach", "demo"]);
+const WITHOUT_OUTPUT = new Set(["run", "do", "pull", "attach", "demo"]);
 /** Time limit of a command to end by itself once the event loop ran dry. */
 const STARVED_MS = 1_000;
 /** Time for what a command has left behind to end by itself. */

@@ -59,7 +59,7 @@ async function openInventory(
 }
 
 /** Return whether a text can only be names of hosts: `all`, globs and `:!` refer to an inventory. */
-function isNodeSet(text: string): boolean {
+export function isNodeSet(text: string): boolean {
   return text !== "all" && !/[*?~@]|:[&!]|^[&!]|^all[[:,]/.test(text);
 }
 

@@ -40,7 +40,7 @@ export async function createReporter(kind: ReporterKind, options: ReporterOption
 export function createJsonReporter(stdout: NodeJS.WritableStream): Reporter {
   const writer = createTextWriter(stdout);
   return {
-    event: (event: Event) => writer.write(`${encode(event)}\n`),
+    event: (event: Event) => writer.write(`${encodeLine(event)}\n`),
     end: writer.flush,
     close: writer.flush,
   };
@@ -48,9 +48,9 @@ export function createJsonReporter(stdout: NodeJS.WritableStream): Reporter {
 
 const LEFT_BARE = /[\x7f-\x9f\u2028\u2029]/g;
 
-/** Encode an event as JSON without raw control characters: a terminal obeys some that JSON need not escape. */
-function encode(event: Event): string {
-  return JSON.stringify(event).replace(
+/** Encode a value as a line of JSON without raw control characters: a terminal obeys some that JSON need not escape. */
+export function encodeLine(value: object): string {
+  return JSON.stringify(value).replace(
     LEFT_BARE,
     (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );

@@ -32,14 +32,17 @@ const NO_MAP = JSON.stringify({ version: 3, sources: [], names: [], mappings: ""
 
 /**
  * Load a playbook in Ansible's YAML, and write it as a module. Default settings: those of the working directory. Names of
- * what is imported may be made of the vars in `extra`. Fails with `PLAYBOOK_INVALID`.
+ * what is imported may be made of the vars in `extra`. `text` is the playbook where the file is not there. Fails with
+ * `PLAYBOOK_INVALID`.
  */
 export function compilePlaybook(
   file: string,
   settings: AnsibleSettings = readAnsibleSettings({ cwd: process.cwd() }),
   extra: Vars = {},
+  text?: string,
 ): CompiledTree {
-  const loaded = loadTree(file, loadOptions(file, settings, extra));
+  const options = loadOptions(file, settings, extra);
+  const loaded = loadTree(file, text === undefined ? options : { ...options, text });
   const scripts = loaded.scripts.size === 0 ? "" : `,${SCRIPTS}`;
   return written(
     file,

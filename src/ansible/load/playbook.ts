@@ -31,6 +31,8 @@ export interface LoadOptions extends SearchPaths {
   readonly settings: TreeSettings;
   /** Extra vars: names of what is imported may be made of them. */
   readonly extra?: Vars;
+  /** The playbook's text, where its file is not there. */
+  readonly text?: string;
   /** Directories of modules of one's own, beside `library` of the playbook and of roles. */
   readonly library: readonly string[];
   readonly isModule: (name: string) => boolean;
@@ -184,8 +186,10 @@ class Loader {
   }
 
   #source(file: string): SourceFile {
-    this.#collection.inputs.add(file);
     const path = this.#collection.pathOf(file);
+    const { text } = this.#options;
+    if (text !== undefined && file === this.#file) return parseSource(text, path, this.#sealed.seal);
+    this.#collection.inputs.add(file);
     return parseSource(readText(file, path), path, this.#sealed.seal);
   }
 

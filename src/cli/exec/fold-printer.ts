@@ -105,8 +105,8 @@ export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
 }
 
 /** Show on a terminal how many hosts are done: nothing else appears until all are. */
-function createProgress({ stderr, hosts }: ExecPrinterOptions): {
-  add(result: HostResult): void;
+export function createProgress({ stderr, hosts }: Pick<ExecPrinterOptions, "stderr" | "hosts">): {
+  add(result: Pick<HostResult, "outcome">): void;
   clear(): void;
 } {
   const counts = { done: 0, failed: 0 };

@@ -39,9 +39,9 @@ async function formatRuns(most: number): Promise<string> {
     const counts = OUTCOMES.filter((outcome) => outcomes[outcome] > 0).map(
       (outcome) => `${outcomes[outcome]} ${outcome}`,
     );
-    // A fan-out has no tasks.
-    const isPlaybook = records.fanOutKindOf(run) === undefined;
-    const tasks = isPlaybook ? `; tasks: ${tally.changed} changed, ${tally.failed} failed` : "";
+    // Other fan-outs have no tasks.
+    const hasTasks = [undefined, "do"].includes(records.fanOutKindOf(run));
+    const tasks = hasTasks ? `; tasks: ${tally.changed} changed, ${tally.failed} failed` : "";
     return `${count(hosts.length, "host")}: ${counts.join(", ")}${tasks}`;
   };
   const rows = runs.map((run) => {

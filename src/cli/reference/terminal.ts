@@ -13,12 +13,16 @@ import { taskOptions } from "./words.ts";
 const PLAIN: FormatOptions = { color: false, columns: 80 };
 const MAX_COLUMNS = 100;
 
-/** List every action with its summary, for a terminal. */
-export function listActions(options: FormatOptions = PLAIN): string {
+/** List every action with its summary, for a terminal; or those that a word is about, "" where there are none. */
+export function listActions(options: FormatOptions = PLAIN, word = ""): string {
   const { bold, dim } = paint(options.color);
   const columns = Math.min(options.columns, MAX_COLUMNS);
   const width = Math.max(...[...actions.keys()].map((name) => name.length));
-  const rows = [...actions.values()].map(({ name, doc }) => {
+  const wanted = word.toLowerCase();
+  const isAbout = (text: string): boolean => text.toLowerCase().includes(wanted);
+  const listed = [...actions.values()].filter(({ name, doc }) => isAbout(name) || isAbout(summaryOf(doc)));
+  if (listed.length === 0) return "";
+  const rows = listed.map(({ name, doc }) => {
     const text = paragraph(summaryOf(doc), " ".repeat(width + 4), { ...options, columns });
     return `  ${bold(name)}${text.slice(name.length + 2)}`;
   });

@@ -286,6 +286,8 @@ interface WatchOptions {
   readonly diff: boolean;
   /** Show the time of phases and tasks at the end. Default false. */
   readonly timing?: boolean;
+  /** Shows the run in place of the reporter for `output`. */
+  readonly reporter?: Reporter;
   /** Waited for before each event is shown. */
   readonly idle?: () => Promise<void>;
 }
@@ -310,20 +312,22 @@ async function showEvents(
 /** Show a run until it ends. Ctrl-C cancels it cleanly; a second one ends it now. */
 export async function watchRun(
   run: Run,
-  { output: wished, verbosity, diff, timing = false, idle }: WatchOptions,
+  { output: wished, verbosity, diff, timing = false, idle, reporter: own }: WatchOptions,
 ): Promise<Summary> {
   const output = shownAs(wished);
   const events = run[Symbol.asyncIterator]();
   // Wait for the first event: errors before it are shown without a screen.
   const first = await events.next();
-  const shown = await createReporter(output, {
-    stdout: process.stdout,
-    stdin: process.stdin,
-    env: process.env,
-    verbosity,
-    diff,
-    onCancel: () => run.cancel(),
-  });
+  const shown =
+    own ??
+    (await createReporter(output, {
+      stdout: process.stdout,
+      stdin: process.stdin,
+      env: process.env,
+      verbosity,
+      diff,
+      onCancel: () => run.cancel(),
+    }));
   const reporter = await withTiming(shown, timing, output);
   const onSignal = (): void => run.cancel();
   process.on("SIGINT", onSignal);

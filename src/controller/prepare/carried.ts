@@ -8,8 +8,7 @@ import { printable, VolleyError } from "../../core/errors.ts";
 import { bareHost } from "../../inventory/connection.ts";
 import { DEFAULTS, fileOf, type RunOptions } from "./options.ts";
 import type { PlayHosts } from "./plan.ts";
-import { limitsOf, type Prepared, planRecord } from "./prepare.ts";
-import type { PreparedPlaybook } from "./read.ts";
+import { limitsOf, type Plan, type Prepared, planRecord } from "./prepare.ts";
 import { reachedHere } from "./transports.ts";
 
 // A run of a bundle that was carried to this machine: the bundle holds playbook, hosts and vars.
@@ -91,10 +90,7 @@ export function prepareCarried(options: RunOptions): Prepared {
 }
 
 /** The controller's view of the playbook, whose code only the bundle's process runs. */
-function playbookOf(
-  name: string,
-  plays: readonly PlayHosts[],
-): Omit<PreparedPlaybook, "directory" | "bundle" | "locate"> {
+function playbookOf(name: string, plays: readonly PlayHosts[]): Plan["playbook"] {
   return {
     name,
     playbook: { plays: plays.map(({ play }) => play) },

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { AnsibleSettings } from "../../ansible/config/settings.ts";
+import type { PlaybookText } from "../../bundle/playbook.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import type { RuntimeMode } from "../../core/runtimes.ts";
@@ -30,9 +31,11 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly fleet?: ConnectedHosts;
   /**
    * The playbook's file: an entry to bundle, not a value. With `local`, a file of another name than a playbook's is a
-   * carried bundle: its hosts and vars are in it, `inventory` is `[]`, and options about them do not count.
+   * carried bundle: its hosts and vars are in it, `inventory` is `[]`, and options about them do not count. Or a
+   * playbook in Ansible's YAML as a text, as if a file in `cwd` had it: the hosts that it names must then be there, and
+   * the run cannot be picked up.
    */
-  readonly playbook: string | URL;
+  readonly playbook: string | URL | PlaybookText;
   /** The connection of hosts whose inventory says nothing of it: `local` works on this machine. Default: `ssh`. */
   readonly connection?: string;
   /** A pattern; only its hosts take part in a play. */
@@ -142,9 +145,13 @@ export function attachOptions(run: string, directory = runsDirectory()): RunOpti
   if (kind !== undefined)
     throw new VolleyError("USAGE", `${run} was volley ${kind}, which ended with its controller`);
   if (options.inventory === undefined || typeof options.playbook !== "string") {
-    throw new VolleyError("USAGE", `run ${run} was started by a program with an inventory of its own`, {
-      hint: "only that program can attach to it",
-    });
+    throw new VolleyError(
+      "USAGE",
+      `run ${run} was started by a program with an inventory or a playbook of its own`,
+      {
+        hint: "only that program can attach to it",
+      },
+    );
   }
   return { ...(options as unknown as RunOptions), attach: run };
 }
@@ -167,12 +174,19 @@ export function recordable(options: RunOptions): Readonly<Record<string, unknown
   return {
     ...Object.fromEntries(written),
     playbook: fileOf({ playbook }),
-    // An inventory given as a value cannot be read again.
-    ...(typeof inventory === "string" || Array.isArray(inventory) ? { inventory } : {}),
+    // An inventory given as a value cannot be read again, nor a playbook without a file.
+    ...(!isText(playbook) && (typeof inventory === "string" || Array.isArray(inventory))
+      ? { inventory }
+      : {}),
   };
 }
 
-/** Return the path of the playbook, or of the carried bundle. */
+/** Return the path of the playbook, or of the carried bundle; the name of a text. */
 export function fileOf({ playbook }: Pick<RunOptions, "playbook">): string {
-  return playbook instanceof URL ? fileURLToPath(playbook) : playbook;
+  return playbook instanceof URL ? fileURLToPath(playbook) : isText(playbook) ? playbook.name : playbook;
+}
+
+/** Return whether a playbook is a text. */
+export function isText(playbook: RunOptions["playbook"]): playbook is PlaybookText {
+  return typeof playbook === "object" && "text" in playbook;
 }

@@ -71,6 +71,8 @@ export interface HostSource {
   readonly vaulted?: readonly VaultedValue[] | undefined;
   /** Asks for the vars of `vars_prompt`; null where there is nobody, which is warned of. Default: they have their defaults. */
   readonly askVar?: AskVar | null | undefined;
+  /** True where a playbook of Ansible's, too, must name hosts that are there. Default false. */
+  readonly isStrict?: boolean;
 }
 
 /**
@@ -89,6 +91,7 @@ export async function readHostPlan(
     connection,
     vaulted,
     askVar,
+    isStrict = false,
   }: HostSource,
 ): Promise<HostPlan> {
   const { playbook: written, directory } = prepared;
@@ -116,12 +119,14 @@ export async function readHostPlan(
   const playbook = await fillPlays(written, fillIn, { ...known, asked: prompted.byPlay, groups });
   const problems = new Set<string>();
   const onUnknown =
-    isAnsible || local === true ? (problem: string): void => void problems.add(problem) : undefined;
+    (isAnsible && !isStrict) || local === true
+      ? (problem: string): void => void problems.add(problem)
+      : undefined;
   const isNobody =
     isAnsible && limit !== undefined && select("all,localhost", limit, { onUnknown }).length === 0;
   const planned = planHosts(playbook, inventory, (pattern) => select(pattern, limit, { onUnknown }), {
     limit,
-    isEmptyFine: (isAnsible && !isNobody) || local === true,
+    isEmptyFine: (isAnsible && !isStrict && !isNobody) || local === true,
   });
   if (local === true && !isAnsible) {
     // A playbook has plays for other machines: that is nothing to warn of.

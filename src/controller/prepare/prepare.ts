@@ -21,6 +21,7 @@ import {
   type ConnectedHosts,
   DEFAULTS,
   fileOf,
+  isText,
   type RunOptions,
   recordable,
 } from "./options.ts";
@@ -45,7 +46,7 @@ import type { OpenWorld } from "./world.ts";
 export interface Plan {
   /** The run's name. */
   readonly run: string;
-  readonly playbook: Omit<PreparedPlaybook, "directory" | "bundle" | "locate">;
+  readonly playbook: Omit<PreparedPlaybook, "directory" | "bundle" | "identity" | "locate">;
   readonly plays: readonly PlayHosts[];
   readonly hosts: readonly PlannedHost[];
   /** Takes in the hosts that tasks add to the run; undefined where plays are carried out by the hosts. */
@@ -129,7 +130,7 @@ export async function prepare(
   const { askPassphrase, check = false, fleet } = options;
   const cwd = options.cwd ?? process.cwd();
   const limits = limitsOf(options);
-  const file = fileOf(options);
+  const given = isText(options.playbook) ? options.playbook : undefined;
   const secrets = createSecretStore({
     ...options.secrets,
     cwd,
@@ -137,7 +138,7 @@ export async function prepare(
     ...(askPassphrase === undefined ? {} : { ask: askPassphrase }),
   });
   const known = await plainExtraVars(options.extraVars, { cwd, secrets });
-  const prepared = await preparePlaybook(file, cwd, options.ansible, known);
+  const prepared = await preparePlaybook(given ?? fileOf(options), cwd, options.ansible, known);
   const { playbook, vaulted } = await openVaulted(prepared, secrets);
   const { extraVars, connection, local } = options;
   const inventory = options.inventory ?? fleet?.inventory ?? [];
@@ -146,6 +147,7 @@ export async function prepare(
     ...{ inventory, limit, local, cwd, secrets, extraVars, connection },
     vaulted: vaulted?.values,
     askVar: options.askVar ?? null,
+    isStrict: given !== undefined,
   };
   const selected = await openPlan(await readHostPlan(playbook, source), secrets);
   let transports: Transports | undefined;
@@ -198,7 +200,9 @@ export async function prepare(
       opened.connectEarly(firstAtWork(selected));
     // A person may have been asked something.
     const reachingMs = performance.now() - reachingAt;
-    const bundle = await playbook.bundle({ vars: [...varsOfJobs(selected), ...(vaulted?.values ?? [])] });
+    const vars = [...varsOfJobs(selected), ...(vaulted?.values ?? [])];
+    const bundle =
+      given !== undefined && via === "direct" ? playbook.identity() : await playbook.bundle({ vars });
     const buildMs = performance.now() - startedAt - reachingMs;
     const { run, record, attached } = planRecord({ ...options, cwd }, bundle);
     const session: JobSession = {

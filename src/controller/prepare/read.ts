@@ -1,7 +1,15 @@
 import type { AnsibleSettings } from "../../ansible/config/settings.ts";
 import { createDiskAssets } from "../../bundle/assets.ts";
-import { type BuildOptions, type Bundle, buildBundle } from "../../bundle/build.ts";
-import { compile, evaluate, findProject, loadPlaybook, locate, locateStack } from "../../bundle/playbook.ts";
+import { type BuildOptions, type Bundle, buildBundle, identify } from "../../bundle/build.ts";
+import {
+  compile,
+  evaluate,
+  findProject,
+  loadPlaybook,
+  locate,
+  locateStack,
+  type PlaybookText,
+} from "../../bundle/playbook.ts";
 import type { AssetStore } from "../../core/asset.ts";
 import { type SerializedError, VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
@@ -34,6 +42,8 @@ export interface PreparedPlaybook {
   /** Evaluate the playbook once more, so that it shares no state with another host's; `print` is its `console`. */
   evaluateAnew(print: Pick<Console, "log">): Playbook;
   bundle(options: BuildOptions): Promise<Bundle>;
+  /** Return what stands for a bundle that no host gets. */
+  identity(): Bundle;
   /** Return an error thrown here by the playbook's code, with its place in the source. */
   locate(thrown: unknown): unknown;
   /** Return an error from a host with its place in the source. */
@@ -46,7 +56,7 @@ export interface PreparedPlaybook {
  * `PLAYBOOK_INVALID`.
  */
 export async function preparePlaybook(
-  file: string,
+  file: string | PlaybookText,
   cwd: string,
   settings?: AnsibleSettings,
   extra?: Vars,
@@ -62,6 +72,7 @@ export async function preparePlaybook(
     assets: createDiskAssets((role) => directories[role], files),
     evaluateAnew: (print) => evaluate(loaded.compiled, project.file, volley, print) as Playbook,
     bundle: (options) => buildBundle(loaded, options),
+    identity: () => identify(loaded),
     locate: (thrown) => locate(thrown, map),
     locateRemote: (error) => {
       if (error.location !== undefined) return error;

@@ -52,13 +52,15 @@ export function openRecorder(plan: Plan, push: (event: Event) => void): Recorder
       check: plan.check,
       concurrency: plan.limits.concurrency,
     });
-    emit({
-      type: "run:build",
-      bundle: bundle.id,
-      bytes: bundle.bytes.length,
-      elapsedMs: plan.buildMs,
-      reused: bundle.reused,
-    });
+    // A run without any bundle has built none.
+    if (bundle.bytes.length > 0)
+      emit({
+        type: "run:build",
+        bundle: bundle.id,
+        bytes: bundle.bytes.length,
+        elapsedMs: plan.buildMs,
+        reused: bundle.reused,
+      });
   }
   log?.save();
   for (const { host, level, text } of plan.notes) emit({ type: "log", host, level, text });

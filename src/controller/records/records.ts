@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { printable, type SerializedError, VolleyError } from "../../core/errors.ts";
 import type { ControllerEvent, Event, Outcome, Summary } from "../../core/events.ts";
-import { EMPTY_TALLY } from "../../core/result.ts";
+import { EMPTY_TALLY, type Tally } from "../../core/result.ts";
 import { foldSummary } from "../../core/summary.ts";
 import { isRecord } from "../../core/values/value.ts";
 import { makeDirectories } from "../../system/directories.ts";
@@ -30,7 +30,7 @@ export interface RunRecord {
 }
 
 /** Commands that work on many hosts without a playbook. */
-export type FanOutKind = "exec" | "put" | "get";
+export type FanOutKind = "exec" | "do" | "put" | "get";
 
 /** Records to keep: runs of playbooks, and of each kind of fan-out. */
 const KEPT_RUNS = 200;
@@ -44,7 +44,7 @@ export function makeRunId(now = new Date()): string {
 
 /** Return the kind of a fan-out by its name, which ends in the kind; undefined for a run of a playbook. */
 export function fanOutKindOf(run: string): FanOutKind | undefined {
-  return /-(exec|put|get)$/.exec(run)?.[1] as FanOutKind | undefined;
+  return /-(exec|do|put|get)$/.exec(run)?.[1] as FanOutKind | undefined;
 }
 
 /** Directory of runs' logs and records: `$XDG_STATE_HOME/volley/runs`, default `~/.local/state/volley/runs`. */
@@ -203,6 +203,8 @@ export interface FanOutEnd {
   readonly elapsedMs: number;
   /** True when a transfer changed the host; undefined for a command. */
   readonly changed?: boolean;
+  /** The results of an action's tasks. */
+  readonly tally?: Tally;
   readonly error?: SerializedError | undefined;
 }
 
@@ -214,6 +216,8 @@ export interface FanOutRecord {
   /** Milliseconds since 1970. */
   readonly startedAt: number;
   readonly concurrency: number;
+  /** True for check mode. Default false. */
+  readonly check?: boolean;
   readonly ends: readonly FanOutEnd[];
 }
 
@@ -222,7 +226,7 @@ export interface FanOutRecord {
  * The output of hosts is not kept. Where the record cannot be written, it is left out.
  */
 export function recordFanOut(record: FanOutRecord, directory = runsDirectory()): void {
-  const { kind, title, startedAt, concurrency, ends } = record;
+  const { kind, title, startedAt, concurrency, check = false, ends } = record;
   const run = `${makeRunId(new Date(startedAt))}-${kind}`;
   const hosts = ends.map(({ host }) => host);
   const endedAt = Date.now();
@@ -230,13 +234,11 @@ export function recordFanOut(record: FanOutRecord, directory = runsDirectory()):
   let seq = 0;
   const stamp = (event: ControllerEvent, time: number): Event => ({ ...event, seq: ++seq, time });
   const events: Event[] = [
-    stamp(
-      { type: "run:start", run, playbook: title, hosts, plays: [], check: false, concurrency },
-      startedAt,
-    ),
-    ...ends.map(({ host, outcome, elapsedMs, changed, error }) => {
+    stamp({ type: "run:start", run, playbook: title, hosts, plays: [], check, concurrency }, startedAt),
+    ...ends.map(({ host, outcome, elapsedMs, changed, tally: own, error }) => {
       const tally =
-        changed === undefined ? EMPTY_TALLY : { ...EMPTY_TALLY, [changed ? "changed" : "unchanged"]: 1 };
+        own ??
+        (changed === undefined ? EMPTY_TALLY : { ...EMPTY_TALLY, [changed ? "changed" : "unchanged"]: 1 });
       return stamp(
         {
           type: "host:end",
@@ -258,7 +260,7 @@ export function recordFanOut(record: FanOutRecord, directory = runsDirectory()):
     run,
     startedAt: new Date(startedAt).toISOString(),
     bundle: "",
-    options: { playbook: title },
+    options: { playbook: title, ...(check ? { check } : {}) },
   });
   try {
     const lines = events.map((event) => `${JSON.stringify(event)}\n`).join("");
