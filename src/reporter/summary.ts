@@ -292,6 +292,8 @@ export function collectRemarks(): Remarks {
 
 /** Hosts with the same failure. */
 export interface FailureGroup {
+  /** Tells the group from others of the run, also when more hosts join it. */
+  readonly key: string;
   readonly hosts: readonly string[];
   /** `failed` for a task that failed; else the outcome of the hosts. */
   readonly outcome: Exclude<Outcome, "ok">;
@@ -307,7 +309,7 @@ export interface FailureGroup {
   readonly identical: boolean;
 }
 
-type Entry = Omit<FailureGroup, "hosts" | "identical"> & { readonly host: string };
+type Entry = Omit<FailureGroup, "key" | "hosts" | "identical"> & { readonly host: string };
 
 /** Group the failures of a run, equal ones of many hosts once; the most widespread last, nearest the prompt. */
 export function groupFailures(summary: Summary): readonly FailureGroup[] {
@@ -322,7 +324,7 @@ export function groupFailures(summary: Summary): readonly FailureGroup[] {
     ]);
     groups.set(key, [...(groups.get(key) ?? []), entry]);
   }
-  return [...groups.values()].map(toGroup).sort(byWeight);
+  return [...groups].map(toGroup).sort(byWeight);
 }
 
 function entriesOf(host: HostSummary): readonly Entry[] {
@@ -355,9 +357,10 @@ function commonForm({ host, error }: Entry): string {
   return (error?.message ?? "").replaceAll(host, "HOST").replace(/\b\d{1,3}(?:\.\d{1,3}){3}\b/g, "ADDRESS");
 }
 
-function toGroup(entries: readonly Entry[]): FailureGroup {
+function toGroup([key, entries]: readonly [key: string, entries: readonly Entry[]]): FailureGroup {
   const [{ host: _, ...first }] = entries as readonly [Entry, ...Entry[]];
   return {
+    key,
     ...first,
     hosts: entries.map(({ host }) => host),
     identical: entries.every(({ error }) => error?.message === first.error?.message),

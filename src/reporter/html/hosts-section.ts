@@ -24,22 +24,73 @@ const COUNT_TITLES: Readonly<Record<keyof Tally, string>> = {
 /** The table of hosts, with a waterfall of each host's phases. */
 export function hostsSection({ hosts, elapsedMs, summary }: ReportData): Html {
   const shown = shownHosts(hosts);
-  const counts = TALLY_KEYS.filter((key) => !isRare(key) || summary.tally[key] > 0);
+  const counts = shownCounts(summary.tally);
   const used = TIMELINE_PHASES.filter((phase) =>
     shown.some(({ segments }) => segments.some((segment) => segment.phase === phase)),
   );
   return html`${legend(used)}
 ${shown.length < hosts.length && html`<p class="note">${shown.length} of ${hosts.length} hosts are shown: those that were not ok, then the slowest.</p>`}
-<div class="scroll" role="region" aria-label="Table of hosts" tabindex="0">
-<table class="hosts" data-sortable data-found="host">
-<caption class="vh">Hosts: how each ended, when it was at what, and what its actions came to</caption>
-<thead><tr><th scope="col">Host</th><th scope="col">Outcome</th><th scope="col" class="wide" data-sort="start"><span>Waterfall</span>${axis(elapsedMs)}</th><th scope="col" class="n">Time</th>${counts.map((key) => html`<th scope="col" class="n">${COUNT_TITLES[key]}</th>`)}</tr></thead>
-<tbody>
-${shown.map((host) => hostRow(host, elapsedMs, counts))}</tbody>
-</table>
-</div>
+${hostTable(
+  { counts, fullMs: elapsedMs, stateTitle: "Outcome", caption: "how each ended" },
+  shown.map((host) => ({ host: host.host, cells: hostCells(host, elapsedMs, counts) })),
+)}
 <details><summary>Phases of each host, in numbers</summary>
 ${phaseTable(shown)}</details>`;
+}
+
+/** The columns of a table of hosts. */
+export interface HostColumns {
+  readonly counts: readonly (keyof Tally)[];
+  /** The time from end to end of a waterfall, in milliseconds. */
+  readonly fullMs: number;
+  /** The heading of the second column. */
+  readonly stateTitle: string;
+  /** The meaning of that column, for screen readers. */
+  readonly caption: string;
+}
+
+/** Return the counts that have a column: the rare ones only where there are some. */
+export function shownCounts(tally: Tally): readonly (keyof Tally)[] {
+  return TALLY_KEYS.filter((key) => !isRare(key) || tally[key] > 0);
+}
+
+/** A table of hosts. The cells of a row are those of {@link hostCells}. */
+export function hostTable(
+  { counts, fullMs, stateTitle, caption }: HostColumns,
+  rows: readonly { readonly host: string; readonly cells: readonly Html[] }[],
+): Html {
+  return html`<div class="scroll" role="region" aria-label="Table of hosts" tabindex="0">
+<table class="hosts" data-sortable data-found="host">
+<caption class="vh">Hosts: ${caption}, when it was at what, and what its actions came to</caption>
+<thead><tr><th scope="col">Host</th><th scope="col">${stateTitle}</th><th scope="col" class="wide" data-sort="start"><span>Waterfall</span>${axis(fullMs)}</th><th scope="col" class="n">Time</th>${counts.map((key) => html`<th scope="col" class="n">${COUNT_TITLES[key]}</th>`)}</tr></thead>
+<tbody>
+${rows.map(({ host, cells }) => hostRow(safeLine(host), cells))}</tbody>
+</table>
+</div>`;
+}
+
+// The script finds the host's tasks by this name.
+function hostRow(name: string, cells: readonly Html[]): Html {
+  return html`<tr data-host="${name}"><th scope="row">${name}</th>${cells}</tr>
+`;
+}
+
+/** The cells of a host behind its name: outcome, waterfall, time and counts; `state` is shown instead of the outcome. */
+export function hostCells(
+  host: ReportHost,
+  fullMs: number,
+  counts: readonly (keyof Tally)[],
+  state: Html = outcomeBadge(host.outcome),
+): readonly Html[] {
+  const { segments, tally } = host;
+  return [
+    html`<td>${state}</td>`,
+    html`<td class="wide" data-v="${Math.round(segments[0]?.fromMs ?? 0)}">${
+      segments.length > 0 && timelineBar(segments, fullMs, barLabel(host))
+    }</td>`,
+    elapsedCell(host.elapsedMs),
+    ...counts.map((key) => countCell(tally[key], key)),
+  ];
 }
 
 /** The hosts that fit on the page, in the inventory's order. */
@@ -54,16 +105,6 @@ export function shownHosts(hosts: readonly ReportHost[]): readonly ReportHost[] 
       .slice(0, MAX_HOSTS),
   );
   return hosts.filter((host) => kept.has(host));
-}
-
-function hostRow(host: ReportHost, elapsedMs: number, counts: readonly (keyof Tally)[]): Html {
-  const { segments, tally } = host;
-  // The script finds the host's tasks by this name.
-  const name = safeLine(host.host);
-  return html`<tr data-host="${name}"><th scope="row">${name}</th><td>${outcomeBadge(host.outcome)}</td><td class="wide" data-v="${Math.round(segments[0]?.fromMs ?? 0)}">${
-    segments.length > 0 && timelineBar(segments, elapsedMs, barLabel(host))
-  }</td>${elapsedCell(host.elapsedMs)}${counts.map((key) => countCell(tally[key], key))}</tr>
-`;
 }
 
 function barLabel({ segments, phases, outcome }: ReportHost): string {

@@ -4,7 +4,8 @@ import type { Row, Style } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { foldHostNames, UNICODE_SYMBOLS } from "../rows/wording.ts";
 import type { ReportOutcome } from "./report-data.ts";
-import { PAGE_SCRIPT, PAGE_STYLES } from "./style-and-script.ts";
+import { PAGE_SCRIPT } from "./script.ts";
+import { PAGE_STYLES } from "./styles.ts";
 
 /** A section of a page, named in the list of contents. */
 export interface PageSection {
@@ -16,7 +17,7 @@ export interface PageSection {
 }
 
 /** The parts of a page. */
-interface Page {
+export interface Page {
   readonly title: string;
   /** The line below the title. */
   readonly subtitle: Html;
@@ -29,41 +30,58 @@ interface Page {
   readonly generator?: string;
 }
 
+/** The differences of a page that is not complete in itself: a server changes it while it is looked at. */
+export interface Served {
+  /** Style and script, which take the place of the page's own. */
+  readonly styles: string;
+  readonly script: string;
+  /** Attributes of the root element. */
+  readonly attributes: Html;
+  /** Beside the title. */
+  readonly controls: Html;
+  /** In front of the sections. */
+  readonly notice: Html;
+}
+
 /**
- * Render a page that loads nothing. Its Content-Security-Policy allows its own style and script by their hashes and
- * nothing else, so that even text that slipped through all escaping could neither run nor load anything.
+ * Return the Content-Security-Policy of a page: its own style and script by their hashes and nothing else, so that even
+ * text that slipped through all escaping could neither run nor load anything. A page that is served asks its own server.
  */
-export function renderPage({ title, subtitle, sections, data, searches, generator }: Page): string {
-  const policy = [
+export function pagePolicy(served?: Pick<Served, "styles" | "script">): string {
+  return [
     "default-src 'none'",
-    `style-src ${hashSource(PAGE_STYLES)}`,
-    `script-src ${hashSource(PAGE_SCRIPT)}`,
+    `style-src ${hashSource(served?.styles ?? PAGE_STYLES)}`,
+    `script-src ${hashSource(served?.script ?? PAGE_SCRIPT)}`,
+    ...(served === undefined ? [] : ["connect-src 'self'"]),
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");
+}
+
+/** Render a page that loads nothing, or one that is served. */
+export function renderPage(page: Page, served?: Served): string {
+  const { title, subtitle, sections, data, searches, generator } = page;
   return renderHtml(html`<!doctype html>
-<html lang="en">
+<html lang="en"${served?.attributes}>
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta http-equiv="Content-Security-Policy" content="${pagePolicy(served)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
 ${generator !== undefined && html`<meta name="generator" content="${generator}">`}
 <title>${title}</title>
-<style>${markup(PAGE_STYLES)}</style>
+<style>${markup(served?.styles ?? PAGE_STYLES)}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the results</a>
 <header>
 <div class="head"><h1>${title}</h1>
-<button type="button" id="theme" hidden>Theme: automatic</button></div>
+${served?.controls}<button type="button" id="theme" hidden>Theme: automatic</button></div>
 <p class="subtitle">${subtitle}</p>
 </header>
 <div class="toolbar">
-<nav aria-label="Sections"><ul>${sections.map(
-    (section) => html`<li><a href="#${section.id}">${section.title}${amountOf(section)}</a></li>`,
-  )}</ul></nav>
+<nav aria-label="Sections"><ul id="contents">${contentsMarkup(sections)}</ul></nav>
 ${
   searches !== undefined &&
   html`<div class="search" role="search" hidden>
@@ -74,20 +92,37 @@ ${
 }
 </div>
 <main id="main" tabindex="-1">
-${sections.map(
+${served?.notice}${sections.map(
   (section) => html`<section id="${section.id}" aria-labelledby="${section.id}-title">
-<h2 id="${section.id}-title">${section.title}${amountOf(section)}</h2>
-${section.content}
+${sectionMarkup(section)}
 </section>
 `,
 )}
 </main>
-${generator !== undefined && html`<footer><p>Made by ${generator}. This page is complete in itself: it loads nothing.</p></footer>`}
+${generator !== undefined && html`<footer><p>Made by ${generator}.${served === undefined && " This page is complete in itself: it loads nothing."}</p></footer>`}
 ${data !== undefined && html`<script type="application/json" id="data">${jsonMarkup(data)}</script>`}
-<script>${markup(PAGE_SCRIPT)}</script>
+<script>${markup(served?.script ?? PAGE_SCRIPT)}</script>
 </body>
 </html>
 `);
+}
+
+/** The entries of the list of contents. */
+export function contentsMarkup(sections: readonly PageSection[]): Html {
+  return html`${sections.map(
+    (section) => html`<li><a href="#${section.id}">${section.title}${amountOf(section)}</a></li>`,
+  )}`;
+}
+
+/** A section without the element around it. */
+export function sectionMarkup(section: PageSection): Html {
+  return html`<h2 id="${section.id}-title">${section.title}${amountOf(section)}</h2>
+${section.content}`;
+}
+
+/** A short form of a key, for the attribute that tells an element from its neighbours when a page is changed. */
+export function shortKey(key: string): string {
+  return createHash("sha256").update(key).digest("base64url").slice(0, 12);
 }
 
 function amountOf({ amount }: PageSection): Html | undefined {

@@ -43,8 +43,18 @@ export interface ReportData {
   readonly notes: readonly Note[];
 }
 
-/** Fold the events of a run's log; `goingOn` tells whether the controller of a run without an end still works on it. */
-export function foldReport(events: readonly Event[], goingOn = false): ReportData {
+/** Folds a run's events into the data of its page. */
+export interface ReportFold {
+  add(event: Event): void;
+  /**
+   * Return the data up to the last event; `goingOn` tells whether a controller works on a run without an end. Each list
+   * is made when it is first asked for, because a page that is watched asks for few of them at a time.
+   */
+  data(goingOn: boolean): ReportData;
+}
+
+/** Start a fold. */
+export function createReportFold(): ReportFold {
   const summaries = foldSummary();
   const tasks = foldTaskTimes();
   const timeline = foldTimeline();
@@ -53,49 +63,72 @@ export function foldReport(events: readonly Event[], goingOn = false): ReportDat
   const folds = [summaries, tasks, timeline, details, notes];
   const ended = new Set<string>();
   const direct = new Set<string>();
+  let startedAtMs: number | undefined;
+  let lastMs = 0;
   let build: ReportData["build"];
   let start: Extract<Event, { type: "run:start" }> | undefined;
   let end: Summary | undefined;
-  for (const event of events) {
-    for (const fold of folds) fold.add(event);
-    if (event.type === "host:end") ended.add(event.host);
-    else if (event.type === "host:start" && event.method === "direct") direct.add(event.host);
-    else if (event.type === "run:build") build = event;
-    else if (event.type === "run:start") start = event;
-    else if (event.type === "run:end") end = event.summary;
-  }
-  const startedAtMs = events[0]?.time ?? 0;
-  const lastMs = events.at(-1)?.time ?? startedAtMs;
-  const summary = end ?? summaries.summary(lastMs);
   const isOpen = ({ host }: HostSummary): boolean => end === undefined && !ended.has(host);
-  // A host without a known end has failed in its failed tasks only.
-  const settled: Summary = {
-    ...summary,
-    hosts: summary.hosts.map((host) => (isOpen(host) ? { ...host, outcome: "ok" } : host)),
-  };
   return {
-    summary,
-    state: end !== undefined ? "ended" : goingOn ? "going on" : "cut off",
-    startedAtMs,
-    elapsedMs: lastMs - startedAtMs,
-    concurrency: start?.concurrency ?? 0,
-    plays: start?.plays ?? [],
-    build,
-    directHosts: direct.size,
-    hosts: summary.hosts.map((host) => ({
-      ...host,
-      outcome: isOpen(host) ? "open" : host.outcome,
-      segments: timeline.segmentsOf(host.host),
-    })),
-    // The most widespread first, because a page is read from the top.
-    failures: [...groupFailures(settled)].reverse().map((group) => ({
-      ...group,
-      details: group.task === undefined ? undefined : details.failureOf(group.hosts[0] ?? "", group.task),
-    })),
-    tasks: tasks.tasks(),
-    changes: details.changes(),
-    notes: notes.notes(),
+    add(event) {
+      for (const fold of folds) fold.add(event);
+      startedAtMs ??= event.time;
+      lastMs = event.time;
+      if (event.type === "host:end") ended.add(event.host);
+      else if (event.type === "host:start" && event.method === "direct") direct.add(event.host);
+      else if (event.type === "run:build") build = event;
+      else if (event.type === "run:start") start = event;
+      else if (event.type === "run:end") end = event.summary;
+    },
+    data(goingOn) {
+      const summary = end ?? summaries.summary(lastMs);
+      return {
+        summary,
+        state: end !== undefined ? "ended" : goingOn ? "going on" : "cut off",
+        startedAtMs: startedAtMs ?? 0,
+        elapsedMs: lastMs - (startedAtMs ?? lastMs),
+        concurrency: start?.concurrency ?? 0,
+        plays: start?.plays ?? [],
+        build,
+        directHosts: direct.size,
+        hosts: summary.hosts.map((host) => ({
+          ...host,
+          outcome: isOpen(host) ? "open" : host.outcome,
+          get segments() {
+            return timeline.segmentsOf(host.host);
+          },
+        })),
+        get failures() {
+          // A host without a known end has failed in its failed tasks only.
+          const hosts = summary.hosts.map((host) =>
+            isOpen(host) ? { ...host, outcome: "ok" as const } : host,
+          );
+          // The most widespread first, because a page is read from the top.
+          return [...groupFailures({ ...summary, hosts })].reverse().map((group) => ({
+            ...group,
+            details:
+              group.task === undefined ? undefined : details.failureOf(group.hosts[0] ?? "", group.task),
+          }));
+        },
+        get tasks() {
+          return tasks.tasks();
+        },
+        get changes() {
+          return details.changes();
+        },
+        get notes() {
+          return notes.notes();
+        },
+      };
+    },
   };
+}
+
+/** Fold the events of a run's log; `goingOn` tells whether the controller of a run without an end still works on it. */
+export function foldReport(events: readonly Event[], goingOn = false): ReportData {
+  const fold = createReportFold();
+  for (const event of events) fold.add(event);
+  return fold.data(goingOn);
 }
 
 /** The state of a host over a stretch of time: a phase, or work without a connection. */
@@ -235,6 +268,8 @@ export interface FailureDetails {
 
 /** A change that one task made in the same way on these hosts. */
 export interface ChangeGroup {
+  /** Tells the group from others of the run. */
+  readonly key: string;
   readonly title: string;
   readonly action: string;
   readonly play: string;
@@ -273,7 +308,8 @@ function foldTaskDetails(): TaskDetailsFold {
       .digest("base64");
     const group = changes.get(key);
     if (group !== undefined) group.hosts.push(host);
-    else if (changes.size < MAX_CHANGE_GROUPS) changes.set(key, { title, action, play, hosts: [host], diff });
+    else if (changes.size < MAX_CHANGE_GROUPS)
+      changes.set(key, { key, title, action, play, hosts: [host], diff });
   };
 
   return {

@@ -24,11 +24,13 @@ import {
   html,
   isBrief,
   outcomeBadge,
+  type Page,
   type PageSection,
   renderHtml,
   renderPage,
   rowsMarkup,
   searchedNames,
+  shortKey,
 } from "./page.ts";
 import {
   type ChangeGroup,
@@ -50,18 +52,45 @@ interface RunPageOptions {
 
 /** Render the page of one run from the events of its log, as HTML that loads nothing. */
 export function renderRunPage(events: readonly Event[], options: RunPageOptions = {}): string {
-  const data = foldReport(events, options.goingOn ?? false);
-  const { hosts, tasks, failures, changes, notes, summary } = data;
-  const details = packHostDetails(tasks, shownHosts(hosts));
+  return renderPage(runPage(foldReport(events, options.goingOn ?? false), options.generator));
+}
+
+/** Return the page of one run; `generator` is its maker. */
+export function runPage(data: ReportData, generator?: string): Page {
+  const details = packHostDetails(data.tasks, shownHosts(data.hosts));
+  return {
+    title: runTitle(data),
+    subtitle: subtitleOf(data),
+    sections: runSections(data, { summary: summarySection(data), hosts: hostsSection(data) }),
+    searches: SEARCHES,
+    ...(details === undefined ? {} : { data: details }),
+    ...(generator === undefined ? {} : { generator }),
+  };
+}
+
+/** The scope of the search on the page of a run. */
+export const SEARCHES = "hosts, actions, failures";
+
+/** `site.ts on 200 hosts` */
+export function runTitle({ summary, hosts }: ReportData): string {
+  return `${summary.playbook} on ${count(hosts.length, "host")}`;
+}
+
+/** Return the sections of the page of a run, in order; those that have nothing to show are left out. */
+export function runSections(
+  data: ReportData,
+  given: { readonly summary: Html; readonly hosts: Html },
+): readonly PageSection[] {
+  const { hosts, tasks, failures, changes, notes } = data;
   const sections: readonly (PageSection | false)[] = [
-    { id: "summary", title: "Summary", content: summarySection(data) },
+    { id: "summary", title: "Summary", content: given.summary },
     failures.length > 0 && {
       id: "failures",
       title: "Failures",
       amount: failures.length,
       content: failuresSection(failures),
     },
-    { id: "hosts", title: "Hosts", amount: hosts.length, content: hostsSection(data) },
+    { id: "hosts", title: "Hosts", amount: hosts.length, content: given.hosts },
     { id: "phases", title: "Where the time went", content: timeSection(data) },
     tasks.length > 0 && {
       id: "actions",
@@ -77,18 +106,11 @@ export function renderRunPage(events: readonly Event[], options: RunPageOptions 
     },
     notes.length > 0 && { id: "notes", title: "Notes", amount: notes.length, content: notesSection(notes) },
   ];
-  const { generator } = options;
-  return renderPage({
-    title: `${summary.playbook} on ${hosts.length} ${hosts.length === 1 ? "host" : "hosts"}`,
-    subtitle: subtitleOf(data),
-    sections: sections.filter((section) => section !== false),
-    searches: "hosts, actions, failures",
-    ...(details === undefined ? {} : { data: details }),
-    ...(generator === undefined ? {} : { generator }),
-  });
+  return sections.filter((section) => section !== false);
 }
 
-function subtitleOf({ summary, startedAtMs }: ReportData): Html {
+/** The line below the title. */
+export function subtitleOf({ summary, startedAtMs }: ReportData): Html {
   const started = new Date(startedAtMs).toISOString();
   return html`run <code>${summary.run}</code>, begun <time datetime="${started}">${started.slice(0, 19).replace("T", " ")} UTC</time>`;
 }
@@ -104,12 +126,16 @@ const TALLY_WORDS: Readonly<Record<keyof Tally, string>> = {
   notExecuted: "not executed",
 };
 
-/** The totals of the run. */
-function summarySection(data: ReportData): Html {
-  const { summary, hosts, directHosts, elapsedMs, build, plays, concurrency } = data;
+/** The totals of the run; `note` stands above them, and `clock` for the time that the run took. */
+export function summarySection(
+  data: ReportData,
+  note: Html | undefined = stateNote(data),
+  clock: string = formatElapsed(data.elapsedMs),
+): Html {
+  const { summary, hosts, directHosts, build, plays, concurrency } = data;
   const uploads = hosts.filter(({ uploadedBytes }) => uploadedBytes > 0);
   const uploadedBytes = uploads.reduce((sum, host) => sum + host.uploadedBytes, 0);
-  return html`${stateNote(data)}
+  return html`${note}
 ${summary.check && html`<p class="note"><b>${CHECK_MODE}.</b></p>`}
 <div class="tiles">
 <div><h3>${count(hosts.length, "host")}</h3><ul>${OUTCOMES.map((outcome) => {
@@ -121,7 +147,7 @@ ${summary.check && html`<p class="note"><b>${CHECK_MODE}.</b></p>`}
       summary.tally[key] > 0 &&
       html`<li>${grouped(summary.tally[key])} <span class="s ${key}">${TALLY_WORDS[key]}</span></li>`,
   )}</ul></div>
-<div><h3>${formatElapsed(elapsedMs)}</h3><ul><li>${count(plays.length, "play")}</li>${
+<div><h3>${clock}</h3><ul><li>${count(plays.length, "play")}</li>${
     concurrency > 0 && html`<li>at most ${count(concurrency, "host")} at a time</li>`
   }${directHosts > 0 && html`<li>${count(directHosts, "host")} directly, without a bundle</li>`}${data.state === "ended" && html`<li>exit code ${summary.exitCode}</li>`}</ul></div>
 ${
@@ -173,7 +199,7 @@ ${failures.length > shown.length && html`<p class="dim">${count(failures.length 
 
 function failureArticle(failure: ReportFailure, open: boolean): Html {
   const { hosts, outcome, task, error, details, identical } = failure;
-  return html`<article class="failure" data-names="${searchedNames(hosts)}">
+  return html`<article class="failure" data-key="${shortKey(failure.key)}" data-names="${searchedNames(hosts)}">
 <h3>${outcomeBadge(outcome)} ${task ?? titleOf(failure)}</h3>
 <p>on ${hostsText(hosts)}${details !== undefined && ` after ${formatDuration(details.elapsedMs)}`}</p>
 ${!identical && html`<p class="dim">As ${hosts[0]} says it; the others say the same of themselves:</p>`}
@@ -295,8 +321,8 @@ function changesSection(changes: readonly ChangeGroup[]): Html {
 ${changes.length > shown.length && html`<p class="dim">${count(changes.length - shown.length, "more difference")} not shown: the run’s log has them.</p>`}`;
 }
 
-function changeDetails({ title, action, hosts, diff }: ChangeGroup): Html {
-  return html`<details class="change" data-names="${searchedNames(hosts)}"><summary>${title} <span class="dim">${action}</span> on ${hostsBrief(hosts)}</summary>
+function changeDetails({ key, title, action, hosts, diff }: ChangeGroup): Html {
+  return html`<details class="change" data-key="${shortKey(key)}" data-names="${searchedNames(hosts)}"><summary>${title} <span class="dim">${action}</span> on ${hostsBrief(hosts)}</summary>
 ${!isBrief(hosts) && html`<p>${hostsText(hosts)}</p>`}${rowsMarkup(diffRows(diff, { maxRows: MAX_CHANGE_ROWS }), "text diff")}</details>
 `;
 }

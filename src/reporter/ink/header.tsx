@@ -2,14 +2,15 @@ import { Box } from "ink";
 import type { ReactNode } from "react";
 import type { Outcome } from "../../core/events.ts";
 import { isRare, TALLY_KEYS } from "../../core/result.ts";
+import type { HostPhase } from "../host-state.ts";
+import { hasFailed } from "../host-status.ts";
 import { formatClock } from "../rows/amounts.ts";
 import { rowWidth, truncateRow } from "../rows/layout.ts";
 import { BOLD, DIM, type Row, type Segment, type Style, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { CHECK_MODE, cancelText, type Symbols } from "../rows/wording.ts";
 import { tallyColumns } from "../summary.ts";
-import { hasFailed } from "./host-status.ts";
-import { fleetTally, type HostPhase, type RunView } from "./model.ts";
+import { fleetTally, type RunView } from "./model.ts";
 import { Ends, Line } from "./text.tsx";
 import { cancelling, isLow, type Surface, type ViewState } from "./view-state.ts";
 

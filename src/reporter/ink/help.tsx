@@ -1,9 +1,9 @@
 import { Box } from "ink";
 import type { ReactNode } from "react";
+import { hasFailed } from "../host-status.ts";
 import { padText, rowWidth, textWidth, truncateRow, wrapRanges } from "../rows/layout.ts";
 import { BOLD, DIM, line, type Row, type Segment, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
-import { hasFailed } from "./host-status.ts";
 import type { RunView } from "./model.ts";
 import { Ends, Line } from "./text.tsx";
 import { cancelling, type Surface, type ViewState } from "./view-state.ts";

@@ -1,11 +1,11 @@
 import { Box } from "ink";
 import type { ReactNode } from "react";
+import { hostWording, progressText, statusText } from "../host-status.ts";
 import { formatClock } from "../rows/amounts.ts";
 import { truncateRow } from "../rows/layout.ts";
 import { BOLD, DIM, line, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { CancelNotice } from "./header.tsx";
-import { hostWording, progressText, statusText } from "./host-status.ts";
 import type { LogRow } from "./log.ts";
 import type { HostView, RunView } from "./model.ts";
 import { Ends, Line } from "./text.tsx";

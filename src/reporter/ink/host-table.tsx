@@ -1,13 +1,13 @@
 import { Box } from "ink";
 import { memo, type ReactNode, useMemo } from "react";
 import { isRare, type Tally } from "../../core/result.ts";
+import { hostWording, progressText, statusText } from "../host-status.ts";
 import { formatClock } from "../rows/amounts.ts";
 import { cell, fitRow, textWidth, truncateText } from "../rows/layout.ts";
 import { BOLD, DIM, line, type Row, type Segment, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import type { Symbols } from "../rows/wording.ts";
 import { tallyColumns } from "../summary.ts";
-import { hostWording, progressText, statusText } from "./host-status.ts";
 import type { HostView, RunView } from "./model.ts";
 import { Line } from "./text.tsx";
 import { isLow, type Surface, type ViewState } from "./view-state.ts";

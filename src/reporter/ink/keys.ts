@@ -1,6 +1,6 @@
 import type { Key as InkKey } from "ink";
+import { hasFailed } from "../host-status.ts";
 import { helpRoom, helpRows } from "./help.tsx";
-import { hasFailed } from "./host-status.ts";
 import { firstRow, logLayout } from "./log.ts";
 import type { HostView, RunView } from "./model.ts";
 import { listedHosts, logRoom, type Surface, shownHost, type ViewState } from "./view-state.ts";

@@ -1,6 +1,6 @@
+import { hasFailed, statusText } from "../host-status.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import type { Symbols } from "../rows/wording.ts";
-import { hasFailed, statusText } from "./host-status.ts";
 import type { LogPosition } from "./log.ts";
 import type { HostView, RunView } from "./model.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { hostWording, progressText, statusText } from "../../../src/reporter/ink/host-status.ts";
+import { hostWording, progressText, statusText } from "../../../src/reporter/host-status.ts";
 import { createHostLog } from "../../../src/reporter/ink/log.ts";
 import { createRunModel, fleetTally, type HostView } from "../../../src/reporter/ink/model.ts";
 import { rowText } from "../../../src/reporter/rows/row.ts";

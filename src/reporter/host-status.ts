@@ -1,21 +1,21 @@
-import { tallyTotal } from "../../core/result.ts";
-import { formatBytes, formatRate } from "../rows/amounts.ts";
-import { safeLine } from "../rows/sanitize.ts";
-import { outcomeWording, type Symbols, taskTitle, type Wording } from "../rows/wording.ts";
-import type { HostView } from "./model.ts";
+import { tallyTotal } from "../core/result.ts";
+import type { HostState } from "./host-state.ts";
+import { formatBytes, formatRate } from "./rows/amounts.ts";
+import { safeLine } from "./rows/sanitize.ts";
+import { outcomeWording, type Symbols, taskTitle, type Wording } from "./rows/wording.ts";
 
 /**
  * Return whether a task failed on a host, or the host itself; true as soon as it happened. While the role's code goes on
  * behind a failure, which may be rescued, the host is running.
  */
-export function hasFailed({ failedTask, task, outcome }: HostView): boolean {
+export function hasFailed({ failedTask, task, outcome }: HostState): boolean {
   if (outcome !== undefined && outcome !== "ok" && outcome !== "cancelled") return true;
   if (failedTask === undefined) return false;
   return outcome !== undefined || task === undefined || task.task <= failedTask.task;
 }
 
 /** Return the wording of a host's phase or outcome. */
-export function hostWording(host: HostView, symbols: Symbols): Wording {
+export function hostWording(host: HostState, symbols: Symbols): Wording {
   if (host.outcome !== undefined) return outcomeWording(host.outcome, symbols);
   if (hasFailed(host)) return { word: "failed", symbol: symbols.failed, style: { color: "red", bold: true } };
   switch (host.phase) {
@@ -33,7 +33,7 @@ export function hostWording(host: HostView, symbols: Symbols): Wording {
 }
 
 /** Return one line about the present work of a host, or about its end. */
-export function statusText(host: HostView): string {
+export function statusText(host: HostState): string {
   if (host.phase === "done") return endText(host);
   switch (host.phase) {
     case "waiting":
@@ -59,7 +59,7 @@ export function statusText(host: HostView): string {
   }
 }
 
-function endText({ outcome, error, failedTask, tally }: HostView): string {
+function endText({ outcome, error, failedTask, tally }: HostState): string {
   const message = error === undefined ? "" : safeLine(error.message.split("\n", 1)[0] ?? "");
   switch (outcome) {
     case "failed":
@@ -75,7 +75,7 @@ function endText({ outcome, error, failedTask, tally }: HostView): string {
   }
 }
 
-function uploadText({ upload }: HostView): string {
+function uploadText({ upload }: HostState): string {
   if (upload === undefined || upload.totalBytes === 0) return "uploading";
   const percent = Math.floor((100 * upload.bytes) / upload.totalBytes);
   const rate = formatRate(upload.bytes, upload.elapsedMs);
@@ -83,7 +83,7 @@ function uploadText({ upload }: HostView): string {
 }
 
 /** Return the number of ended and of known tasks: `34/88`; empty before any is known. */
-export function progressText({ tally, total, phase }: HostView): string {
+export function progressText({ tally, total, phase }: HostState): string {
   const done = tallyTotal(tally) - tally.notExecuted;
   const known = phase === "done" ? tallyTotal(tally) : Math.max(total, done);
   return known === 0 ? "" : `${done}/${known}`;
