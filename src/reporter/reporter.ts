@@ -26,6 +26,8 @@ export interface ReporterOptions {
   readonly verbosity: 0 | 1 | 2 | 3 | 4;
   /** True when plain output shows diffs. The logs of the ink UI show all diffs that events carry. */
   readonly diff: boolean;
+  /** The address at which browsers see the run, for a screen that hides what was printed before. */
+  readonly address?: string;
   /** Called for every Ctrl-C that the UI takes in raw mode: the first cancels the run, the next kills it. */
   onCancel(): void;
 }

@@ -14,7 +14,7 @@ const CONNECTION_OPTIONS = new Set([
 
 /** The options that a run of bundles has: the rest is settled when a bundle is made. */
 const BUNDLE_OPTIONS = new Set([
-  ...["local", "limit", "check", "diff", "tags", "skipTags", "resume", "verbose", "output", "timing"],
+  ...["local", "limit", "check", "diff", "tags", "skipTags", "resume", "verbose", "output", "timing", "web"],
 ]);
 
 /** Return whether an inventory is named, by a flag or the environment. */

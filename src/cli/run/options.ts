@@ -22,12 +22,18 @@ import {
   wholeNumber,
 } from "../options.ts";
 import { expandHome, outputOption } from "../terminal.ts";
+import { type WebFlags, webOption } from "./web.ts";
 
 // The options of `volley run`, under the names that ansible-playbook has for them, and the settings of ansible.cfg that
 // stand in for those not given.
 
 /** The flags of `volley run`. */
-export interface RunFlags extends InventoryFlags, Omit<ConnectionFlags, "forks">, BecomeFlags, SecretFlags {
+export interface RunFlags
+  extends InventoryFlags,
+    Omit<ConnectionFlags, "forks">,
+    BecomeFlags,
+    SecretFlags,
+    WebFlags {
   readonly forks?: number;
   readonly extraVars?: readonly string[];
   readonly check?: boolean;
@@ -191,6 +197,7 @@ export function addRunOptions(command: Command): Command {
   command.addOption(outputOption(output).helpGroup(group));
   add("-v, --verbose", "more in plain and ansible output: results, connections; up to -vvvv", oneMore);
   add("--timing", "show at the end where the time went");
+  command.addOption(webOption().helpGroup(group));
   command
     .optionsGroup(group)
     .version(volleyVersion(), "--version", "show Volley's version")

@@ -6,6 +6,7 @@ import { exitCodeFor, VolleyError } from "../../core/errors.ts";
 import type { Event, Summary } from "../../core/events.ts";
 import { createReporter, type ReporterKind } from "../../reporter/kinds.ts";
 import type { Reporter, ReporterOptions } from "../../reporter/reporter.ts";
+import type { WebServer } from "../../reporter/web/server.ts";
 import {
   addBecomePasswordOptions,
   type BecomeFlags,
@@ -31,6 +32,7 @@ import {
   withLibrary,
 } from "./options.ts";
 import { expandLimit, latestRunOf, recordedRun } from "./runs.ts";
+import { type WebFlags, webOption, withWeb } from "./web.ts";
 
 // The commands that carry out a run and show it: `volley run` and `volley attach`.
 
@@ -99,40 +101,43 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
   const asking =
     reach.askPassphrase === undefined ? {} : { askPassphrase: rememberAnswers(reach.askPassphrase) };
   const output = flags.step === true ? plainForStep(flags.output) : flags.output;
-  for (const playbook of playbooks) {
-    const exitCode = await runPlaybook(
-      playbook,
-      flags,
-      {
-        ...reach,
-        ...become,
-        ...asking,
-        ...(process.stdin.isTTY === true ? { askVar } : {}),
-        inventory,
+  return withWeb(flags, async (web) => {
+    for (const playbook of playbooks) {
+      const exitCode = await runPlaybook(
         playbook,
-        ...(flags.port === undefined ? {} : { port: flags.port }),
-        sshArguments: flags.sshArguments,
-        ...(connection === undefined ? {} : { connection }),
-        ...(local === undefined ? {} : { local }),
-        secrets: secretOptions(flags),
-        concurrency: flags.forks,
-        ...(flags.hostTimeout === undefined ? {} : { hostTimeoutMs: flags.hostTimeout * 1_000 }),
-        ...(flags.seed === undefined ? {} : { seed: flags.seed }),
-        via: flags.via,
-        ...(flags.runtime ? {} : { runtime: "never" as const }),
-        ...courseOf(flags),
-        ...(limit === undefined ? {} : { limit }),
-        ...(extraVars === undefined ? {} : { extraVars }),
-        ...(ansible === undefined ? {} : { ansible }),
-        ...(flags.startAtTask === undefined ? {} : { startAtTask: flags.startAtTask }),
-        ...(flags.flushCache === true ? { flushFactCache: true } : {}),
-        ...(flags.forceHandlers === undefined ? {} : { forceHandlers: flags.forceHandlers }),
-      },
-      outputFor(playbook, output),
-    );
-    if (exitCode !== 0) return exitCode;
-  }
-  return 0;
+        flags,
+        {
+          ...reach,
+          ...become,
+          ...asking,
+          ...(process.stdin.isTTY === true ? { askVar } : {}),
+          inventory,
+          playbook,
+          ...(flags.port === undefined ? {} : { port: flags.port }),
+          sshArguments: flags.sshArguments,
+          ...(connection === undefined ? {} : { connection }),
+          ...(local === undefined ? {} : { local }),
+          secrets: secretOptions(flags),
+          concurrency: flags.forks,
+          ...(flags.hostTimeout === undefined ? {} : { hostTimeoutMs: flags.hostTimeout * 1_000 }),
+          ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+          via: flags.via,
+          ...(flags.runtime ? {} : { runtime: "never" as const }),
+          ...courseOf(flags),
+          ...(limit === undefined ? {} : { limit }),
+          ...(extraVars === undefined ? {} : { extraVars }),
+          ...(ansible === undefined ? {} : { ansible }),
+          ...(flags.startAtTask === undefined ? {} : { startAtTask: flags.startAtTask }),
+          ...(flags.flushCache === true ? { flushFactCache: true } : {}),
+          ...(flags.forceHandlers === undefined ? {} : { forceHandlers: flags.forceHandlers }),
+        },
+        outputFor(playbook, output),
+        web,
+      );
+      if (exitCode !== 0) return exitCode;
+    }
+    return 0;
+  });
 }
 
 /** Carry out bundles on this machine, one after the other, up to the first that fails. Returns the exit code. */
@@ -142,20 +147,23 @@ async function runBundles(files: readonly string[], given: RunFlags, command: Co
   const flags = settleFlags(given, undefined);
   const { limit, output } = flags;
   nameNode();
-  for (const { file, playbook } of bundles) {
-    const exitCode = await runPlaybook(
-      file,
-      flags,
-      {
-        ...courseOf(flags),
-        ...(limit === undefined ? {} : { limit }),
-        ...{ inventory: [], playbook: file, local: true },
-      },
-      outputFor(playbook, output),
-    );
-    if (exitCode !== 0) return exitCode;
-  }
-  return 0;
+  return withWeb(flags, async (web) => {
+    for (const { file, playbook } of bundles) {
+      const exitCode = await runPlaybook(
+        file,
+        flags,
+        {
+          ...courseOf(flags),
+          ...(limit === undefined ? {} : { limit }),
+          ...{ inventory: [], playbook: file, local: true },
+        },
+        outputFor(playbook, output),
+        web,
+      );
+      if (exitCode !== 0) return exitCode;
+    }
+    return 0;
+  });
 }
 
 /** The options that runs of playbooks and of bundles share. */
@@ -165,8 +173,8 @@ function courseOf(
   const isWatched = flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true);
   return {
     check: flags.check ?? false,
-    // The screen shows diffs in each host's log; other output shows them only with --diff.
-    diff: flags.diff ?? isWatched,
+    // The screen shows diffs in each host's log, and a page in a section; other output shows them only with --diff.
+    diff: flags.diff ?? (isWatched || flags.web !== undefined),
     tags: splitList(flags.tags),
     skipTags: splitList(flags.skipTags),
     verbosity: flags.verbose,
@@ -210,6 +218,7 @@ async function runPlaybook(
   flags: SettledFlags,
   options: RunOptions,
   output: ReporterKind,
+  web: WebServer | undefined,
 ): Promise<number> {
   const { run } = await import("../../controller/run.ts");
   const resume = flags.resume === true ? await latestRunOf(playbook) : await recordedRun(flags.resume);
@@ -225,11 +234,12 @@ async function runPlaybook(
     diff: flags.diff ?? false,
     timing: flags.timing ?? false,
     ...(steps === undefined ? {} : { idle: steps.idle }),
+    ...(web === undefined ? {} : { web }),
   });
   return summary.exitCode;
 }
 
-interface AttachFlags extends Pick<BecomeFlags, "askBecomePass" | "becomePasswordFile"> {
+interface AttachFlags extends Pick<BecomeFlags, "askBecomePass" | "becomePasswordFile">, WebFlags {
   readonly output: ReporterKind;
   readonly timing?: boolean;
 }
@@ -245,6 +255,7 @@ export function addAttachCommand(program: Command): void {
   addBecomePasswordOptions(command)
     .addOption(outputOption())
     .option("--timing", "show at the end where the time went: phases, and the slowest actions")
+    .addOption(webOption())
     .action(async (name: string | undefined, flags: AttachFlags) => {
       process.exitCode = await attach(name, flags);
     });
@@ -262,6 +273,8 @@ async function attach(name: string | undefined, flags: AttachFlags): Promise<num
   const view = { output, verbosity: 0, diff: false, timing } as const;
   const summary = readSummary(directory, run);
   if (summary !== undefined) {
+    if (flags.web !== undefined)
+      process.stderr.write(`volley: run ${run} has ended: volley report ${run} writes its page\n`);
     await showEvents(readEvents(directory, run), summary, view);
     return summary.exitCode;
   }
@@ -276,7 +289,11 @@ async function attach(name: string | undefined, flags: AttachFlags): Promise<num
   ]);
   const password = await becomeOptions(flags);
   const asking = process.stdin.isTTY === true ? { askPassphrase, askVar } : {};
-  return (await watchRun(start({ ...attachOptions(run), ...asking, ...password }), view)).exitCode;
+  return withWeb(flags, async (web) => {
+    const attached = start({ ...attachOptions(run), ...asking, ...password });
+    const summary = await watchRun(attached, { ...view, ...(web === undefined ? {} : { web }) });
+    return summary.exitCode;
+  });
 }
 
 /** Options of showing a run. */
@@ -290,6 +307,8 @@ interface WatchOptions {
   readonly reporter?: Reporter;
   /** Waited for before each event is shown. */
   readonly idle?: () => Promise<void>;
+  /** Shows the run to browsers, too. */
+  readonly web?: WebServer;
 }
 
 /** Show a run that has ended. */
@@ -312,7 +331,7 @@ async function showEvents(
 /** Show a run until it ends. Ctrl-C cancels it cleanly; a second one ends it now. */
 export async function watchRun(
   run: Run,
-  { output: wished, verbosity, diff, timing = false, idle, reporter: own }: WatchOptions,
+  { output: wished, verbosity, diff, timing = false, idle, reporter: own, web }: WatchOptions,
 ): Promise<Summary> {
   const output = shownAs(wished);
   const events = run[Symbol.asyncIterator]();
@@ -327,16 +346,21 @@ export async function watchRun(
       verbosity,
       diff,
       onCancel: () => run.cancel(),
+      ...(web === undefined ? {} : { address: web.url }),
     }));
   const reporter = await withTiming(shown, timing, output);
   const onSignal = (): void => run.cancel();
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
+  const show = (event: Event): void => {
+    web?.event(event);
+    reporter.event(event);
+  };
   try {
-    if (first.done !== true) reporter.event(first.value);
+    if (first.done !== true) show(first.value);
     for (let next = await events.next(); next.done !== true; next = await events.next()) {
       await idle?.();
-      reporter.event(next.value);
+      show(next.value);
     }
     const summary = await run.summary;
     await reporter.end(summary);

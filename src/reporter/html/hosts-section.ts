@@ -75,20 +75,23 @@ function hostRow(name: string, cells: readonly Html[]): Html {
 `;
 }
 
-/** The cells of a host behind its name: outcome, waterfall, time and counts; `state` is shown instead of the outcome. */
+/**
+ * The cells of a host behind its name: outcome, waterfall, time and counts. `state` is shown instead of the outcome; a
+ * host that has not ended has no time then, because each moment would be another.
+ */
 export function hostCells(
   host: ReportHost,
   fullMs: number,
   counts: readonly (keyof Tally)[],
-  state: Html = outcomeBadge(host.outcome),
+  state?: Html,
 ): readonly Html[] {
-  const { segments, tally } = host;
+  const { segments, tally, outcome } = host;
   return [
-    html`<td>${state}</td>`,
+    html`<td>${state ?? outcomeBadge(outcome)}</td>`,
     html`<td class="wide" data-v="${Math.round(segments[0]?.fromMs ?? 0)}">${
       segments.length > 0 && timelineBar(segments, fullMs, barLabel(host))
     }</td>`,
-    elapsedCell(host.elapsedMs),
+    elapsedCell(state !== undefined && outcome === "open" ? undefined : host.elapsedMs),
     ...counts.map((key) => countCell(tally[key], key)),
   ];
 }

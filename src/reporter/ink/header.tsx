@@ -12,7 +12,7 @@ import { CHECK_MODE, cancelText, type Symbols } from "../rows/wording.ts";
 import { tallyColumns } from "../summary.ts";
 import { fleetTally, type RunView } from "./model.ts";
 import { Ends, Line } from "./text.tsx";
-import { cancelling, isLow, type Surface, type ViewState } from "./view-state.ts";
+import { cancelling, isLow, type Surface, shownAddress, type ViewState } from "./view-state.ts";
 
 const SPINNER_STEP_MS = 200;
 
@@ -30,6 +30,7 @@ export function Header({
   const { ellipsis } = symbols;
   const clock = run.startedAt === undefined ? "" : formatClock((run.endedAt ?? nowMs) - run.startedAt);
   const spinner = symbols.spinner[Math.floor(nowMs / SPINNER_STEP_MS) % symbols.spinner.length] ?? "";
+  const address = shownAddress(surface);
   const counts = run.kind === "run" ? tallyRow(run) : commandRow(run);
   return (
     <Box flexDirection="column" flexShrink={0}>
@@ -45,6 +46,7 @@ export function Header({
       />
       {!isLow(surface) && <Line row={truncateRow(progressRow(run, surface), columns, ellipsis)} />}
       {!isLow(surface) && <Line row={truncateRow(counts, columns, ellipsis)} />}
+      {address !== undefined && <Line row={truncateRow([segment(address, DIM)], columns, ellipsis)} />}
       <CancelNotice run={run} view={view} surface={surface} />
     </Box>
   );

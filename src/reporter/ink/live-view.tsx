@@ -22,6 +22,8 @@ export interface LiveViewOptions {
   readonly colors: boolean;
   /** Default: `run`. */
   readonly kind?: RunKind;
+  /** The address at which browsers see the run; it has a row of its own. */
+  readonly address?: string;
   /** Keep the view after the end of the run until a key leaves it; see {@link LiveView.left}. Default: no. */
   readonly hold?: boolean;
   onCancel(): void;
@@ -46,6 +48,7 @@ export function openLiveView({
   colors,
   hold = false,
   kind = "run",
+  address,
   onCancel,
   onCrash,
 }: LiveViewOptions): LiveView {
@@ -66,7 +69,7 @@ export function openLiveView({
   // The last column stays empty: a terminal that has just written there is in a state of its own (pending wrap).
   const surface = (): Surface => {
     const { columns, rows } = sizeOf(stdout);
-    return { columns: columns - 1, rows, symbols, nowMs: Date.now() };
+    return { columns: columns - 1, rows, symbols, nowMs: Date.now(), address };
   };
   const tree = (): ReactNode => (
     <>

@@ -47,6 +47,8 @@ export interface Surface {
   readonly symbols: Symbols;
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
+  /** The address at which browsers see the run. */
+  readonly address?: string | undefined;
 }
 
 /** Below this many rows, hosts matter more than totals and titles. */
@@ -57,6 +59,11 @@ export function isLow({ rows }: Surface): boolean {
   return rows < LOW_ROWS;
 }
 
+/** Return the address that a screen has room for. */
+export function shownAddress(surface: Surface): string | undefined {
+  return isLow(surface) ? undefined : surface.address;
+}
+
 /** Return how the run is being cancelled, by the controller or by keys it has not yet answered; undefined after its end. */
 export function cancelling(run: RunView, { cancels }: ViewState): "clean" | "now" | undefined {
   if (run.ended) return undefined;
@@ -65,7 +72,8 @@ export function cancelling(run: RunView, { cancels }: ViewState): "clean" | "now
 
 /** Return the rows that header, titles and footer leave to hosts. */
 export function hostRoom(run: RunView, view: ViewState, surface: Surface): number {
-  const header = (isLow(surface) ? 1 : 3) + cancelRows(run, view);
+  const addressRows = shownAddress(surface) === undefined ? 0 : 1;
+  const header = (isLow(surface) ? 1 : 3) + addressRows + cancelRows(run, view);
   return Math.max(0, surface.rows - 1 - header - (isLow(surface) ? 1 : 2));
 }
 
