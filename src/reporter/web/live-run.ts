@@ -14,6 +14,7 @@ import {
 import { createReportFold, type ReportData, type ReportHost } from "../html/report-data.ts";
 import { runPage, runSections, runTitle, SEARCHES, subtitleOf, summarySection } from "../html/run-page.ts";
 import { formatClock } from "../rows/amounts.ts";
+import { safeLine } from "../rows/sanitize.ts";
 import { CHECK_MODE } from "../rows/wording.ts";
 import { liveHosts, progressNote, progressOf, progressWords, stateMarkup } from "./live-markup.ts";
 
@@ -33,8 +34,11 @@ export interface LiveRun {
   page(): Page;
   /** Return the changes after a version as JSON; undefined where there are none. */
   changesSince(version: number): string | undefined;
-  /** Return the tasks of a host, as the report's page has them of all; undefined for a host that is not in the run. */
-  tasksOf(host: string): unknown;
+  /**
+   * Return the tasks of a host by its name on the page, as the report's page has them of all; undefined for a host that
+   * is not in the run.
+   */
+  tasksOf(name: string): unknown;
 }
 
 /** Changes of a page, for its script. */
@@ -201,14 +205,13 @@ export function createLiveRun(generator: string): LiveRun {
       };
     },
     changesSince(since) {
-      if (since >= version) return undefined;
       if (!frames.has(since)) frames.set(since, frameSince(since));
       return frames.get(since);
     },
-    tasksOf(host) {
-      if (report !== undefined) return report.data;
-      const found = data.hosts.find((each) => each.host === host);
-      return found === undefined ? undefined : packHostDetails(data.tasks, [found]);
+    tasksOf(name) {
+      const { hosts, tasks } = fold.data(true);
+      const found = hosts.find(({ host }) => safeLine(host) === name);
+      return found === undefined ? undefined : packHostDetails(tasks, [found]);
     },
   };
 

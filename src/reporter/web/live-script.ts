@@ -83,23 +83,31 @@ export const LIVE_SCRIPT = pageScript(`
       if (!KEPT.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
     changeChildren(old, fresh);
   };
+  /** The node that becomes the fresh one: of its key, else the next of its kind; text only where it stands. */
+  const matchOf = (child, at, keyed) => {
+    if (keyOf(child) !== undefined) return keyed.get(keyOf(child));
+    let each = at;
+    while (each !== null && child.nodeType === 1 && !fits(each, child)) each = each.nextSibling;
+    return each !== null && fits(each, child) ? each : undefined;
+  };
   const changeChildren = (old, fresh) => {
     const keyed = new Map([...old.children].map((child) => [keyOf(child), child]));
     let at = old.firstChild;
     for (const child of [...fresh.childNodes]) {
-      const key = keyOf(child);
-      const known = key === undefined ? undefined : keyed.get(key);
-      if (known !== undefined && fits(known, child)) {
-        if (known === at) at = at.nextSibling;
-        else old.insertBefore(known, at);
-        change(known, child);
-      } else if (key === undefined && at !== null && fits(at, child)) {
-        const next = at.nextSibling;
-        change(at, child);
-        at = next;
-      } else {
+      const match = matchOf(child, at, keyed);
+      if (match === undefined || !fits(match, child)) {
         old.insertBefore(child, at);
+        continue;
       }
+      // A node that stays where it is keeps its focus and its place of scrolling.
+      while (keyOf(match) === undefined && at !== match) {
+        const next = at.nextSibling;
+        at.remove();
+        at = next;
+      }
+      if (match === at) at = at.nextSibling;
+      else old.insertBefore(match, at);
+      change(match, child);
     }
     while (at !== null) {
       const next = at.nextSibling;
@@ -206,7 +214,7 @@ export const LIVE_SCRIPT = pageScript(`
     spokenAt = performance.now();
     byId("spoken").textContent = latest.spoken;
   };
-  // A page that takes long is drawn less often: a fortieth of the time is its own, from here to the end of painting.
+  // A page that takes long is drawn less often: a fiftieth of the time is its own, from here to the end of painting.
   const draw = (from) => {
     isBehind = false;
     document.title = latest.title;
@@ -216,7 +224,7 @@ export const LIVE_SCRIPT = pageScript(`
     painted.port1.onmessage = () => {
       painted.port1.close();
       drawing = undefined;
-      freeAt = performance.now() + 40 * (performance.now() - from);
+      freeAt = performance.now() + 50 * (performance.now() - from);
       if (isBehind) drawSoon();
     };
     painted.port2.postMessage(null);

@@ -7,6 +7,7 @@ import { html, type Page, pagePolicy, renderPage, type Served } from "../html/pa
 import { admit } from "./access.ts";
 import { createLiveRun, type LiveRun } from "./live-run.ts";
 import { LIVE_SCRIPT, LIVE_STYLES } from "./live-script.ts";
+import { openViewers } from "./viewers.ts";
 
 /** A server on a loopback port that shows runs, one after the other, to any number of viewers. */
 export interface WebServer {
@@ -47,12 +48,6 @@ const HEADERS = {
   "x-frame-options": "DENY",
 };
 
-/** A page that is open, and the version that it has. */
-interface Viewer {
-  readonly response: ServerResponse;
-  version: number;
-}
-
 /** Start the server. Fails with `USAGE` when the port cannot be had. */
 export async function startWebServer({
   port = 0,
@@ -60,44 +55,32 @@ export async function startWebServer({
   now = Date.now,
 }: WebServerOptions): Promise<WebServer> {
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
-  const viewers = new Set<Viewer>();
   let live: LiveRun | undefined;
-  /** Counts the runs of this process; pages of an earlier one are loaded anew. */
   let run = 0;
   let isStale = false;
   let drawnAtMs = Number.NEGATIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
+  const viewers = openViewers(() => ({
+    page: run,
+    version: live?.version ?? 0,
+    since: (version) => live?.changesSince(version),
+  }));
 
   const refresh = (): void => {
     isStale = false;
     drawnAtMs = now();
     live?.refresh(drawnAtMs);
   };
-  /** Send what a viewer lacks, unless it has yet to take what was sent before. */
-  const bring = (viewer: Viewer): void => {
-    const { response, version } = viewer;
-    if (live === undefined || response.writableNeedDrain) return;
-    const changes = live.changesSince(version);
-    viewer.version = live.version;
-    if (changes !== undefined) response.write(`id: ${run}.${live.version}\ndata: ${changes}\n\n`);
-  };
   const draw = (): void => {
-    if (viewers.size === 0 || live === undefined) return;
+    if (viewers.size === 0) return;
     if (isStale || now() - drawnAtMs >= QUIET_FRAME_MS) refresh();
-    for (const viewer of viewers) bring(viewer);
-  };
-  const tell = (name: string): void => {
-    for (const { response } of viewers) response.write(`event: ${name}\ndata:\n\n`);
+    viewers.bring();
   };
   const watch = (response: ServerResponse, from: string): void => {
-    const [ofRun, version] = from.split(".").map(Number) as [number, number?];
+    const [page, version] = from.split(".").map(Number) as [number, number?];
     response.writeHead(200, { ...HEADERS, "content-type": "text/event-stream" });
     response.flushHeaders();
-    const viewer = { response, version: version ?? 0 };
-    viewers.add(viewer);
-    response.on("close", () => viewers.delete(viewer));
-    if (ofRun !== run) response.write("event: reload\ndata:\n\n");
-    else bring(viewer);
+    viewers.add(response, page, version ?? 0);
     timer ??= setInterval(draw, FRAME_MS).unref();
   };
   const showPage = (response: ServerResponse, isWall: boolean): void => {
@@ -131,7 +114,7 @@ export async function startWebServer({
       if (event.type === "run:start") {
         live = createLiveRun(generator);
         run++;
-        tell("reload");
+        viewers.reload();
       }
       live?.add(event);
       isStale = true;
@@ -139,22 +122,7 @@ export async function startWebServer({
     async close() {
       clearInterval(timer);
       if (isStale && viewers.size > 0) refresh();
-      const taken = [...viewers].map(async (viewer) => {
-        const { response } = viewer;
-        if (response.writableNeedDrain)
-          await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
-        bring(viewer);
-        await new Promise<void>((resolve) =>
-          response.once("close", resolve).end("event: over\ndata:\n\n", resolve),
-        );
-      });
-      await new Promise<void>((resolve) => {
-        const limit = setTimeout(resolve, CLOSING_MS);
-        void Promise.all(taken).finally(() => {
-          clearTimeout(limit);
-          resolve();
-        });
-      });
+      await viewers.close(CLOSING_MS);
       server.close();
       server.closeAllConnections();
     },
@@ -172,6 +140,8 @@ async function listen(server: Server, port: number): Promise<number> {
       hint: "give --web another port, or none for any free port",
     });
   });
+  // A connection that cannot be accepted is no fault of the run.
+  server.on("error", () => {});
   return (server.address() as AddressInfo).port;
 }
 

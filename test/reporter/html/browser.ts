@@ -35,7 +35,9 @@ export interface OpenPage {
 
 /** A browser for one file of tests. */
 export interface TestBrowser {
+  /** Opens text as a file. */
   open(html: string, options?: BrowserContextOptions): Promise<OpenPage>;
+  visit(url: string, options?: BrowserContextOptions): Promise<OpenPage>;
   close(): Promise<void>;
 }
 
@@ -45,25 +47,29 @@ export async function startBrowser(): Promise<TestBrowser> {
   if (CHROMIUM === undefined) throw new Error("there is no Chromium");
   const browser: Browser = await chromium.launch({ executablePath: CHROMIUM, args: [...ARGUMENTS] });
   let nth = 0;
+  const visit: TestBrowser["visit"] = async (url, options = {}) => {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    const page = await context.newPage();
+    const requests: string[] = [];
+    const complaints: string[] = [];
+    page.on("request", (request) => requests.push(request.url()));
+    page.on("console", (message) => {
+      if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => complaints.push(error.message));
+    page.on("dialog", (dialog) => {
+      complaints.push(`dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    await page.goto(url);
+    return { page, requests, complaints };
+  };
   return {
-    async open(html, options = {}) {
+    visit,
+    open(html, options) {
       const file = join(directory, `page-${++nth}.html`);
       writeFileSync(file, html);
-      const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-      const page = await context.newPage();
-      const requests: string[] = [];
-      const complaints: string[] = [];
-      page.on("request", (request) => requests.push(request.url()));
-      page.on("console", (message) => {
-        if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
-      });
-      page.on("pageerror", (error) => complaints.push(error.message));
-      page.on("dialog", (dialog) => {
-        complaints.push(`dialog: ${dialog.message()}`);
-        void dialog.dismiss();
-      });
-      await page.goto(pathToFileURL(file).href);
-      return { page, requests, complaints };
+      return visit(pathToFileURL(file).href, options);
     },
     async close() {
       await browser.close();
