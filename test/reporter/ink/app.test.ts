@@ -14,6 +14,16 @@ function draw(model: RunModel, view: Partial<ViewState> = {}, columns = 80, rows
   return screenRows(model, view, surface).join("\n");
 }
 
+test("the address for browsers has a row of its own, on a screen that has room for it", () => {
+  const model = modelAt(events, 2_000);
+  const surface = { columns: 79, rows: 24, symbols: UNICODE_SYMBOLS, nowMs: START_MS };
+  const address = "http://127.0.0.1:41234/AbCdEfGhIjKlMnOpQrStUvWxYz012345/";
+  const rows = screenRows(model, {}, { ...surface, address });
+  expect(rows).toHaveLength(screenRows(model, {}, surface).length);
+  expect(rows[3]).toBe(address);
+  expect(screenRows(model, {}, { ...surface, rows: 8, address }).join("")).not.toContain("http:");
+});
+
 describe("the fleet", () => {
   test("200 hosts at 80 columns", () => {
     expect(draw(modelAt(events, 2_000))).toMatchInlineSnapshot(`
