@@ -47,9 +47,10 @@ const INCOMPLETE_EXIT = 125;
  * Make the shell script that runs a command. As with ssh, the shell becomes the command, so that process, name and the
  * signal that ends it are the command's own.
  *
- * Without a terminal, sshd neither forwards signals (for root never) nor ends the processes of a lost connection. So a
+ * Without a terminal, sshd neither forwards signals (for root never) nor ends the processes of a lost connection. So one
  * process beside the command reads the connection's stdin as a lifeline: the word `TERM` ends the process group that
  * sshd made; its end sends HUP, as a terminal would, unless the command has ended; after 5 seconds the rest is killed.
+ * That process is a copy of the shell, made without a program of its own, and ends with the connection's stdin.
  *
  * To keep secrets off command lines, the rest arrives on stdin first: the steps to the command, as one line, then a
  * script, then the command's own stdin, which is kept in a file without a name.
@@ -65,15 +66,18 @@ export function startCommand(command: RemoteCommand, options: StartOptions): Sta
     ...(script === undefined && stdinBytes === undefined ? [] : [SPOOL]),
     ...(script === undefined ? [] : [`_vspool ${script.length}`, `_vp=$_vt`]),
     ...(stdinBytes === undefined ? [] : [`_vspool ${stdinBytes}`, `exec <"$_vt"`, `rm -f "$_vt"`]),
-    LIFELINE,
+    "_vlife",
     runOf(command, " 3<&-"),
   ];
   return { script: LOADER, preamble: Buffer.concat([oneLine(steps), script ?? Buffer.alloc(0)]) };
 }
 
-/** Join steps to one line, which `read -r` and `printf %b` restore. */
+/** Join steps to one line for `read -r` and `eval`. Only text with newlines pays for the process that `$(…)` starts. */
 function oneLine(steps: readonly string[]): Buffer {
-  return Buffer.from(`${steps.join("\n").replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}\n`);
+  const text = steps.join(";");
+  if (!text.includes("\n")) return Buffer.from(`${text}\n`);
+  const escaped = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll("'", "\\0047");
+  return Buffer.from(`eval "$(printf %b '${escaped}')"\n`);
 }
 
 /** Exit code of a command that was not started because its working directory cannot be entered. */
@@ -91,7 +95,7 @@ export function streamingScript(
   const hasEnv = Object.keys(env).length > 0;
   const steps = [
     IDENTITY,
-    ...(hasEnv ? [`IFS= read -r _v||${GIVE_UP};eval "$(printf %b "$_v")"`] : []),
+    ...(hasEnv ? [`IFS= read -r _v||${GIVE_UP};eval "$_v"`] : []),
     ...settingsOf({ env: {}, directory }),
     runOf(command, ""),
   ];
@@ -110,25 +114,29 @@ function settingsOf({ env, directory }: Pick<StartOptions, "env" | "directory">)
 const GIVE_UP = `{ echo "volley: what the command needs did not arrive">&2;exit ${INCOMPLETE_EXIT};}`;
 /** The fifth field of /proc/PID/stat is the process group, which is not the process itself behind a `sudo`. */
 const IDENTITY = `_vg=$$;{ read -r _v _v _v _v _vg _v </proc/$$/stat;} 2>/dev/null;echo "$$ $_vg">&2`;
-/** The variables' names are unlikely in any environment: files that they name are removed. `read` reads byte by byte. */
-const LOADER = `_vp=;exec 3<&0 </dev/null;IFS= read -r _v<&3||${GIVE_UP};eval "$(printf %b "$_v")"`;
-/** `mktemp` makes files that only their owner can read; without a writable home the files lie in `$TMPDIR` or /tmp. */
-const SPOOL = `_vspool(){ _vt=$(umask 077;mkdir -p "$HOME/.cache/volley" 2>/dev/null;mktemp "$HOME/.cache/volley/exec.XXXXXX" 2>/dev/null||mktemp)&&head -c "$1" <&3 >"$_vt"&&[ "$(wc -c <"$_vt")" -eq "$1" ]||{ rm -f "$_vt" "$_vp";${GIVE_UP};};}`;
 /** Tests for the command by its directory in /proc: `kill -0` fails for a command that became another user. */
 const IS_THERE = `if [ -d /proc/self ];then [ -d /proc/$$ ];else kill -0 $$||ps -p $$;fi`;
 const LIFELINE = `(trap "" HUP INT QUIT TERM;read -r _v<&3;case $_v in TERM)kill -TERM 0;;*)${IS_THERE}&&kill -HUP 0||{ [ -z "$_vp" ]||rm -f "$_vp";exit;};esac;sleep ${END_SECONDS};[ -z "$_vp" ]||rm -f "$_vp";kill -KILL 0)>/dev/null 2>&1 </dev/null &`;
+/**
+ * `read` takes a system call for each byte, so what is the same for every command stands here. The variables' names are
+ * unlikely in any environment: files that they name are removed.
+ */
+const LOADER = `_vp=;_vlife(){ ${LIFELINE} };exec 3<&0 </dev/null;IFS= read -r _v<&3||${GIVE_UP};eval "$_v"`;
+/** `mktemp` makes files that only their owner can read; without a writable home the files lie in `$TMPDIR` or /tmp. */
+const SPOOL = `_vspool(){ _vt=$(umask 077;mkdir -p "$HOME/.cache/volley" 2>/dev/null;mktemp "$HOME/.cache/volley/exec.XXXXXX" 2>/dev/null||mktemp)&&head -c "$1" <&3 >"$_vt"&&[ "$(wc -c <"$_vt")" -eq "$1" ]||{ rm -f "$_vt" "$_vp";${GIVE_UP};};}`;
 
 /** Return the shell text that becomes the command, with Volley's own redirections. */
 function runOf(command: RemoteCommand, redirections: string): string {
   const exec = `exec${redirections}`;
   switch (command.kind) {
     case "line": {
+      if (isBuiltin(command.text)) return `exec${redirections};${command.text}`;
       const program = programOf(command.text);
       if (program === undefined) return `${exec} /bin/sh -c ${quote(command.text)} sh`;
-      return `${find(program)}\n${exec} ${command.text}`;
+      return `${find(program)};${exec} ${command.text}`;
     }
     case "words":
-      return `${find(command.words[0] ?? "")}\n${exec} ${commandLine(command.words)}`;
+      return `${find(command.words[0] ?? "")};${exec} ${commandLine(command.words)}`;
     case "script":
       return `${exec} ${[interpreterOf(command.bytes), `"$_vp"`, ...command.words.map(quote)].join(" ")}`;
   }
@@ -149,11 +157,28 @@ const OF_SHELLS =
  * usual login shell, would exec the program; dash, the usual sh, would not.
  */
 function programOf(line: string): string | undefined {
+  const word = firstOfSimple(line);
+  return word === undefined || OF_SHELLS.test(word) ? undefined : word;
+}
+
+/**
+ * Builtins that only look, print or return: the shell that is there carries such a line out, without a new one. `wait`
+ * would wait for the lifeline.
+ */
+const PLAIN_BUILTINS = /^(?:\[|echo|false|printf|pwd|test|true)$/;
+
+function isBuiltin(line: string): boolean {
+  const word = firstOfSimple(line, /^[\w[]+$/);
+  return word !== undefined && PLAIN_BUILTINS.test(word);
+}
+
+/** Return the first word of a line without anything but words and redirections, where the word is made of these letters. */
+function firstOfSimple(line: string, letters = /^[\w./+][\w./+-]*$/): string | undefined {
   // Quoted text is no syntax. Quotes with command substitution stay, and fail the next test.
   const bare = line.replace(/\\[^\n]|'[^']*'|"(?:[^"\\`$]|\\[^\n]|\$[\w{}?#@*!-])*"/g, "_").trim();
   if (!/^[^;|()\\'"`#&\n]*$/.test(bare.replace(/[<>]&[\d-]/g, ""))) return undefined;
   const [program = ""] = line.trim().split(/\s/);
-  return /^[\w./+][\w./+-]*$/.test(program) && !OF_SHELLS.test(program) ? program : undefined;
+  return letters.test(program) ? program : undefined;
 }
 
 /** Read a script's first line as the kernel does: a program, and the rest as one argument. */

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openInputFile } from "../../../src/fanout/exec/remote-command.ts";
+import { openInputFile, startCommand } from "../../../src/fanout/exec/remote-command.ts";
 import { LOGIN_SHELLS, NASTY_WORDS, nastyWords } from "../../lib/login-shells.ts";
 import { until } from "../../lib/patience.ts";
 import { fleetStarter, run } from "../fleet.ts";
@@ -12,6 +12,27 @@ const start = fleetStarter();
 const scratch = scratchDirectory();
 const PTY = { columns: 80, rows: 24 };
 const printed = (words: readonly string[]): string => words.map((word) => `<${word}>`).join("");
+
+it("costs a host one process beside the command, which does not wait for it", async () => {
+  const { hosts } = await start({ count: 1 });
+  const childrenOf = "/proc/$$/task/$$/children";
+  const { stdout } = await run(hosts, `cat ${childrenOf}`);
+  expect(stdout.web01).toMatch(/^\d+ $/);
+  const waiting = await run(hosts, `wait; read children <${childrenOf}; echo "$children"`);
+  expect(waiting.stdout.web01).toMatch(/^\d+\n$/);
+  // A builtin is carried out by the shell that is there.
+  expect((await run(hosts, "echo $$ 'a;b'  >&2")).stderr.web01).toMatch(/^\d+ a;b\n$/);
+  expect((await run(hosts, "[ a = b ]")).results[0]?.exit).toEqual({ kind: "exited", code: 1 });
+  expect((await run(hosts, "false")).results[0]?.exit).toEqual({ kind: "exited", code: 1 });
+});
+
+it("starts a process to decode what arrives only where that has several lines", () => {
+  const options = { env: { A: "it's" }, stdinBytes: undefined, pty: false };
+  const preambleOf = (text: string): string =>
+    startCommand({ kind: "line", text }, options).preamble.toString();
+  expect(preambleOf("uname -r")).not.toContain("printf %b");
+  expect(preambleOf("uname -r\nid")).toMatch(/^eval "\$\(printf %b '[^\n]*'\)"\n$/);
+});
 
 describe.each(LOGIN_SHELLS)("a host whose login shell is %s", (shell) => {
   const only = it.skipIf(!existsSync(shell));
