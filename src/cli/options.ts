@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { BecomeOptions, TransportsOptions } from "../controller/prepare/reach.ts";
+import { parseSeconds } from "../core/duration.ts";
 import { VolleyError } from "../core/errors.ts";
 import { MAX_TIMER_SECONDS } from "../core/options.ts";
 import type { BecomeMethod } from "../core/unix/users.ts";
@@ -105,6 +106,12 @@ export function addConnectionOptions(command: Command): Command {
   return addReachOptions(command)
     .option("-b, --become", "become root, with sudo unless another method is set")
     .option("--become-user <name>", "become this user instead of root")
+    .option(
+      "--persist <time>",
+      "keep connections for the next command, for so long after their last use: 10m, 2h, seconds (default: ssh_config's ControlPersist with ControlMaster)",
+      persistTime,
+    )
+    .option("--no-persist", "keep no connections, and use none that are kept")
     .option("-f, --forks <number>", "hosts to work on at a time", positiveInteger, 50);
 }
 
@@ -122,6 +129,8 @@ export interface ReachFlags {
   readonly askPass?: boolean;
   readonly passwordFile?: string;
   readonly passwordFd?: number;
+  /** Seconds; false: none. */
+  readonly persist?: number | false;
 }
 
 /** Add the options about reaching hosts. */
@@ -193,7 +202,16 @@ export async function reachOptions(flags: ReachFlags): Promise<TransportsOptions
     ...(sshConfig === undefined ? {} : { sshConfig: expandHome(sshConfig) }),
     ...(flags.forwardAgent === undefined ? {} : { forwardAgent: flags.forwardAgent }),
     ...(password === undefined ? {} : { password }),
+    ...(await persistOption(flags)),
   };
+}
+
+/** Choose whether connections are kept. The background process is started at once where an option asks for one. */
+async function persistOption({ persist }: ReachFlags): Promise<Pick<TransportsOptions, "persist">> {
+  // A comparison measures connections of its own, through proxies.
+  if (persist === false || process.env.VOLLEY_ROUTES !== undefined) return {};
+  const { chooseBackground } = await import("./persist/place.ts");
+  return { persist: chooseBackground(persist === undefined ? undefined : persist * 1_000) };
 }
 
 /** Flags of commands whose hosts may need a password to become another user. */
@@ -312,6 +330,15 @@ export function seconds(text: string): number {
   const value = Number(text);
   if (!(value > 0)) throw new InvalidArgumentError("It must be a number of seconds above 0.");
   if (value > MAX_TIMER_SECONDS) throw new InvalidArgumentError(`It must be ${MAX_TIMER_SECONDS} at most.`);
+  return value;
+}
+
+/** Parse a time to keep connections for, in seconds. */
+export function persistTime(text: string): number {
+  const value = parseSeconds(text);
+  if (value === undefined || value === 0)
+    throw new InvalidArgumentError("It must be a time above 0, such as 10m, 2h or 90 (seconds).");
+  if (value > MAX_TIMER_SECONDS) throw new InvalidArgumentError("It must be 24 days at most.");
   return value;
 }
 

@@ -15,6 +15,7 @@ import { addFactsCommand } from "./exec/facts.ts";
 import { addImageCommand } from "./image/image.ts";
 import { addHostsCommand, addInventoryCommand, addListCommand } from "./inventory.ts";
 import { addLintCommand } from "./lint.ts";
+import { addPersistCommand } from "./persist/persist.ts";
 import { addBundleCommand, addCheckCommand } from "./playbook.ts";
 import { addPullCommand } from "./pull.ts";
 import { addDiffCommand } from "./records/diff.ts";
@@ -53,6 +54,7 @@ function createProgram(): Command {
   addPutCommand(program);
   addGetCommand(program);
   addShellCommand(program);
+  addPersistCommand(program);
   addCompareCommand(program);
   addAttachCommand(program);
   addBundleCommand(program);

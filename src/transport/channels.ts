@@ -4,6 +4,11 @@ import type { Connection, ExecOptions, RemoteProcess } from "./transport.ts";
 /** Options for starting a command on a channel of its own. */
 export interface CommandOptions extends Pick<ExecOptions, "pty"> {
   readonly env: Readonly<Record<string, string>>;
+  /**
+   * Return the process as soon as the host was asked for it, so that its input needs no round trip of its own; a refusal is
+   * then the end of the process. Without effect on a terminal, and where the agent is forwarded. Default: no.
+   */
+  readonly isEager?: boolean;
 }
 
 /** The channels of one connection to a host (RFC 4254, section 5), of which a `Connection` is made. */
@@ -18,5 +23,10 @@ export interface Channels {
   forward(address: string, port: number): Promise<Duplex>;
   /** See `Connection.listen`. Absent where the connection belongs to another process. */
   readonly listen?: Connection["listen"];
+  /**
+   * Open a session for the next command or SFTP server, which then needs no round trip for it. The answer also shows that
+   * the host is there. Fails with `SESSION_REFUSED`. Absent where the transport cannot.
+   */
+  openAhead?(): Promise<void>;
   close(): void;
 }

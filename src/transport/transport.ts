@@ -185,6 +185,8 @@ export interface SshSettings {
   readonly keepAliveMs: number;
   /** Number of keepalive messages that may stay unanswered. */
   readonly keepAliveCountMax: number;
+  /** Have the user's background process keep the connection for so long after its last use; undefined: close it. */
+  readonly persistMs: number | undefined;
   /** True when the host, or a jump host, is reached by a ProxyCommand, which ssh2 does not start. */
   readonly usesProxyCommand: boolean;
   /** The reason why only OpenSSH's `ssh` can reach the host; undefined: none. */

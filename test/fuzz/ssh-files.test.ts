@@ -4,12 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ssh2 from "ssh2";
 import { afterAll, beforeAll, test } from "vitest";
+import { parseSeconds } from "../../src/core/duration.ts";
 import { KeyRing } from "../../src/transport/ssh/keys.ts";
 import { keyType, openKnownHosts } from "../../src/transport/ssh/known-hosts.ts";
 import { parseSshArguments } from "../../src/transport/ssh-config/parse.ts";
 import { readSshConfig } from "../../src/transport/ssh-config/read.ts";
 import { createResolver } from "../../src/transport/ssh-config/resolve.ts";
-import { parseJumps, parseSeconds } from "../../src/transport/ssh-config/values.ts";
+import { parseJumps } from "../../src/transport/ssh-config/values.ts";
 import type { Endpoint } from "../../src/transport/transport.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, mustEqual, orRefusal, orRefusalOf } from "./lib/judge.ts";
@@ -197,6 +198,7 @@ test(
           defaultHostKeyPolicy: "strict",
           knownHostsFiles: undefined,
           connectTimeoutMs: undefined,
+          persistMs: undefined,
           forwardAgent: undefined,
         });
         for (const name of ["web1", "web2", "bastion", "2001:db8::1"]) {

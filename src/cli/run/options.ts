@@ -15,6 +15,7 @@ import {
   collect,
   collectPaths,
   type InventoryFlags,
+  persistTime,
   positiveInteger,
   type SecretFlags,
   seconds,
@@ -166,6 +167,12 @@ export function addRunOptions(command: Command): Command {
   );
   add("--known-hosts <file>", "known_hosts file instead of ssh's own; repeatable", collectPaths);
   add("-A, --forward-agent", "let the hosts use this machine's SSH agent");
+  add(
+    "--persist <time>",
+    "keep connections for the next command: 10m, 2h (volley persist --help)",
+    persistTime,
+  );
+  add("--no-persist", "keep none, and use none that are kept");
   command.addOption(
     new Option("--transport <kind>", "auto: ssh2, and ssh itself where only ssh can")
       .choices(["auto", "ssh2", "openssh"])

@@ -166,6 +166,7 @@ export function recordable(options: RunOptions): Readonly<Record<string, unknown
     password: _password,
     becomePassword: _become,
     fleet: _fleet,
+    persist: _persist,
     ...rest
   } = options;
   const written = Object.entries(rest).filter(

@@ -13,7 +13,8 @@ import {
   DEFAULT_BECOME_USER,
 } from "../../core/unix/users.ts";
 import { numeric, writeJson } from "../../core/values/value.ts";
-import type { AskPassphrase } from "../../transport/ssh/keys.ts";
+import type { BackgroundLink } from "../../transport/persist/link.ts";
+import type { AskPassphrase, KeyRing } from "../../transport/ssh/keys.ts";
 import type { KnownHosts } from "../../transport/ssh/known-hosts.ts";
 import type { SshTransport } from "../../transport/ssh/ssh-transport.ts";
 import { createCommands } from "../../transport/ssh-config/evaluate.ts";
@@ -63,6 +64,16 @@ export interface ReachOptions {
   readonly password?: string;
   /** Allow the hosts to use this machine's SSH agent. Default: ssh_config's. */
   readonly forwardAgent?: boolean;
+  /** Keep connections for the next command in a process of the user's. Default: connections are closed. */
+  readonly persist?: PersistChoice;
+}
+
+/** How to keep connections. */
+export interface PersistChoice {
+  /** Time after the last use; 0: keep none. Default: ssh_config's ControlPersist. */
+  readonly forMs?: number;
+  /** Reach the background process, or start one. */
+  openLink(): Promise<BackgroundLink>;
 }
 
 const ARGUMENTS = ["ssh_args", "ssh_common_args", "ssh_extra_args"] as const;
@@ -98,6 +109,8 @@ export function openReach(options: ReachOptions, canAsk: boolean, signal: AbortS
     knownHostsFiles: options.knownHostsFiles,
     connectTimeoutMs: options.connectTimeoutMs,
     forwardAgent: options.forwardAgent,
+    // Without a background process to start, ssh_config may say what it likes.
+    persistMs: options.persist === undefined ? 0 : options.persist.forMs,
   });
   // A wrong file is told before any host is looked at.
   resolverFor(options.sshConfig);
@@ -154,8 +167,9 @@ export interface TransportsOptions extends ReachOptions {
 }
 
 /** The two SSH transports, and how to reach each host. */
-interface SshTransports {
+export interface SshTransports {
   readonly ssh: SshTransport;
+  readonly keys: KeyRing;
   readonly openssh: Transport;
   readonly reach: Reach;
   knownHostsOf(settings: SshSettings): KnownHosts;
@@ -167,7 +181,7 @@ export async function openSshTransports(
   signal: AbortSignal,
 ): Promise<SshTransports> {
   const { askPassphrase } = options;
-  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createOpenSshTransport }] =
+  const [{ createSshTransport }, { KeyRing: Keys }, { openKnownHosts }, { createOpenSshTransport }] =
     await Promise.all([
       import("../../transport/ssh/ssh-transport.ts"),
       import("../../transport/ssh/keys.ts"),
@@ -182,14 +196,15 @@ export async function openSshTransports(
     knownHosts.set(key, known);
     return known;
   };
+  const keys = new Keys(askPassphrase ?? (async () => null));
   const ssh: SshTransport = createSshTransport({
-    keys: new KeyRing(askPassphrase ?? (async () => null)),
+    keys,
     knownHostsOf,
     interactive: askPassphrase !== undefined,
     connectRetries: options.connectRetries,
   });
   const openssh = createOpenSshTransport({ connectRetries: options.connectRetries });
-  return { ssh, openssh, reach, knownHostsOf };
+  return { ssh, keys, openssh, reach, knownHostsOf };
 }
 
 /** Options for becoming another user, where neither inventory nor plays set them. */

@@ -4,9 +4,15 @@ import type { ContainerSettings, Host } from "../../core/inventory.ts";
 import { createContainerTransport } from "../../transport/container/container-transport.ts";
 import { createLocalTransport } from "../../transport/local.ts";
 import { type KnownHosts, knownAs } from "../../transport/ssh/known-hosts.ts";
-import type { Endpoint, SshSettings } from "../../transport/transport.ts";
+import type { Endpoint, SshSettings, Transport } from "../../transport/transport.ts";
 import { openEarlyConnections } from "./early.ts";
-import { openSshTransports, type Reach, type Reached, type TransportsOptions } from "./reach.ts";
+import {
+  openSshTransports,
+  type Reach,
+  type Reached,
+  type SshTransports,
+  type TransportsOptions,
+} from "./reach.ts";
 import { learnHostKeys } from "./trust.ts";
 
 /** The transports of a run, each opened when the first host needs it. */
@@ -55,10 +61,12 @@ export async function openTransports(
       close: () => local.close(),
     };
 
-  const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options, signal);
+  const { ssh, keys, openssh, reach, knownHostsOf } = await openSshTransports(options, signal);
   const early = openEarlyConnections();
+  let kept: Transport | undefined;
   const close = (): void => {
     early.close();
+    kept?.close();
     ssh.close();
     openssh.close();
     local.close();
@@ -82,6 +90,20 @@ export async function openTransports(
         : "reached with OpenSSH's ssh:";
     for (const [reason, names] of reasons) notes.push(noteOf(`${how} ${reason}`, names));
     for (const file of await ssh.lockedKeys(withJumps(bySsh2))) await ssh.unlock(file);
+    const keeping = bySsh2.filter(({ ssh }) => ssh?.persistMs !== undefined);
+    if (keeping.length > 0) {
+      const why = await openKept(options, { ssh, keys }, (opened) => {
+        kept = opened;
+        for (const endpoint of keeping) reached.set(endpoint.host, { endpoint, transport: opened });
+      });
+      if (why !== undefined)
+        notes.push(
+          noteOf(
+            `connected to directly, and the connection is not kept: ${why}`,
+            keeping.map(({ host }) => host),
+          ),
+        );
+    }
     if (askHostKeys !== undefined)
       await learnHostKeys({ endpoints: bySsh2, ssh, knownHostsOf, ask: askHostKeys, signal });
   } catch (thrown) {
@@ -93,12 +115,29 @@ export async function openTransports(
     connectEarly: (wanted) => {
       for (const { name } of wanted) {
         const way = reached.get(name);
-        if (way?.transport === ssh) reached.set(name, early.begin(way));
+        if (way !== undefined && [ssh, kept].includes(way.transport)) reached.set(name, early.begin(way));
       }
     },
     notes,
     close,
   };
+}
+
+/** Open the transport over the background process; returns the reason where that process cannot be used. */
+async function openKept(
+  { persist, askPassphrase, connectRetries }: TransportsOptions,
+  { ssh, keys }: Pick<SshTransports, "ssh" | "keys">,
+  use: (kept: Transport) => void,
+): Promise<string | undefined> {
+  const [{ createPersistTransport }, link] = await Promise.all([
+    import("../../transport/persist/client.ts"),
+    persist!.openLink(),
+  ]);
+  const why = await link.reached;
+  if (why !== undefined) return why;
+  const interactive = askPassphrase !== undefined;
+  use(createPersistTransport({ link, direct: ssh, keys, interactive, connectRetries }));
+  return undefined;
 }
 
 async function endpointsOf(hosts: readonly Host[], reach: Reach): Promise<readonly Endpoint[]> {

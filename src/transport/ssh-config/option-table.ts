@@ -58,6 +58,10 @@ export const OPTIONS: Readonly<Record<string, OptionRow>> = {
   Ciphers: followed(read.algorithms("ciphers")),
   ConnectionAttempts: followed(read.integer),
   ConnectTimeout: followed(read.time),
+  ControlMaster: followed(read.states(["true", "yes"], ["false", "no"], ["auto"], ["ask"], ["autoask"])),
+  ControlPersist: followed(
+    read.one((text) => (/^(yes|true|no|false|(\d+[smhdw]?)+)$/i.test(text) ? text : undefined)),
+  ),
   ForwardAgent: followed(read.forwardAgent),
   GlobalKnownHostsFile: followed(names),
   HashKnownHosts: followed(read.flag),
@@ -128,15 +132,7 @@ export const OPTIONS: Readonly<Record<string, OptionRow>> = {
   ChannelTimeout: harmless(anything, "Volley's channels are never idle for long"),
   ClearAllForwardings: harmless(read.flag, FORWARDING),
   Compression: harmless(read.flag, "the bytes that arrive are the same; bundles are compressed already"),
-  ControlMaster: harmless(
-    read.states(["true", "yes"], ["false", "no"], ["auto"], ["ask"], ["autoask"]),
-    OWN_CONNECTIONS,
-  ),
   ControlPath: harmless(word, OWN_CONNECTIONS),
-  ControlPersist: harmless(
-    read.one((text) => (/^(yes|true|no|false|(\d+[smhdw]?)+)$/i.test(text) ? text : undefined)),
-    OWN_CONNECTIONS,
-  ),
   DynamicForward: harmless(read.forward(false), FORWARDING),
   EnableEscapeCommandline: harmless(read.flag, PERSON),
   EnableSSHKeysign: harmless(read.flag, "HostbasedAuthentication decides"),

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { homedir, hostname, userInfo } from "node:os";
 import { join } from "node:path";
+import { parseSeconds } from "../../core/duration.ts";
 import { printable, VolleyError } from "../../core/errors.ts";
 import { findPasswd } from "../../core/unix/users.ts";
 import type { HostKeyPolicy, LoginMethod } from "../transport.ts";
@@ -82,6 +83,21 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export function timeMs(value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
   return Math.min(Number(value) * 1_000, MAX_TIMER_MS);
+}
+
+/** ControlPersist without a time: `ssh` then keeps a connection without end, and Volley for this long. */
+const PERSIST_WITHOUT_TIME_MS = 8 * 3_600_000;
+
+/**
+ * Return how long the background process keeps a connection after its last use, by ControlPersist; undefined: not at all.
+ * As for `ssh`, ControlPersist has no effect without ControlMaster.
+ */
+export function persistMsOf(options: SshOptions): number | undefined {
+  const master = options.first("controlmaster") ?? "no";
+  const persist = options.first("controlpersist")?.toLowerCase() ?? "no";
+  if (["no", "false"].includes(master) || ["no", "false"].includes(persist)) return undefined;
+  const ms = timeMs(String(parseSeconds(persist) ?? 0))!;
+  return ms === 0 ? PERSIST_WITHOUT_TIME_MS : ms;
 }
 
 /** Return the path of the agent's socket by IdentityAgent; undefined: no agent. */

@@ -21,6 +21,7 @@ import {
   knownHostsOf,
   listOf,
   loginMethodsOf,
+  persistMsOf,
   policyOf,
   type SshOptions,
   saysYes,
@@ -45,6 +46,8 @@ export interface RunSettings extends RunPart {
   /** The policy where no source sets one. */
   readonly defaultHostKeyPolicy: HostKeyPolicy;
   readonly connectTimeoutMs: number | undefined;
+  /** How long connections are kept; 0: not at all; undefined: by ssh_config. */
+  readonly persistMs: number | undefined;
 }
 
 /** Settings of one host from the inventory and the command line. */
@@ -148,6 +151,7 @@ async function resolveHost(wish: HostWish, context: Context): Promise<Endpoint> 
     connectTimeoutMs: run.connectTimeoutMs ?? (timeMs(options.first("connecttimeout")) || DEFAULT_CONNECT_MS),
     keepAliveMs: timeMs(options.first("serveraliveinterval")) ?? DEFAULT_KEEPALIVE_MS,
     keepAliveCountMax: Number(options.first("serveralivecountmax") ?? DEFAULT_KEEPALIVES),
+    persistMs: run.persistMs === 0 ? undefined : (run.persistMs ?? persistMsOf(options)),
     usesProxyCommand:
       commandOf(options.first("proxycommand")) || jumps.some(({ ssh }) => ssh?.usesProxyCommand === true),
     needsOpenSsh:

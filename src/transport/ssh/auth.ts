@@ -53,7 +53,7 @@ export async function planLogin(
   credentials: Credentials,
 ): Promise<LoginPlan> {
   const { host, user: username } = endpoint;
-  const { password, loginMethods } = settings;
+  const { loginMethods } = settings;
   const problems: string[] = [];
   let passwordSent = false;
   let passwordWithheld = false;
@@ -65,8 +65,8 @@ export async function planLogin(
   const [byPassword] = loginMethods.filter((method) => method !== "publickey");
   const attemptsBy = (method: LoginMethod): readonly Attempt[] => {
     if (method === "publickey") return keys;
-    if (password === undefined) return [];
-    const prompt = answerPrompts(password, (question) => {
+    if (settings.password === undefined) return [];
+    const prompt = answerPrompts(settings, (question) => {
       unanswered = question;
     });
     // Both methods send the same password, which the host must not refuse twice.
@@ -75,7 +75,7 @@ export async function planLogin(
       if (passwordWithheld) return undefined;
       passwordSent = true;
       return method === "password"
-        ? { type: "password", username, password }
+        ? { type: "password", username, password: settings.password! }
         : { type: "keyboard-interactive", username, prompt };
     };
     return [{ type: method, make, ...unless }];
@@ -118,7 +118,7 @@ export async function planLogin(
           },
         );
       }
-      if (passwordWithheld && password !== undefined) problems.push(WITHHELD);
+      if (passwordWithheld && settings.password !== undefined) problems.push(WITHHELD);
       const refusedWays = [
         ...(keys.length > 0 ? ["none of the keys"] : []),
         ...(passwordSent ? ["the password"] : []),
@@ -128,7 +128,7 @@ export async function planLogin(
       const verb = what === "the password" ? "did not accept" : "accepted";
       return new VolleyError("AUTH_FAILED", `${host} ${verb} ${what} for user ${username}`, {
         cause,
-        hint: hintFor(passwordSent, password, offered, problems),
+        hint: hintFor(passwordSent, settings.password, offered, problems),
       });
     },
     tooMany: (cause) => {
@@ -266,7 +266,7 @@ export async function lockedKeys(
  * not answer.
  */
 function answerPrompts(
-  password: string,
+  settings: Pick<SshSettings, "password">,
   onOther: (question: string) => void,
 ): KeyboardInteractiveAuthMethod["prompt"] {
   let answered = false;
@@ -274,7 +274,7 @@ function answerPrompts(
     const [only] = prompts;
     if (prompts.length === 1 && only?.echo !== true && !answered) {
       answered = true;
-      finish([password]);
+      finish([settings.password ?? ""]);
       return;
     }
     // A second question means that the password was wrong. Empty answers do not lock the account.

@@ -7,6 +7,7 @@ import { sessionRefused } from "../connect-errors.ts";
 import { closeWhenSilent } from "../left-open.ts";
 import { NO_SUBSYSTEM_HINT } from "../sftp/open-file-session.ts";
 import type { Forwarded, RemoteExit, RemoteProcess } from "../transport.ts";
+import { onSession, openSpareSession } from "./spare-session.ts";
 
 /** Make the channels of an ssh2 client that has logged in. */
 export function createSshChannels(client: Client, host: string): Channels {
@@ -20,10 +21,27 @@ export function createSshChannels(client: Client, host: string): Channels {
       resolve(closedHere ? undefined : (reason ?? "the connection was closed by the host")),
     );
   });
+  let spare: ClientChannel | undefined;
+  /** Return the client to start something with, on the session that was opened ahead if there is one. */
+  const takeClient = (): Opening => {
+    const session = spare;
+    spare = undefined;
+    return session === undefined ? { client } : { client: onSession(client, session), session };
+  };
   return {
     closed,
-    command: (command, options) => startCommand(client, host, command, { ...options, closed }),
-    sftp: () => startSftp(client, host, closed),
+    command: (command, options) => startCommand(takeClient(), host, command, { ...options, closed }),
+    sftp: () => startSftp(takeClient().client, host, closed),
+    openAhead: async () => {
+      const session = await openSpareSession(client).catch((error: Error) => {
+        throw isRefused(error) ? sessionRefused(host, error) : error;
+      });
+      spare = session;
+      // A server may end a session on which nothing was started.
+      session.once("close", () => {
+        if (spare === session) spare = undefined;
+      });
+    },
     forward: (address, port) =>
       new Promise((resolve, reject) => {
         client.forwardOut("127.0.0.1", 0, address, port, (error, channel) => {
@@ -90,11 +108,17 @@ function listenOn(
   });
 }
 
+/** The client to start something with, and the session that it will be started on. */
+interface Opening {
+  readonly client: Client;
+  readonly session?: ClientChannel;
+}
+
 function startCommand(
-  client: Client,
+  { client, session }: Opening,
   host: string,
   command: string | undefined,
-  { pty, env, closed }: CommandOptions & { readonly closed: Promise<string | undefined> },
+  { pty, env, isEager = false, closed }: CommandOptions & { readonly closed: Promise<string | undefined> },
 ): Promise<RemoteProcess> {
   return new Promise((resolve, reject) => {
     const term = pty?.term ?? process.env.TERM ?? "xterm";
@@ -115,12 +139,33 @@ function startCommand(
           : { resize: (columns: number, rows: number) => channel.setWindow(rows, columns, 0, 0) }),
       });
     };
+    if (
+      isEager &&
+      session !== undefined &&
+      command !== undefined &&
+      pty === undefined &&
+      !forwardsAgent(client)
+    ) {
+      // Data follow the request in the order in which they are sent.
+      client.exec(loginShellLine(command), { env }, (error) => {
+        if (error !== undefined && error !== null) session.close();
+      });
+      return resolve(processOf(session, closed));
+    }
     if (command === undefined) client.shell(terminal ?? false, { env }, onChannel);
     else {
       const options = { env, ...(terminal === undefined ? {} : { pty: terminal }) };
       client.exec(loginShellLine(command), options, onChannel);
     }
   });
+}
+
+/** Return whether ssh2 asks the host for an agent's socket first, and waits for the answer. */
+function forwardsAgent(client: Client): boolean {
+  return (
+    (client as unknown as { readonly config: { readonly allowAgentFwd?: boolean } }).config.allowAgentFwd ===
+    true
+  );
 }
 
 /** Open a channel for the subsystem (RFC 4254, section 6.5). */

@@ -6,8 +6,8 @@ import ssh2, { type BaseAgent, type ParsedKey } from "ssh2";
 import { printable, VolleyError } from "../../core/errors.ts";
 import { fileReason } from "../../core/unix/user-file.ts";
 
-/** Asks a person for a passphrase; null when no person can be asked. */
-export type AskPassphrase = (prompt: string) => Promise<string | null>;
+/** Asks a person for the passphrase of a key's file; null when no person can be asked. */
+export type AskPassphrase = (prompt: string, file?: string) => Promise<string | null>;
 
 const MAX_TRIES = 3;
 
@@ -16,6 +16,8 @@ export class KeyRing {
   readonly #ask: AskPassphrase;
   readonly #parsed = new Map<string, Promise<ParsedKey>>();
   readonly #peeked = new Map<string, Peeked | undefined>();
+  /** The passphrases that were right, by file. */
+  readonly passphrases = new Map<string, string>();
 
   constructor(ask: AskPassphrase) {
     this.#ask = ask;
@@ -51,6 +53,13 @@ export class KeyRing {
     return this.#peek(file)?.key ?? this.#peek(`${expandHome(file)}.pub`)?.key;
   }
 
+  /** Forget all keys and passphrases. */
+  forget(): void {
+    this.#parsed.clear();
+    this.#peeked.clear();
+    this.passphrases.clear();
+  }
+
   #peek(file: string): Peeked | undefined {
     const path = expandHome(file);
     if (!this.#peeked.has(path)) this.#peeked.set(path, peekAtKey(path));
@@ -69,6 +78,7 @@ export class KeyRing {
     for (let tries = 0; encrypted && parsed instanceof Error && tries < MAX_TRIES; tries++) {
       const passphrase = await this.#ask(
         tries === 0 ? `Passphrase for ${path}: ` : `Wrong. Passphrase for ${path}: `,
+        path,
       );
       if (passphrase === null) {
         throw new VolleyError(
@@ -80,6 +90,7 @@ export class KeyRing {
         );
       }
       parsed = parseKey(content, passphrase);
+      if (!(parsed instanceof Error)) this.passphrases.set(path, passphrase);
     }
     if (parsed instanceof Error) {
       const why = encrypted ? "the passphrase is wrong" : explainFormat(parsed);

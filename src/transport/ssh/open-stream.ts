@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect as connectSocket, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -34,7 +35,8 @@ export function createJumpPool(loginTo: LoginToJump): JumpPool {
     if (clients.get(key) === client) clients.delete(key);
   };
   const clientOf = (hop: Endpoint): Promise<Client> => {
-    const key = JSON.stringify(hop);
+    // The settings may hold a password, which need not stay.
+    const key = createHash("sha256").update(JSON.stringify(hop)).digest("hex");
     const before = clients.get(key);
     if (before !== undefined) return before;
     // The pool's own signal: several hosts wait for the same login.

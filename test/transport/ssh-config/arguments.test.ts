@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { parseSeconds } from "../../../src/core/duration.ts";
 import { fillPath } from "../../../src/transport/ssh-config/options.ts";
 import { argumentWords, parseSshArguments } from "../../../src/transport/ssh-config/parse.ts";
-import { parseJumps, parseSeconds } from "../../../src/transport/ssh-config/values.ts";
+import { parseJumps } from "../../../src/transport/ssh-config/values.ts";
 
 function options(text: string): readonly (readonly [string, ...string[]])[] {
   return parseSshArguments(text, "args").options.map(({ name, words }) => [name, ...words]);

@@ -28,6 +28,7 @@ async function resolve(config: string, name = "web1"): Promise<Endpoint> {
     defaultHostKeyPolicy: "strict",
     knownHostsFiles: undefined,
     connectTimeoutMs: undefined,
+    persistMs: undefined,
     forwardAgent: undefined,
   });
   return await resolver.resolve({

@@ -40,6 +40,7 @@ async function resolve(asked: Asked): Promise<{ readonly endpoint: Endpoint }> {
     defaultHostKeyPolicy: "strict",
     knownHostsFiles: undefined,
     connectTimeoutMs: undefined,
+    persistMs: undefined,
     forwardAgent: undefined,
     ...run,
   });

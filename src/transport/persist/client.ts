@@ -1,0 +1,182 @@
+import { resolve as resolvePath } from "node:path";
+import type { Channels } from "../channels.ts";
+import { connectCancelled } from "../connect-errors.ts";
+import { createSshConnection } from "../ssh/connection.ts";
+import type { KeyRing } from "../ssh/keys.ts";
+import type { Connection, Endpoint, SshSettings, Transport } from "../transport.ts";
+import { openChannel, streamOf } from "./channel-client.ts";
+import type { BackgroundLink, Talk } from "./link.ts";
+import { makePersistNonce } from "./place.ts";
+import { asVolleyError, type LeaseRequest } from "./protocol.ts";
+
+/** The background process must say something as often. */
+const ANSWER_MS = 4_000;
+
+/** Options of a transport over the background process. */
+export interface PersistOptions {
+  readonly link: BackgroundLink;
+  /** The transport to use where the background process cannot be used. */
+  readonly direct: Transport;
+  readonly keys: KeyRing;
+  readonly interactive: boolean;
+  readonly connectRetries: number | undefined;
+}
+
+/**
+ * Make a transport whose connections belong to the user's background process. Where that process fails, hosts are
+ * connected to directly.
+ */
+export function createPersistTransport(options: PersistOptions): Transport {
+  const { link, direct, keys, interactive, connectRetries } = options;
+  const client = makePersistNonce();
+  return {
+    connect: async (endpoint, signal) => {
+      const persistMs = endpoint.ssh?.persistMs;
+      const talk = persistMs === undefined ? undefined : await link.open().catch(() => undefined);
+      if (talk === undefined) return await direct.connect(endpoint, signal);
+      const leased = await lease(
+        talk,
+        {
+          type: "lease",
+          endpoint: absolute(endpoint),
+          persistMs: persistMs!,
+          client,
+          interactive,
+          passphrases: Object.fromEntries(keys.passphrases),
+          ...(connectRetries === undefined ? {} : { connectRetries }),
+        },
+        signal,
+      );
+      return leased ?? (await direct.connect(endpoint, signal));
+    },
+    close: () => {
+      link.close();
+      direct.close();
+    },
+  };
+}
+
+/** Ask for a connection. Fails as connecting does; returns undefined where the fault is the background process's. */
+function lease(talk: Talk, request: LeaseRequest, signal: AbortSignal): Promise<Connection | undefined> {
+  const { socket, path } = talk;
+  const { endpoint } = request;
+  const { host } = endpoint;
+  return new Promise((resolve, reject) => {
+    let lostReason: string | undefined;
+    let closedHere = false;
+    let timer: NodeJS.Timeout;
+    const passBy = (): void => {
+      resolve(undefined);
+      socket.destroy();
+    };
+    const expect = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(passBy, ANSWER_MS);
+    };
+    const onAbort = (): void => {
+      reject(connectCancelled(endpoint));
+      socket.destroy();
+    };
+    const settle = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+    };
+    const closed = new Promise<string | undefined>((resolveClosed) => {
+      socket.once("close", () => {
+        settle();
+        resolve(undefined);
+        resolveClosed(closedHere ? undefined : (lostReason ?? "the background process has ended"));
+      });
+    });
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) return onAbort();
+    expect();
+    talk.onAnswer = (answer) => {
+      switch (answer.type) {
+        case "working":
+          return expect();
+        case "failed":
+          settle();
+          reject(asVolleyError(answer.error));
+          return void socket.destroy();
+        case "lost":
+          lostReason = answer.reason ?? "the connection was closed: volley persist stop";
+          return void socket.destroy();
+        case "leased": {
+          settle();
+          const { lease, connectMs, authenticateMs } = answer;
+          const close = (): void => {
+            closedHere = true;
+            socket.destroy();
+          };
+          const channels = channelsOf(path, host, lease, closed, close);
+          return resolve(createSshConnection(channels, endpoint, { connectMs, authenticateMs }));
+        }
+        default:
+          return passBy();
+      }
+    };
+    talk.ask(request);
+  });
+}
+
+function channelsOf(
+  path: string,
+  host: string,
+  lease: string,
+  closed: Promise<string | undefined>,
+  close: () => void,
+): Channels {
+  return {
+    closed,
+    command: (command, { env, pty }) =>
+      openChannel(
+        path,
+        host,
+        {
+          lease,
+          open: {
+            is: "command",
+            env,
+            ...(command === undefined ? {} : { command }),
+            // The background process has another terminal, or none.
+            ...(pty === undefined ? {} : { pty: { ...pty, term: pty.term ?? process.env.TERM ?? "xterm" } }),
+          },
+        },
+        closed,
+      ),
+    sftp: () => openChannel(path, host, { lease, open: { is: "sftp" } }, closed),
+    forward: async (address, port) =>
+      streamOf(await openChannel(path, host, { lease, open: { is: "forward", address, port } }, closed)),
+    close,
+  };
+}
+
+/** Make the paths of an endpoint's files absolute: the background process has another working directory. */
+function absolute(endpoint: Endpoint): Endpoint {
+  const { privateKeyFile, ssh } = endpoint;
+  return {
+    ...endpoint,
+    privateKeyFile: privateKeyFile === undefined ? undefined : absolutePath(privateKeyFile),
+    ...(ssh === undefined ? {} : { ssh: absoluteSettings(ssh) }),
+  };
+}
+
+function absoluteSettings({ persistMs: _persist, ...ssh }: SshSettings): SshSettings {
+  const optional = (path: string | undefined): string | undefined =>
+    path === undefined ? undefined : absolutePath(path);
+  return {
+    ...ssh,
+    persistMs: undefined,
+    identityFiles: ssh.identityFiles.map(absolutePath),
+    agent: optional(ssh.agent),
+    forwardedAgent: optional(ssh.forwardedAgent),
+    knownHostsFiles: ssh.knownHostsFiles.map(absolutePath),
+    newKeysFile: optional(ssh.newKeysFile),
+    jumps: ssh.jumps.map(absolute),
+  };
+}
+
+function absolutePath(path: string): string {
+  return path.startsWith("~/") ? path : resolvePath(path);
+}

@@ -1,0 +1,300 @@
+import { createHmac, randomBytes } from "node:crypto";
+import type { Channels } from "../channels.ts";
+import { connectCancelled } from "../connect-errors.ts";
+import { KeyRing } from "../ssh/keys.ts";
+import { openKnownHosts } from "../ssh/known-hosts.ts";
+import { createSshTransport, type SshTransport } from "../ssh/ssh-transport.ts";
+import type { Connection, Endpoint } from "../transport.ts";
+import type { KeptConnection, LeaseRequest } from "./protocol.ts";
+
+/** Connections at a time; the one that was idle longest makes room. */
+const MAX_CONNECTIONS = 512;
+/** A host that does not answer for so long is connected to anew. */
+const PROOF_MS = 5_000;
+/** Time for a client's commands to end by themselves once their input has ended. */
+const ENDING_MS = 1_000;
+/** The longest pause between two looks at the time: a machine that sleeps stops timers, and clocks are set. */
+const LOOK_MS = 5_000;
+
+/** A connection in the hands of one client. */
+export interface Lease {
+  readonly channels: Channels;
+  readonly timings: Connection["timings"];
+  /** Count a process that was started over it, to know when all have ended. */
+  watch(process: { end(): void; readonly ended: Promise<unknown> }): void;
+  /** Give the connection back. Commands that go on without their input are cut off by closing the connection. */
+  release(): void;
+}
+
+/** The connections of the background process. */
+export interface KeptPool {
+  /** Lend an idle connection of the same settings, or connect. Fails as `Transport.connect` does. */
+  lease(request: LeaseRequest, signal: AbortSignal): Promise<Lease>;
+  list(): readonly KeptConnection[];
+  /** Close the connections of these hosts, else all, those in use too. Returns the hosts. */
+  stop(hosts?: readonly string[]): readonly string[];
+  /** Keep nothing from now on: connections that are in use are closed after it, and all others at once. */
+  retire(): void;
+  isEmpty(): boolean;
+}
+
+interface Kept extends Pick<Endpoint, "host" | "address" | "port" | "user"> {
+  readonly key: string;
+  readonly channels: Channels;
+  readonly origin: Origin;
+  persistMs: number;
+  processes: number;
+  /** The time of the last use by two clocks; undefined while in use. */
+  idle: Moment | undefined;
+}
+
+/** Logs in for one client's process, whose connections share those to jump hosts. */
+interface Origin {
+  readonly transport: SshTransport;
+  readonly keys: KeyRing;
+  /** Requests that may still log in. */
+  requests: number;
+  connections: number;
+}
+
+/** A time by the clock that nobody sets, and by the one that goes on while the machine sleeps. */
+interface Moment {
+  readonly steadyMs: number;
+  readonly wallMs: number;
+}
+
+const now = (): Moment => ({ steadyMs: performance.now(), wallMs: Date.now() });
+
+/** Return the milliseconds since a moment: the more of what the two clocks say. */
+function since(moment: Moment): number {
+  const { steadyMs, wallMs } = now();
+  return Math.max(steadyMs - moment.steadyMs, wallMs - moment.wallMs);
+}
+
+/** Make a {@link KeptPool}. `onEmpty` is called when the last connection is gone, and no request waits. */
+export function createKeptPool(onEmpty: () => void): KeptPool {
+  const all = new Set<Kept>();
+  const origins = new Map<string, Origin>();
+  const secret = randomBytes(32);
+  let connecting = 0;
+  let isRetired = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  const isEmpty = (): boolean => all.size === 0 && connecting === 0;
+  const tellIfEmpty = (): void => {
+    if (isEmpty()) onEmpty();
+  };
+  const drop = (kept: Kept): void => {
+    if (!all.delete(kept)) return;
+    kept.origin.connections--;
+    kept.channels.close();
+    closeUnused(origins);
+    tellIfEmpty();
+  };
+  const expire = (): void => {
+    clearTimeout(timer);
+    let nextMs = LOOK_MS;
+    for (const kept of all) {
+      if (kept.idle === undefined) continue;
+      const leftMs = kept.persistMs - since(kept.idle);
+      if (leftMs <= 0) drop(kept);
+      else nextMs = Math.min(nextMs, leftMs);
+    }
+    if (all.size > 0) timer = setTimeout(expire, nextMs);
+  };
+  const add = (kept: Kept): void => {
+    all.add(kept);
+    kept.origin.connections++;
+    void kept.channels.closed.then(() => drop(kept));
+    while (all.size > MAX_CONNECTIONS) {
+      const [oldest] = [...all].filter(isIdle).sort((one, other) => since(other.idle) - since(one.idle));
+      if (oldest === undefined) break;
+      drop(oldest);
+    }
+    expire();
+  };
+  /** Take the idle connection that was used last, if the host answers on it. */
+  const takeIdle = async (key: string, persistMs: number): Promise<Kept | undefined> => {
+    expire();
+    for (;;) {
+      const [kept] = [...all]
+        .filter((each) => each.key === key)
+        .filter(isIdle)
+        .sort((one, other) => since(one.idle) - since(other.idle));
+      if (kept === undefined) return undefined;
+      (kept as Kept).idle = undefined;
+      if (await answers(kept.channels)) {
+        (kept as Kept).persistMs = persistMs;
+        return kept;
+      }
+      drop(kept);
+    }
+  };
+  const connect = async (request: LeaseRequest, key: string, signal: AbortSignal): Promise<Opened> => {
+    const { endpoint, persistMs, client } = request;
+    const origin = origins.get(client) ?? createOrigin(request);
+    origins.set(client, origin);
+    origin.requests++;
+    keepAlive(endpoint);
+    for (const [file, passphrase] of Object.entries(request.passphrases))
+      origin.keys.passphrases.set(file, passphrase);
+    try {
+      const { channels, timings } = await origin.transport.open(endpoint, signal);
+      const { host, address, port, user } = endpoint;
+      const kept = {
+        key,
+        channels,
+        origin,
+        persistMs,
+        processes: 0,
+        idle: undefined,
+        host,
+        address,
+        port,
+        user,
+      };
+      add(kept);
+      return { kept, timings };
+    } finally {
+      origin.requests--;
+      forgetPasswords(endpoint);
+      if (origin.requests === 0) origin.keys.forget();
+      closeUnused(origins);
+    }
+  };
+  const lend = ({ kept, timings }: Opened): Lease => {
+    const running = new Set<Parameters<Lease["watch"]>[0]>();
+    let isReleased = false;
+    return {
+      channels: kept.channels,
+      timings,
+      watch: (process) => {
+        running.add(process);
+        kept.processes++;
+        if (isReleased) process.end();
+        void process.ended.then(() => {
+          running.delete(process);
+          kept.processes--;
+        });
+      },
+      release: () => {
+        if (isReleased) return;
+        isReleased = true;
+        for (const process of running) process.end();
+        void allEnded([...running]).then((hasEnded) => {
+          if (!hasEnded || isRetired) return drop(kept);
+          kept.idle = now();
+          expire();
+        });
+      },
+    };
+  };
+  return {
+    lease: async (request, signal) => {
+      const { endpoint, persistMs } = request;
+      const key = createHmac("sha256", secret).update(JSON.stringify(endpoint)).digest("hex");
+      const startedAt = performance.now();
+      connecting++;
+      try {
+        const kept = await takeIdle(key, persistMs);
+        const opened: Opened =
+          kept === undefined
+            ? await connect(request, key, signal)
+            : { kept, timings: { connectMs: performance.now() - startedAt, authenticateMs: 0 } };
+        const lease = lend(opened);
+        if (!signal.aborted) return lease;
+        lease.release();
+        throw connectCancelled(endpoint);
+      } finally {
+        connecting--;
+        tellIfEmpty();
+      }
+    },
+    list: () =>
+      [...all].map(({ host, user, address, port, idle, persistMs, processes }) => ({
+        ...{ host, user, address, port, channels: processes },
+        ...(idle === undefined ? {} : { idleMs: since(idle), leftMs: Math.max(0, persistMs - since(idle)) }),
+      })),
+    stop: (hosts) => {
+      const stopped = [...all].filter(({ host }) => hosts?.includes(host) ?? true);
+      for (const kept of stopped) drop(kept);
+      return stopped.map(({ host }) => host);
+    },
+    retire: () => {
+      isRetired = true;
+      for (const kept of [...all].filter(isIdle)) drop(kept);
+    },
+    isEmpty,
+  };
+}
+
+interface Opened {
+  readonly kept: Kept;
+  readonly timings: Connection["timings"];
+}
+
+function isIdle(kept: Kept): kept is Kept & { idle: Moment } {
+  return kept.idle !== undefined;
+}
+
+function createOrigin({ interactive, connectRetries }: LeaseRequest): Origin {
+  // The client has asked for the passphrases already.
+  const keys: KeyRing = new KeyRing(async (_prompt, file) => keys.passphrases.get(file ?? "") ?? null);
+  const transport = createSshTransport({
+    keys,
+    knownHostsOf: ({ knownHostsFiles, newKeysFile }) => openKnownHosts(knownHostsFiles, newKeysFile ?? null),
+    interactive,
+    connectRetries,
+  });
+  return { transport, keys, requests: 0, connections: 0 };
+}
+
+/** Close the connections to jump hosts over which nothing goes any more. */
+function closeUnused(origins: Map<string, Origin>): void {
+  for (const [client, origin] of origins) {
+    if (origin.requests > 0 || origin.connections > 0) continue;
+    origin.transport.close();
+    origins.delete(client);
+  }
+}
+
+const KEEPALIVE_MS = 10_000;
+
+/** Have the host's silence be noticed where the settings ask for no keepalive messages. */
+function keepAlive({ ssh }: Endpoint): void {
+  if (ssh?.keepAliveMs === 0) Object.assign(ssh, { keepAliveMs: KEEPALIVE_MS });
+}
+
+/** Remove the passwords from an endpoint that came over a socket: ssh2 holds on to it as long as the connection lasts. */
+function forgetPasswords({ ssh }: Endpoint): void {
+  if (ssh === undefined) return;
+  Object.assign(ssh, { password: undefined });
+  for (const hop of ssh.jumps) forgetPasswords(hop);
+}
+
+async function answers({ openAhead }: Channels): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), PROOF_MS);
+  });
+  try {
+    return await Promise.race([openAhead!().then(() => true), late]);
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function allEnded(running: readonly { readonly ended: Promise<unknown> }[]): Promise<boolean> {
+  if (running.length === 0) return true;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ENDING_MS);
+  });
+  try {
+    return await Promise.race([Promise.all(running.map(({ ended }) => ended)).then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
