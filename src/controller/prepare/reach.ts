@@ -14,7 +14,7 @@ import {
 } from "../../core/unix/users.ts";
 import { numeric, writeJson } from "../../core/values/value.ts";
 import type { BackgroundLink } from "../../transport/persist/link.ts";
-import type { AskPassphrase, KeyRing } from "../../transport/ssh/keys.ts";
+import type { AskPassphrase } from "../../transport/ssh/keys.ts";
 import type { KnownHosts } from "../../transport/ssh/known-hosts.ts";
 import type { SshTransport } from "../../transport/ssh/ssh-transport.ts";
 import { createCommands } from "../../transport/ssh-config/evaluate.ts";
@@ -169,7 +169,8 @@ export interface TransportsOptions extends ReachOptions {
 /** The two SSH transports, and how to reach each host. */
 export interface SshTransports {
   readonly ssh: SshTransport;
-  readonly keys: KeyRing;
+  /** The passphrases that were asked for, by file. */
+  readonly passphrases: ReadonlyMap<string, string>;
   readonly openssh: Transport;
   readonly reach: Reach;
   knownHostsOf(settings: SshSettings): KnownHosts;
@@ -181,13 +182,10 @@ export async function openSshTransports(
   signal: AbortSignal,
 ): Promise<SshTransports> {
   const { askPassphrase } = options;
-  const [{ createSshTransport }, { KeyRing: Keys }, { openKnownHosts }, { createOpenSshTransport }] =
-    await Promise.all([
-      import("../../transport/ssh/ssh-transport.ts"),
-      import("../../transport/ssh/keys.ts"),
-      import("../../transport/ssh/known-hosts.ts"),
-      import("../../transport/openssh/openssh-transport.ts"),
-    ]);
+  const [{ openKnownHosts }, { createOpenSshTransport }] = await Promise.all([
+    import("../../transport/ssh/known-hosts.ts"),
+    import("../../transport/openssh/openssh-transport.ts"),
+  ]);
   const reach = openReach(options, options.askHostKeys !== undefined, signal);
   const knownHosts = new Map<string, KnownHosts>();
   const knownHostsOf = ({ knownHostsFiles, newKeysFile }: SshSettings): KnownHosts => {
@@ -196,15 +194,39 @@ export async function openSshTransports(
     knownHosts.set(key, known);
     return known;
   };
-  const keys = new Keys(askPassphrase ?? (async () => null));
-  const ssh: SshTransport = createSshTransport({
-    keys,
-    knownHostsOf,
-    interactive: askPassphrase !== undefined,
-    connectRetries: options.connectRetries,
-  });
+  const passphrases = new Map<string, string>();
+  const ssh = loadLate(async () => {
+    const [{ createSshTransport }, { KeyRing }] = await Promise.all([
+      import("../../transport/ssh/ssh-transport.ts"),
+      import("../../transport/ssh/keys.ts"),
+    ]);
+    return createSshTransport({
+      keys: new KeyRing(askPassphrase ?? (async () => null), passphrases),
+      knownHostsOf,
+      interactive: askPassphrase !== undefined,
+      connectRetries: options.connectRetries,
+    });
+  }, askPassphrase !== undefined);
   const openssh = createOpenSshTransport({ connectRetries: options.connectRetries });
-  return { ssh, keys, openssh, reach, knownHostsOf };
+  return { ssh, passphrases, openssh, reach, knownHostsOf };
+}
+
+/** Make a transport that loads ssh2 when it is needed: not where the background process has all connections. */
+function loadLate(load: () => Promise<SshTransport>, interactive: boolean): SshTransport {
+  let loading: Promise<SshTransport> | undefined;
+  const loaded = (): Promise<SshTransport> => {
+    loading ??= load();
+    return loading;
+  };
+  return {
+    connect: async (endpoint, signal) => (await loaded()).connect(endpoint, signal),
+    open: async (endpoint, signal) => (await loaded()).open(endpoint, signal),
+    // Nobody can be asked for passphrases.
+    lockedKeys: async (endpoints) => (interactive ? (await loaded()).lockedKeys(endpoints) : []),
+    unlock: async (file) => (await loaded()).unlock(file),
+    scan: async (endpoint, signal) => (await loaded()).scan(endpoint, signal),
+    close: () => void loading?.then((ssh) => ssh.close()),
+  };
 }
 
 /** Options for becoming another user, where neither inventory nor plays set them. */

@@ -61,7 +61,7 @@ export async function openTransports(
       close: () => local.close(),
     };
 
-  const { ssh, keys, openssh, reach, knownHostsOf } = await openSshTransports(options, signal);
+  const { ssh, passphrases, openssh, reach, knownHostsOf } = await openSshTransports(options, signal);
   const early = openEarlyConnections();
   let kept: Transport | undefined;
   const close = (): void => {
@@ -92,7 +92,7 @@ export async function openTransports(
     for (const file of await ssh.lockedKeys(withJumps(bySsh2))) await ssh.unlock(file);
     const keeping = bySsh2.filter(({ ssh }) => ssh?.persistMs !== undefined);
     if (keeping.length > 0) {
-      const why = await openKept(options, { ssh, keys }, (opened) => {
+      const why = await openKept(options, { ssh, passphrases }, (opened) => {
         kept = opened;
         for (const endpoint of keeping) reached.set(endpoint.host, { endpoint, transport: opened });
       });
@@ -126,7 +126,7 @@ export async function openTransports(
 /** Open the transport over the background process; returns the reason where that process cannot be used. */
 async function openKept(
   { persist, askPassphrase, connectRetries }: TransportsOptions,
-  { ssh, keys }: Pick<SshTransports, "ssh" | "keys">,
+  { ssh, passphrases }: Pick<SshTransports, "ssh" | "passphrases">,
   use: (kept: Transport) => void,
 ): Promise<string | undefined> {
   const [{ createPersistTransport }, link] = await Promise.all([
@@ -136,7 +136,7 @@ async function openKept(
   const why = await link.reached;
   if (why !== undefined) return why;
   const interactive = askPassphrase !== undefined;
-  use(createPersistTransport({ link, direct: ssh, keys, interactive, connectRetries }));
+  use(createPersistTransport({ link, direct: ssh, passphrases, interactive, connectRetries }));
   return undefined;
 }
 

@@ -23,7 +23,6 @@ import {
   tolerant,
 } from "./protocol.ts";
 
-/** Time without a connection after which the process ends: a client may be about to ask for one. */
 const EMPTY_MS = 3_000;
 /** A client that connects must speak within this time. */
 const GREETING_MS = 5_000;
@@ -35,6 +34,8 @@ export interface BackgroundOptions {
   readonly directory: string;
   /** Volley's version: each has a socket of its own. */
   readonly version: string;
+  /** Time without a connection after which the process ends: a client may be about to ask for one. Default: 3 s. */
+  readonly emptyMs?: number;
 }
 
 /** A background process that listens. */
@@ -49,7 +50,11 @@ export interface Background {
  * Keep connections for the clients of a socket, until the last one's time is up, `stop` is asked for, or the socket is
  * removed or replaced. Fails with `USAGE` where the directory is not this user's alone, or another process listens.
  */
-export async function openBackground({ directory, version }: BackgroundOptions): Promise<Background> {
+export async function openBackground({
+  directory,
+  version,
+  emptyMs = EMPTY_MS,
+}: BackgroundOptions): Promise<Background> {
   const path = socketPath(directory, version);
   preparePlace(directory);
   const key = readKey(directory);
@@ -80,7 +85,7 @@ export async function openBackground({ directory, version }: BackgroundOptions):
       // A client that has connected may be about to ask.
       if (clients.size > 0) endWhenEmpty();
       else close();
-    }, EMPTY_MS);
+    }, emptyMs);
   };
   const pool: KeptPool = createKeptPool(endWhenEmpty);
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -135,6 +140,7 @@ function serveClient(socket: Socket, service: Service): void {
       }
       if (message.type === "hello" && clientNonce === undefined) {
         clientNonce = String(message.nonce);
+        service.pool.warm();
         sendMessage(socket, {
           type: "hello",
           protocol: PERSIST_PROTOCOL,

@@ -96,7 +96,9 @@ async function exitOf(
   for (const stream of outputs) if (exit === undefined) stream.destroy();
   if (exit === undefined)
     return { kind: "lost", reason: cut ?? "the connection went before the process ended" };
-  await Promise.allSettled(outputs.map((stream) => finished(stream, { writable: false })));
+  // Output that nobody reads, and that has nothing in it, has no end to wait for.
+  const read = outputs.filter((stream) => stream.readableFlowing !== null || stream.readableLength > 0);
+  await Promise.allSettled(read.map((stream) => finished(stream, { writable: false })));
   return exit;
 }
 

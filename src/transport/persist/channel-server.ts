@@ -5,6 +5,9 @@ import { FRAME, type FrameListener, sendData, sendMessage } from "./frames.ts";
 import type { Lease } from "./pool.ts";
 import { type ChannelRequest, plainError } from "./protocol.ts";
 
+/** A client's sockets all close within this time when it ends. */
+const ALONE_MS = 100;
+
 /**
  * Open a channel of a lease, and carry its streams over a socket until either side ends. Returns the listener for the
  * frames that follow the request, some of which may arrive before the host has answered.
@@ -33,10 +36,13 @@ export function serveChannel(
       opened.stderr.resume();
     };
     lease.watch({ end, ended: opened.exit });
-    // The client has closed this channel alone: the host's process is to learn that.
     const abandon = (): void => {
       end();
-      opened.stdout.destroy();
+      // Where the client has closed this channel alone, the host's process is to learn that. The end of a client closes
+      // all of its sockets, in any order, and the lease then waits for the process.
+      setTimeout(() => {
+        if (!lease.isReleased()) opened.stdout.destroy();
+      }, ALONE_MS).unref();
     };
     socket.once("end", abandon).once("close", abandon);
     void opened.exit.then((exit) => {

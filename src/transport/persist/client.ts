@@ -2,7 +2,6 @@ import { resolve as resolvePath } from "node:path";
 import type { Channels } from "../channels.ts";
 import { connectCancelled } from "../connect-errors.ts";
 import { createSshConnection } from "../ssh/connection.ts";
-import type { KeyRing } from "../ssh/keys.ts";
 import type { Connection, Endpoint, SshSettings, Transport } from "../transport.ts";
 import { openChannel, streamOf } from "./channel-client.ts";
 import type { BackgroundLink, Talk } from "./link.ts";
@@ -17,7 +16,8 @@ export interface PersistOptions {
   readonly link: BackgroundLink;
   /** The transport to use where the background process cannot be used. */
   readonly direct: Transport;
-  readonly keys: KeyRing;
+  /** The passphrases that were asked for, by file. */
+  readonly passphrases: ReadonlyMap<string, string>;
   readonly interactive: boolean;
   readonly connectRetries: number | undefined;
 }
@@ -27,7 +27,7 @@ export interface PersistOptions {
  * connected to directly.
  */
 export function createPersistTransport(options: PersistOptions): Transport {
-  const { link, direct, keys, interactive, connectRetries } = options;
+  const { link, direct, passphrases, interactive, connectRetries } = options;
   const client = makePersistNonce();
   return {
     connect: async (endpoint, signal) => {
@@ -42,7 +42,7 @@ export function createPersistTransport(options: PersistOptions): Transport {
           persistMs: persistMs!,
           client,
           interactive,
-          passphrases: Object.fromEntries(keys.passphrases),
+          passphrases: Object.fromEntries(passphrases),
           ...(connectRetries === undefined ? {} : { connectRetries }),
         },
         signal,

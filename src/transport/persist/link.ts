@@ -23,6 +23,8 @@ export interface BackgroundPlace {
   readonly version: string;
   /** The command that starts the background process, and says `ready` on its standard output once it listens. */
   readonly command: readonly string[];
+  /** Time for the process to greet, in milliseconds. Default: 4 s. */
+  readonly answerMs?: number;
 }
 
 /** The way to the background process. */
@@ -39,16 +41,16 @@ export interface BackgroundLink {
 export function openLink(place: BackgroundPlace): BackgroundLink {
   let starting: Promise<void> | undefined;
   const openOne = async (): Promise<Talk> => {
-    const { directory } = place;
+    const { directory, answerMs } = place;
     const path = socketPath(directory, place.version);
     preparePlace(directory);
     try {
-      return await openTalk({ directory, path });
+      return await openTalk({ directory, path, answerMs });
     } catch (thrown) {
       if (!isAbsent(thrown)) throw thrown;
       starting ??= startBackground(place);
       await starting;
-      return await openTalk({ directory, path });
+      return await openTalk({ directory, path, answerMs });
     }
   };
   let failure: Error | undefined;
@@ -100,16 +102,18 @@ export interface Talk {
 export async function openTalk({
   directory,
   path,
+  answerMs = ANSWER_MS,
 }: {
   readonly directory: string;
   readonly path: string;
+  readonly answerMs?: number | undefined;
 }): Promise<Talk> {
   checkDirectory(directory);
   const key = readKey(directory);
   const socket = tolerant(connect(path));
   const nonce = makePersistNonce();
   return await new Promise<Talk>((resolve, reject) => {
-    const timer = setTimeout(() => fail(new Error("the background process does not answer")), ANSWER_MS);
+    const timer = setTimeout(() => fail(new Error("the background process does not answer")), answerMs);
     const fail = (error: Error): void => {
       clearTimeout(timer);
       socket.destroy();

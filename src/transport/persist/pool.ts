@@ -11,6 +11,10 @@ import type { KeptConnection, LeaseRequest } from "./protocol.ts";
 const MAX_CONNECTIONS = 512;
 /** A host that does not answer for so long is connected to anew. */
 const PROOF_MS = 5_000;
+/** An answer of a host's counts for so long. */
+const PROOF_KEPT_MS = 2_000;
+/** More idle connections than this are not asked before a client says which it wants. */
+const MAX_WARMED = 16;
 /** Time for a client's commands to end by themselves once their input has ended. */
 const ENDING_MS = 1_000;
 /** The longest pause between two looks at the time: a machine that sleeps stops timers, and clocks are set. */
@@ -24,6 +28,7 @@ export interface Lease {
   watch(process: { end(): void; readonly ended: Promise<unknown> }): void;
   /** Give the connection back. Commands that go on without their input are cut off by closing the connection. */
   release(): void;
+  isReleased(): boolean;
 }
 
 /** The connections of the background process. */
@@ -36,6 +41,8 @@ export interface KeptPool {
   /** Keep nothing from now on: connections that are in use are closed after it, and all others at once. */
   retire(): void;
   isEmpty(): boolean;
+  /** Ask the hosts whether they are still there: a client has come, and will ask for some of their connections. */
+  warm(): void;
 }
 
 interface Kept extends Pick<Endpoint, "host" | "address" | "port" | "user"> {
@@ -46,12 +53,15 @@ interface Kept extends Pick<Endpoint, "host" | "address" | "port" | "user"> {
   processes: number;
   /** The time of the last use by two clocks; undefined while in use. */
   idle: Moment | undefined;
+  /** Set while an answer of the host's counts as new. */
+  proof: Promise<boolean> | undefined;
 }
 
 /** Logs in for one client's process, whose connections share those to jump hosts. */
 interface Origin {
   readonly transport: SshTransport;
   readonly keys: KeyRing;
+  readonly passphrases: Map<string, string>;
   /** Requests that may still log in. */
   requests: number;
   connections: number;
@@ -123,7 +133,8 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
         .sort((one, other) => since(one.idle) - since(other.idle));
       if (kept === undefined) return undefined;
       (kept as Kept).idle = undefined;
-      if (await answers(kept.channels)) {
+      if (await prove(kept)) {
+        (kept as Kept).proof = undefined;
         (kept as Kept).persistMs = persistMs;
         return kept;
       }
@@ -137,7 +148,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
     origin.requests++;
     keepAlive(endpoint);
     for (const [file, passphrase] of Object.entries(request.passphrases))
-      origin.keys.passphrases.set(file, passphrase);
+      origin.passphrases.set(file, passphrase);
     try {
       const { channels, timings } = await origin.transport.open(endpoint, signal);
       const { host, address, port, user } = endpoint;
@@ -148,6 +159,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
         persistMs,
         processes: 0,
         idle: undefined,
+        proof: undefined,
         host,
         address,
         port,
@@ -177,6 +189,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
           kept.processes--;
         });
       },
+      isReleased: () => isReleased,
       release: () => {
         if (isReleased) return;
         isReleased = true;
@@ -225,6 +238,11 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
       for (const kept of [...all].filter(isIdle)) drop(kept);
     },
     isEmpty,
+    warm: () => {
+      const idle = [...all].filter(isIdle);
+      if (idle.length <= MAX_WARMED)
+        for (const kept of idle) void prove(kept).then((isThere) => isThere || drop(kept));
+    },
   };
 }
 
@@ -233,20 +251,35 @@ interface Opened {
   readonly timings: Connection["timings"];
 }
 
+/** Have the host open a session for the next command, which shows that it is there. */
+function prove(kept: Kept): Promise<boolean> {
+  if (kept.proof !== undefined) return kept.proof;
+  const proof = answers(kept.channels);
+  kept.proof = proof;
+  void proof.then(() => {
+    const forget = (): void => {
+      if (kept.proof === proof) kept.proof = undefined;
+    };
+    setTimeout(forget, PROOF_KEPT_MS).unref();
+  });
+  return proof;
+}
+
 function isIdle(kept: Kept): kept is Kept & { idle: Moment } {
   return kept.idle !== undefined;
 }
 
 function createOrigin({ interactive, connectRetries }: LeaseRequest): Origin {
   // The client has asked for the passphrases already.
-  const keys: KeyRing = new KeyRing(async (_prompt, file) => keys.passphrases.get(file ?? "") ?? null);
+  const passphrases = new Map<string, string>();
+  const keys = new KeyRing(async (_prompt, file) => passphrases.get(file ?? "") ?? null, passphrases);
   const transport = createSshTransport({
     keys,
     knownHostsOf: ({ knownHostsFiles, newKeysFile }) => openKnownHosts(knownHostsFiles, newKeysFile ?? null),
     interactive,
     connectRetries,
   });
-  return { transport, keys, requests: 0, connections: 0 };
+  return { transport, keys, passphrases, requests: 0, connections: 0 };
 }
 
 /** Close the connections to jump hosts over which nothing goes any more. */

@@ -33,9 +33,17 @@ export function createSshChannels(client: Client, host: string): Channels {
     command: (command, options) => startCommand(takeClient(), host, command, { ...options, closed }),
     sftp: () => startSftp(takeClient().client, host, closed),
     openAhead: async () => {
-      const session = await openSpareSession(client).catch((error: Error) => {
-        throw isRefused(error) ? sessionRefused(host, error) : error;
-      });
+      let session: ClientChannel;
+      try {
+        session = await openSpareSession(client);
+      } catch (thrown) {
+        if (!isRefused(thrown as Error)) throw thrown;
+        // A refusal is an answer, too.
+        if (spare !== undefined) return;
+        throw sessionRefused(host, thrown);
+      }
+      // One is enough; this answer is the newer one.
+      spare?.close();
       spare = session;
       // A server may end a session on which nothing was started.
       session.once("close", () => {

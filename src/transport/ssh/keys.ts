@@ -16,11 +16,12 @@ export class KeyRing {
   readonly #ask: AskPassphrase;
   readonly #parsed = new Map<string, Promise<ParsedKey>>();
   readonly #peeked = new Map<string, Peeked | undefined>();
-  /** The passphrases that were right, by file. */
-  readonly passphrases = new Map<string, string>();
+  readonly #passphrases: Map<string, string>;
 
-  constructor(ask: AskPassphrase) {
+  /** `passphrases` gets those that were right, by file. */
+  constructor(ask: AskPassphrase, passphrases = new Map<string, string>()) {
     this.#ask = ask;
+    this.#passphrases = passphrases;
   }
 
   /** Return the key in a file. Fails with `AUTH_FAILED` when it cannot be read, parsed or decrypted. */
@@ -57,7 +58,7 @@ export class KeyRing {
   forget(): void {
     this.#parsed.clear();
     this.#peeked.clear();
-    this.passphrases.clear();
+    this.#passphrases.clear();
   }
 
   #peek(file: string): Peeked | undefined {
@@ -90,7 +91,7 @@ export class KeyRing {
         );
       }
       parsed = parseKey(content, passphrase);
-      if (!(parsed instanceof Error)) this.passphrases.set(path, passphrase);
+      if (!(parsed instanceof Error)) this.#passphrases.set(path, passphrase);
     }
     if (parsed instanceof Error) {
       const why = encrypted ? "the passphrase is wrong" : explainFormat(parsed);

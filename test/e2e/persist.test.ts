@@ -1,0 +1,95 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeAll, expect, it } from "vitest";
+import type { EmbeddedFleet } from "../../src/embedded/options.ts";
+import { until } from "../lib/patience.ts";
+import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
+import { fleetStarter } from "./lib/drive.ts";
+import { makeProject, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";
+
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
+const closers: (() => unknown)[] = [];
+
+beforeAll(async () => {
+  await builtCli();
+});
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+interface Site {
+  readonly fleet: EmbeddedFleet;
+  readonly directory: string;
+  /** The environment, and with it the background process, of this test alone. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly reach: readonly string[];
+  volley(args: readonly string[]): Promise<CliEnd>;
+}
+
+async function site(): Promise<Site> {
+  const fleet = await startFleet({ count: 1 });
+  const directory = mkdtempSync(join(scratch(), "persist-"));
+  writeFileSync(join(directory, "hosts.yaml"), fleet.inventoryYaml());
+  const env = { HOME: directory, XDG_RUNTIME_DIR: mkdtempSync(join(scratch(), "r-")) };
+  const run = (args: readonly string[]): Promise<CliEnd> => volley(args, { cwd: directory, env });
+  closers.push(() => run(["persist", "stop"]));
+  const reach = ["-i", "hosts.yaml", "--ssh-config", "none", "--known-hosts", fleet.knownHostsPath];
+  return { fleet, directory, env, reach: [...reach, "--persist", "10m"], volley: run };
+}
+
+it("exec and run use what another command has left, and pass a background process by that was killed", async () => {
+  const { fleet, directory, env, reach, volley } = await site();
+  const [host] = fleet.hosts;
+  const background = spawn(process.execPath, [await builtCli(), "persist", "serve"], {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  closers.push(() => background.kill("SIGKILL"));
+  const [line] = (await once(background.stdout, "data")) as [Buffer];
+  expect(line.toString()).toBe("ready\n");
+  const exec = (): Promise<CliEnd> => volley(["exec", "web01", ...reach, "--", "echo", "here"]);
+  expect(await exec()).toMatchObject({ code: 0, stdout: expect.stringContaining("here") });
+  const project = makeProject(directory, { "site.ts": playbookText(TWO_FILES) });
+  expect(await volley(["run", project.path("site.ts"), ...reach])).toMatchObject({ code: 0 });
+  expect(host!.stats.connections).toBe(1);
+  const listed = await volley(["persist", "list"]);
+  expect(listed.stdout).toMatch(
+    /^HOST +ADDRESS +IDLE +LEFT +CHANNELS\nweb01 +\S+@127\.0\.0\.1:\d+ +\S+ +\d+m\d+s +0\n$/,
+  );
+  background.kill("SIGKILL");
+  await once(background, "close");
+  expect(await volley(["persist", "list", "-o", "json"])).toMatchObject({ code: 0, stdout: "[]\n" });
+  // The next one starts another, which the one after that uses.
+  expect(await exec()).toMatchObject({ code: 0, stderr: expect.not.stringContaining("background") });
+  expect(await exec()).toMatchObject({ code: 0 });
+  expect(host!.stats.connections).toBe(2);
+  expect(await volley(["persist", "stop", "web02"])).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("no connection is kept to web02"),
+  });
+  expect(await volley(["persist", "stop"])).toMatchObject({ code: 0, stdout: "1 connection closed\n" });
+  await until(() => host!.stats.openConnections === 0);
+  expect(await volley(["exec", "web01", ...reach, "--no-persist", "--", "true"])).toMatchObject({ code: 0 });
+  expect(await volley(["persist", "list"])).toMatchObject({ stdout: "no connection is kept\n" });
+});
+
+it("a command ends with the client that was killed, and the connection is used again", async () => {
+  const { fleet, directory, env, reach, volley } = await site();
+  const [host] = fleet.hosts;
+  const { home } = host!;
+  const client = spawn(
+    process.execPath,
+    [await builtCli(), "exec", "web01", ...reach, "--", "sh", "-c", "echo $$ > pid; exec sleep 1000"],
+    { cwd: directory, env: { ...process.env, ...env }, stdio: "ignore" },
+  );
+  closers.push(() => client.kill("SIGKILL"));
+  await until(() => existsSync(join(home, "pid")) && readFileSync(join(home, "pid"), "utf8").endsWith("\n"));
+  const pid = readFileSync(join(home, "pid"), "utf8").trim();
+  client.kill("SIGKILL");
+  await until(() => !existsSync(`/proc/${pid}`));
+  expect(await volley(["exec", "web01", ...reach, "--", "true"])).toMatchObject({ code: 0 });
+  expect(host!.stats.connections).toBeLessThanOrEqual(2);
+});
