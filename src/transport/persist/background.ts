@@ -13,7 +13,7 @@ import {
   readKey,
   socketPath,
 } from "./place.ts";
-import { createKeptPool, type KeptPool, type Lease } from "./pool.ts";
+import { createKeptPool, type KeptPool, type Loan } from "./pool.ts";
 import {
   type ChannelRequest,
   PERSIST_PROTOCOL,
@@ -60,7 +60,7 @@ export async function openBackground({
   const key = readKey(directory);
   if (await isAnswered(path)) throw new VolleyError("USAGE", "another process keeps the connections already");
   const clients = new Set<Socket>();
-  const leases = new Map<string, Lease>();
+  const loans = new Map<string, Loan>();
   let resolveEnded!: () => void;
   const ended = new Promise<void>((resolve) => {
     resolveEnded = resolve;
@@ -91,7 +91,7 @@ export async function openBackground({
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     clients.add(tolerant(socket));
     socket.once("close", () => clients.delete(socket));
-    serveClient(socket, { key, version, pool, leases, close });
+    serveClient(socket, { key, version, pool, loans, close });
   });
   // A name of its own first: the rename replaces the socket of a process that has crashed.
   const temporary = join(directory, `.${process.pid}.sock`);
@@ -115,11 +115,11 @@ interface Service {
   readonly key: Buffer;
   readonly version: string;
   readonly pool: KeptPool;
-  readonly leases: Map<string, Lease>;
+  readonly loans: Map<string, Loan>;
   close(): void;
 }
 
-/** Serve one socket: a channel of a lease, or a client that proves itself and asks for something. */
+/** Serve one socket: a channel of a loan, or a client that proves itself and asks for something. */
 function serveClient(socket: Socket, service: Service): void {
   const { key, version } = service;
   const nonce = makePersistNonce();
@@ -133,9 +133,9 @@ function serveClient(socket: Socket, service: Service): void {
       if (message.type === "channel") {
         isAsked = true;
         const request = message as unknown as ChannelRequest;
-        const lease = service.leases.get(request.lease);
-        if (lease === undefined) return void socket.destroy();
-        listener.data = serveChannel(socket, lease, request.open);
+        const loan = service.loans.get(request.loan);
+        if (loan === undefined) return void socket.destroy();
+        listener.data = serveChannel(socket, loan, request.open);
         return;
       }
       if (message.type === "hello" && clientNonce === undefined) {
@@ -161,7 +161,7 @@ function serveClient(socket: Socket, service: Service): void {
   socket.once("close", () => clearTimeout(timer));
 }
 
-function carryOut(socket: Socket, request: PersistRequest, { pool, leases, close }: Service): void {
+function carryOut(socket: Socket, request: PersistRequest, { pool, loans, close }: Service): void {
   const answer = (given: PersistAnswer): void => {
     if (!socket.destroyed) sendMessage(socket, given);
   };
@@ -174,7 +174,7 @@ function carryOut(socket: Socket, request: PersistRequest, { pool, leases, close
       socket.end();
       if (request.hosts === undefined) socket.once("close", close);
       return;
-    case "lease":
+    case "loan":
       return lend();
     default:
       return void socket.destroy();
@@ -186,23 +186,23 @@ function carryOut(socket: Socket, request: PersistRequest, { pool, leases, close
     socket.once("end", () => socket.destroy()).once("close", () => gone.abort());
     const working = setInterval(() => answer({ type: "working" }), WORKING_MS);
     pool
-      .lease(request as Extract<PersistRequest, { type: "lease" }>, gone.signal)
+      .loan(request as Extract<PersistRequest, { type: "loan" }>, gone.signal)
       .finally(() => clearInterval(working))
       .then(
-        (lease) => {
+        (loan) => {
           const name = makePersistNonce();
-          leases.set(name, lease);
+          loans.set(name, loan);
           const release = (): void => {
-            leases.delete(name);
-            lease.release();
+            loans.delete(name);
+            loan.release();
           };
           if (socket.destroyed) return release();
           socket.once("close", release);
-          void lease.channels.closed.then((reason) => {
+          void loan.channels.closed.then((reason) => {
             answer({ type: "lost", ...(reason === undefined ? {} : { reason }) });
             socket.end();
           });
-          answer({ type: "leased", lease: name, ...lease.timings });
+          answer({ type: "lent", loan: name, ...loan.timings });
         },
         (thrown: unknown) => {
           answer({ type: "failed", error: plainError(thrown) });

@@ -9,7 +9,7 @@ import { asVolleyError, type ChannelRequest, type PersistAnswer, tolerant } from
 /** Bytes that wait for their reader before the host is held up: as much as ssh2's window of a channel. */
 const WINDOW_BYTES = 2 << 20;
 
-/** Open a channel of a lease. Fails as the connection's own would, and with `CONNECTION_LOST`. */
+/** Open a channel of a loan. Fails as the connection's own would, and with `CONNECTION_LOST`. */
 export function openChannel(
   path: string,
   host: string,

@@ -2,19 +2,19 @@ import type { Socket } from "node:net";
 import type { Duplex, Readable } from "node:stream";
 import type { RemoteProcess } from "../transport.ts";
 import { FRAME, type FrameListener, sendData, sendMessage } from "./frames.ts";
-import type { Lease } from "./pool.ts";
+import type { Loan } from "./pool.ts";
 import { type ChannelRequest, plainError } from "./protocol.ts";
 
 /** A client's sockets all close within this time when it ends. */
 const ALONE_MS = 100;
 
 /**
- * Open a channel of a lease, and carry its streams over a socket until either side ends. Returns the listener for the
+ * Open a channel of a loan, and carry its streams over a socket until either side ends. Returns the listener for the
  * frames that follow the request, some of which may arrive before the host has answered.
  */
 export function serveChannel(
   socket: Socket,
-  lease: Lease,
+  loan: Loan,
   open: ChannelRequest["open"],
 ): FrameListener["data"] {
   let process: RemoteProcess | undefined;
@@ -35,13 +35,13 @@ export function serveChannel(
       opened.stdout.resume();
       opened.stderr.resume();
     };
-    lease.watch({ end, ended: opened.exit });
+    loan.watch({ end, ended: opened.exit });
     const abandon = (): void => {
       end();
       // Where the client has closed this channel alone, the host's process is to learn that. The end of a client closes
-      // all of its sockets, in any order, and the lease then waits for the process.
+      // all of its sockets, in any order, and the loan then waits for the process.
       setTimeout(() => {
-        if (!lease.isReleased()) opened.stdout.destroy();
+        if (!loan.isReleased()) opened.stdout.destroy();
       }, ALONE_MS).unref();
     };
     socket.once("end", abandon).once("close", abandon);
@@ -53,7 +53,7 @@ export function serveChannel(
     for (const [type, payload] of early.splice(0)) take(type, payload);
   };
   const opening = async (): Promise<RemoteProcess> => {
-    const { channels } = lease;
+    const { channels } = loan;
     if (open.is === "sftp") return await channels.sftp();
     if (open.is === "forward") return processOf(await channels.forward(open.address, open.port));
     const { command, env, pty } = open;

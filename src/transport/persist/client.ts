@@ -6,7 +6,7 @@ import type { Connection, Endpoint, SshSettings, Transport } from "../transport.
 import { openChannel, streamOf } from "./channel-client.ts";
 import type { BackgroundLink, Talk } from "./link.ts";
 import { makePersistNonce } from "./place.ts";
-import { asVolleyError, type LeaseRequest } from "./protocol.ts";
+import { asVolleyError, type LoanRequest } from "./protocol.ts";
 
 /** The background process must say something as often. */
 const ANSWER_MS = 4_000;
@@ -34,10 +34,10 @@ export function createPersistTransport(options: PersistOptions): Transport {
       const persistMs = endpoint.ssh?.persistMs;
       const talk = persistMs === undefined ? undefined : await link.open().catch(() => undefined);
       if (talk === undefined) return await direct.connect(endpoint, signal);
-      const leased = await lease(
+      const lent = await loan(
         talk,
         {
-          type: "lease",
+          type: "loan",
           endpoint: absolute(endpoint),
           persistMs: persistMs!,
           client,
@@ -47,7 +47,7 @@ export function createPersistTransport(options: PersistOptions): Transport {
         },
         signal,
       );
-      return leased ?? (await direct.connect(endpoint, signal));
+      return lent ?? (await direct.connect(endpoint, signal));
     },
     close: () => {
       link.close();
@@ -57,7 +57,7 @@ export function createPersistTransport(options: PersistOptions): Transport {
 }
 
 /** Ask for a connection. Fails as connecting does; returns undefined where the fault is the background process's. */
-function lease(talk: Talk, request: LeaseRequest, signal: AbortSignal): Promise<Connection | undefined> {
+function loan(talk: Talk, request: LoanRequest, signal: AbortSignal): Promise<Connection | undefined> {
   const { socket, path } = talk;
   const { endpoint } = request;
   const { host } = endpoint;
@@ -102,14 +102,14 @@ function lease(talk: Talk, request: LeaseRequest, signal: AbortSignal): Promise<
         case "lost":
           lostReason = answer.reason ?? "the connection was closed: volley persist stop";
           return void socket.destroy();
-        case "leased": {
+        case "lent": {
           settle();
-          const { lease, connectMs, authenticateMs } = answer;
+          const { loan, connectMs, authenticateMs } = answer;
           const close = (): void => {
             closedHere = true;
             socket.destroy();
           };
-          const channels = channelsOf(path, host, lease, closed, close);
+          const channels = channelsOf(path, host, loan, closed, close);
           return resolve(createSshConnection(channels, endpoint, { connectMs, authenticateMs }));
         }
         default:
@@ -123,7 +123,7 @@ function lease(talk: Talk, request: LeaseRequest, signal: AbortSignal): Promise<
 function channelsOf(
   path: string,
   host: string,
-  lease: string,
+  loan: string,
   closed: Promise<string | undefined>,
   close: () => void,
 ): Channels {
@@ -134,7 +134,7 @@ function channelsOf(
         path,
         host,
         {
-          lease,
+          loan,
           open: {
             is: "command",
             env,
@@ -145,9 +145,9 @@ function channelsOf(
         },
         closed,
       ),
-    sftp: () => openChannel(path, host, { lease, open: { is: "sftp" } }, closed),
+    sftp: () => openChannel(path, host, { loan, open: { is: "sftp" } }, closed),
     forward: async (address, port) =>
-      streamOf(await openChannel(path, host, { lease, open: { is: "forward", address, port } }, closed)),
+      streamOf(await openChannel(path, host, { loan, open: { is: "forward", address, port } }, closed)),
     close,
   };
 }

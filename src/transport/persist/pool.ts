@@ -5,7 +5,7 @@ import { KeyRing } from "../ssh/keys.ts";
 import { openKnownHosts } from "../ssh/known-hosts.ts";
 import { createSshTransport, type SshTransport } from "../ssh/ssh-transport.ts";
 import type { Connection, Endpoint } from "../transport.ts";
-import type { KeptConnection, LeaseRequest } from "./protocol.ts";
+import type { KeptConnection, LoanRequest } from "./protocol.ts";
 
 /** Connections at a time; the one that was idle longest makes room. */
 const MAX_CONNECTIONS = 512;
@@ -21,7 +21,7 @@ const ENDING_MS = 1_000;
 const LOOK_MS = 5_000;
 
 /** A connection in the hands of one client. */
-export interface Lease {
+export interface Loan {
   readonly channels: Channels;
   readonly timings: Connection["timings"];
   /** Count a process that was started over it, to know when all have ended. */
@@ -34,7 +34,7 @@ export interface Lease {
 /** The connections of the background process. */
 export interface KeptPool {
   /** Lend an idle connection of the same settings, or connect. Fails as `Transport.connect` does. */
-  lease(request: LeaseRequest, signal: AbortSignal): Promise<Lease>;
+  loan(request: LoanRequest, signal: AbortSignal): Promise<Loan>;
   list(): readonly KeptConnection[];
   /** Close the connections of these hosts, else all, those in use too. Returns the hosts. */
   stop(hosts?: readonly string[]): readonly string[];
@@ -141,7 +141,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
       drop(kept);
     }
   };
-  const connect = async (request: LeaseRequest, key: string, signal: AbortSignal): Promise<Opened> => {
+  const connect = async (request: LoanRequest, key: string, signal: AbortSignal): Promise<Opened> => {
     const { endpoint, persistMs, client } = request;
     const origin = origins.get(client) ?? createOrigin(request);
     origins.set(client, origin);
@@ -174,8 +174,8 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
       closeUnused(origins);
     }
   };
-  const lend = ({ kept, timings }: Opened): Lease => {
-    const running = new Set<Parameters<Lease["watch"]>[0]>();
+  const lend = ({ kept, timings }: Opened): Loan => {
+    const running = new Set<Parameters<Loan["watch"]>[0]>();
     let isReleased = false;
     return {
       channels: kept.channels,
@@ -203,7 +203,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
     };
   };
   return {
-    lease: async (request, signal) => {
+    loan: async (request, signal) => {
       const { endpoint, persistMs } = request;
       const key = createHmac("sha256", secret).update(JSON.stringify(endpoint)).digest("hex");
       const startedAt = performance.now();
@@ -214,9 +214,9 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
           kept === undefined
             ? await connect(request, key, signal)
             : { kept, timings: { connectMs: performance.now() - startedAt, authenticateMs: 0 } };
-        const lease = lend(opened);
-        if (!signal.aborted) return lease;
-        lease.release();
+        const loan = lend(opened);
+        if (!signal.aborted) return loan;
+        loan.release();
         throw connectCancelled(endpoint);
       } finally {
         connecting--;
@@ -269,7 +269,7 @@ function isIdle(kept: Kept): kept is Kept & { idle: Moment } {
   return kept.idle !== undefined;
 }
 
-function createOrigin({ interactive, connectRetries }: LeaseRequest): Origin {
+function createOrigin({ interactive, connectRetries }: LoanRequest): Origin {
   // The client has asked for the passphrases already.
   const passphrases = new Map<string, string>();
   const keys = new KeyRing(async (_prompt, file) => passphrases.get(file ?? "") ?? null, passphrases);

@@ -5,24 +5,14 @@ import type { Endpoint, PtyOptions, RemoteExit } from "../transport.ts";
 /** Both ends must speak the same version. */
 export const PERSIST_PROTOCOL = 1;
 
-/** The first message of either end. */
-export interface Greeting {
-  readonly type: "hello";
-  readonly protocol: number;
-  readonly version: string;
-  readonly nonce: string;
-  /** The background process's proof that it can read the directory's key. */
-  readonly proof?: string;
-}
-
 /** A request of a client, with its own proof. */
-export type PersistRequest = (LeaseRequest | { readonly type: "list" } | StopRequest) & {
+export type PersistRequest = (LoanRequest | { readonly type: "list" } | StopRequest) & {
   readonly proof: string;
 };
 
 /** Asks for a connection, which is this client's as long as the socket is open. */
-export interface LeaseRequest {
-  readonly type: "lease";
+export interface LoanRequest {
+  readonly type: "loan";
   readonly endpoint: Endpoint;
   /** How long the connection is kept after its last use, in milliseconds. */
   readonly persistMs: number;
@@ -43,8 +33,8 @@ export interface StopRequest {
 /** Opens a channel on a socket of its own. */
 export interface ChannelRequest {
   readonly type: "channel";
-  /** The secret name of the lease. */
-  readonly lease: string;
+  /** The secret name of the loan. */
+  readonly loan: string;
   readonly open:
     | {
         readonly is: "command";
@@ -60,12 +50,12 @@ export interface ChannelRequest {
 export type PersistAnswer =
   | { readonly type: "working" }
   | {
-      readonly type: "leased";
-      readonly lease: string;
+      readonly type: "lent";
+      readonly loan: string;
       readonly connectMs: number;
       readonly authenticateMs: number;
     }
-  /** The lease's connection is gone. */
+  /** The loan's connection is gone. */
   | { readonly type: "lost"; readonly reason?: string }
   | { readonly type: "failed"; readonly error: PlainError }
   | { readonly type: "opened"; readonly isResizable: boolean }

@@ -21,7 +21,7 @@ export async function stopKept(directory: string, hosts?: readonly string[]): Pr
 
 async function visitAll(
   directory: string,
-  request: Omit<Exclude<PersistRequest, { type: "lease" }>, "proof">,
+  request: Omit<Exclude<PersistRequest, { type: "loan" }>, "proof">,
 ): Promise<readonly PersistAnswer[]> {
   const answers: PersistAnswer[] = [];
   for (const path of socketsIn(directory)) {

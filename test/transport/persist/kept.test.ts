@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import type { PersistChoice, TransportsOptions } from "../../../src/controller/prepare/reach.ts";
@@ -141,6 +142,10 @@ describe("a kept connection", () => {
     const echo = createServer((peer) => peer.pipe(peer)).listen(0, "127.0.0.1");
     onTestFinished(() => void echo.close());
     await until(() => echo.listening);
+    const stream = await connection.forward!("127.0.0.1", (echo.address() as AddressInfo).port);
+    stream.write("ping");
+    expect(String((await once(stream, "data"))[0])).toBe("ping");
+    stream.destroy();
     const terminal = await connection.exec("stty size; read line; stty size", signal, {
       pty: { columns: 70, rows: 20, resizable: true },
     });
