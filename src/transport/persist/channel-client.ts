@@ -105,7 +105,21 @@ async function exitOf(
 /** Return a process's input and output as one stream. */
 export function streamOf({ stdin, stdout, stderr, exit }: RemoteProcess): Duplex {
   stderr.resume();
-  const stream = Duplex.from({ writable: stdin, readable: stdout });
-  void exit.then(() => stream.destroy());
+  const stream = new Duplex({
+    read: () => void stdout.resume(),
+    // The end of the stream tells what a failed write would.
+    write: (chunk: Buffer, _encoding, done) => void stdin.write(chunk, () => done()),
+    final: (done) => void stdin.end(() => done()),
+    destroy: (error, done) => {
+      stdin.end();
+      stdout.destroy();
+      done(error);
+    },
+  });
+  stdout.on("data", (chunk: Buffer) => {
+    if (!stream.push(chunk)) stdout.pause();
+  });
+  stdout.once("end", () => stream.push(null));
+  void exit.then(({ kind }) => (kind === "lost" ? stream.destroy() : stream.end()));
   return stream;
 }
