@@ -27,6 +27,7 @@ import { addAttachCommand, addRunCommand } from "./run/run.ts";
 import { addRuntimeCommand } from "./runtime.ts";
 import { addShellCommand } from "./shell.ts";
 import { addInitCommand } from "./start/init.ts";
+import { addSchemaCommand } from "./start/schema.ts";
 import { cannotWrite, tellTemporary } from "./terminal.ts";
 import { addGetCommand, addPutCommand } from "./transfer/transfer.ts";
 import { addVerifyCommand } from "./verify.ts";
@@ -70,6 +71,7 @@ function createProgram(): Command {
   addRuntimeCommand(program);
   addCleanCommand(program);
   addDocCommand(program);
+  addSchemaCommand(program);
   addCompletionCommand(program);
   addDemoCommand(program);
   return program;

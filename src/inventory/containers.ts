@@ -23,6 +23,9 @@ const NAMES: Readonly<Record<string, ContainerKind>> = {
   "community.general.chroot": "chroot",
 };
 
+/** The names under which a host's `ansible_connection` may ask for a container. */
+export const CONTAINER_NAMES: readonly string[] = Object.keys(NAMES);
+
 /** The connections that are no plugin's name of Ansible's alone, for messages. */
 export const CONNECTION_WORDS = "ssh, local, docker, podman, lxd, incus, nspawn or chroot";
 
