@@ -46,7 +46,10 @@ function commandsBelow(command: Command): readonly Command[] {
 
 /** Return the first fault of the Volley and npm commands in a line for the shell; undefined for none. */
 export async function faultOfLine(line: string): Promise<string | undefined> {
-  const bare = line.replace(/^\$ /, "").replace(/(^|\s)#.*$/, "").replace(/\s>\s*[\w./-]+$/, "");
+  const bare = line
+    .replace(/^\$ /, "")
+    .replace(/(^|\s)#.*$/, "")
+    .replace(/\s>\s*[\w./-]+$/, "");
   for (const part of bare.split(/&&|\|(?![^']*'\s)|;/)) {
     const fault = await faultOfCommand(wordsOf(part));
     if (fault !== undefined) return `${line.trim()}: ${fault}`;
