@@ -9,6 +9,7 @@ import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
 import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { copy, file, secret, template } from "../../src/index.ts";
 import { scratchDirectory } from "../e2e/lib/project.ts";
+import { held, nothingMore } from "../lib/held.ts";
 import { PATIENT, until } from "../lib/patience.ts";
 
 const scratch = scratchDirectory();
@@ -290,12 +291,7 @@ function withHost(line: string): string {
 }
 
 it("leaves no socket, timer or child", async () => {
-  const count = (): Readonly<Record<string, number>> => {
-    const counts: Record<string, number> = {};
-    for (const kind of process.getActiveResourcesInfo()) counts[kind] = (counts[kind] ?? 0) + 1;
-    return counts;
-  };
-  const before = count();
+  const before = held();
   {
     await using fleet = await open();
     await fleet.exec("true");
@@ -305,11 +301,5 @@ it("leaves no socket, timer or child", async () => {
     await fleet.hosts[1]!.start("sleep 603");
     void fleet.exec("sleep 604");
   }
-  await vi.waitFor(() => {
-    const now = count();
-    const more = ["TCPSocketWrap", "TCPServerWrap", "ProcessWrap", "Timeout"].filter(
-      (kind) => (now[kind] ?? 0) > (before[kind] ?? 0),
-    );
-    expect(more.map((kind) => [kind, before[kind], now[kind]])).toEqual([]);
-  }, PATIENT);
+  await nothingMore(before);
 });
