@@ -180,12 +180,15 @@ export interface ShellOptions extends Partial<TerminalSize> {
   readonly signal?: AbortSignal;
 }
 
+type Written = (error: Error | null | undefined) => void;
+
 /** A login shell on a terminal of the host: what is written is typed, and what is read is shown. */
 export class HostShell extends Duplex {
   /** Resolves once the shell has ended; never rejects. */
   readonly exit: Promise<HostExit>;
   readonly #process: RemoteProcess;
   readonly #connection: Connection;
+  #isOver = false;
 
   constructor(connection: Connection, process: RemoteProcess) {
     // What has ended on one side may go on in the other: a shell still prints after the end of its input.
@@ -193,16 +196,13 @@ export class HostShell extends Duplex {
     this.#connection = connection;
     this.#process = process;
     const { stdin, stdout, exit } = process;
-    // Typing for a shell that has ended is no fault of the program: `exit` tells the end.
-    this.on("error", () => {});
     stdin.on("error", () => {});
     stdout.on("data", (chunk: Buffer) => {
       if (!this.push(chunk)) stdout.pause();
     });
-    let isOver = false;
     const finish = (): void => {
-      if (isOver) return;
-      isOver = true;
+      if (this.#isOver) return;
+      this.#isOver = true;
       this.push(null);
     };
     stdout.once("end", finish).once("close", finish).on("error", finish);
@@ -217,6 +217,17 @@ export class HostShell extends Duplex {
   /** Tell the size of the terminal, in cells. */
   resize({ columns, rows }: TerminalSize): void {
     this.#process.resize?.(columns, rows);
+  }
+
+  /** Write what is typed. For a shell that has ended it is lost: that is no error, and `exit` tells the end. */
+  override write(chunk: unknown, encoding?: BufferEncoding | Written, done?: Written): boolean {
+    const written = typeof encoding === "function" ? encoding : done;
+    if (!this.#isOver)
+      return typeof encoding === "function" || encoding === undefined
+        ? super.write(chunk, written)
+        : super.write(chunk, encoding, written);
+    if (written !== undefined) process.nextTick(written);
+    return false;
   }
 
   override _read(): void {

@@ -3,14 +3,14 @@ import { connect as connectSocket, createServer } from "node:net";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ConnectOptions, connect, type Fleet, HostsFailed, run } from "../../src/controller.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
 import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { copy, file, secret, template } from "../../src/index.ts";
 import { scratchDirectory } from "../e2e/lib/project.ts";
 import { held, nothingMore } from "../lib/held.ts";
-import { PATIENT, until } from "../lib/patience.ts";
+import { until } from "../lib/patience.ts";
 
 const scratch = scratchDirectory();
 let embedded: EmbeddedFleet;

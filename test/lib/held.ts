@@ -12,7 +12,8 @@ export function held(): Held {
   const add = (kind: string): void => {
     counts[kind] = (counts[kind] ?? 0) + 1;
   };
-  for (const kind of process.getActiveResourcesInfo()) if (/^(?:TCP|Process|Timeout|TTY)/.test(kind)) add(kind);
+  for (const kind of process.getActiveResourcesInfo())
+    if (/^(?:TCP|Process|Timeout|TTY)/.test(kind)) add(kind);
   for (const fd of readdirSync("/proc/self/fd")) if (isSocket(fd)) add("socket");
   for (const task of readdirSync("/proc/self/task"))
     for (const child of readFileSync(`/proc/self/task/${task}/children`, "utf8").trim().split(" "))
