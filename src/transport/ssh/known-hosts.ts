@@ -142,7 +142,8 @@ interface KnownHost {
   readonly file: string;
   readonly line: number;
   readonly marker: "@revoked" | "@cert-authority" | undefined;
-  readonly matches: (name: string) => boolean;
+  /** Plain names in lower case; a test for hashed names and patterns. */
+  readonly names: readonly string[] | ((name: string) => boolean);
   readonly type: string;
   readonly key: Buffer;
 }
@@ -181,6 +182,7 @@ export function openKnownHosts(
   newKeysFile: string | null = files[0] ?? null,
 ): KnownHosts {
   let entries: readonly KnownHost[] | undefined;
+  let index: NameIndex | undefined;
   const problems: string[] = [];
   const load = (): readonly KnownHost[] => {
     entries ??= files.flatMap((file) => parseFile(file, problems));
@@ -192,7 +194,8 @@ export function openKnownHosts(
     let found = byName.get(name);
     // Each hashed line costs an HMAC, so each name is looked up once.
     if (found === undefined) {
-      found = load().filter((entry) => entry.matches(name));
+      index ??= indexNames(load());
+      found = index(name);
       byName.set(name, found);
     }
     return found;
@@ -244,8 +247,33 @@ export function openKnownHosts(
       }
       byName.delete(name);
       const added = { file: newKeysFile, line: countLines(before) + 1, type: keyType(key), key };
-      entries = [...load(), { ...added, marker: undefined, matches: (other) => other === name }];
+      entries = [...load(), { ...added, marker: undefined, names: [name] }];
+      index = undefined;
     },
+  };
+}
+
+/** Returns the entries that match a name, in the order of the files. */
+type NameIndex = (name: string) => readonly KnownHost[];
+
+/** Index entries by their plain names: only hashed names and patterns are looked through for each host. */
+function indexNames(entries: readonly KnownHost[]): NameIndex {
+  const plain = new Map<string, number[]>();
+  const others: { readonly place: number; readonly matches: (name: string) => boolean }[] = [];
+  for (const [place, { names }] of entries.entries()) {
+    if (typeof names === "function") {
+      others.push({ place, matches: names });
+      continue;
+    }
+    for (const name of new Set(names)) {
+      const places = plain.get(name);
+      if (places === undefined) plain.set(name, [place]);
+      else places.push(place);
+    }
+  }
+  return (name) => {
+    const tested = others.filter(({ matches }) => matches(name)).map(({ place }) => place);
+    return [...(plain.get(name) ?? []), ...tested].sort((a, b) => a - b).map((place) => entries[place]!);
   };
 }
 
@@ -337,10 +365,10 @@ function parseLine(file: string, line: number, text: string): KnownHost | undefi
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) return undefined;
   const key = Buffer.from(base64, "base64");
   if (key.length < 8 || keyType(key) !== type) return undefined;
-  return { file, line, marker: marker as KnownHost["marker"], matches: nameMatcher(names), type, key };
+  return { file, line, marker: marker as KnownHost["marker"], names: namesOf(names), type, key };
 }
 
-function nameMatcher(names: string): KnownHost["matches"] {
+function namesOf(names: string): KnownHost["names"] {
   if (names.startsWith("|1|")) {
     const [salt, hash] = names
       .split("|")
@@ -351,10 +379,7 @@ function nameMatcher(names: string): KnownHost["matches"] {
     return (name) => createHmac("sha1", salt).update(name).digest("base64") === wanted;
   }
   // Most lines hold plain names, which need no pattern.
-  if (!/[*?!]/.test(names)) {
-    const plain = names.toLowerCase().split(",");
-    return (name) => plain.includes(name);
-  }
+  if (!/[*?!]/.test(names)) return names.toLowerCase().split(",");
   const patterns = names.split(",").map((pattern) => {
     const negated = pattern.startsWith("!");
     const glob = (negated ? pattern.slice(1) : pattern).toLowerCase();
