@@ -6,6 +6,7 @@ import type { Client, ClientChannel } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { connectCancelled, orAborted, retryable, timedOut, whereOf } from "../connect-errors.ts";
 import type { Endpoint } from "../transport.ts";
+import { gatherWrites } from "./gather.ts";
 
 /** Connections to jump hosts: one login for all the hosts behind each. */
 export interface JumpPool {
@@ -202,7 +203,7 @@ function openSocket(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal):
     socket.once("error", onError);
     socket.once("connect", () => {
       done();
-      resolve(socket);
+      resolve(gatherWrites(socket));
     });
   });
 }
