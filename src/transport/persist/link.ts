@@ -152,13 +152,25 @@ export function isAbsent(thrown: unknown): boolean {
   return ["ENOENT", "ECONNREFUSED"].includes((thrown as NodeJS.ErrnoException).code ?? "");
 }
 
+/** The background process gets no more of a client's environment, which may hold passwords. */
+const ENVIRONMENT = [
+  ...["HOME", "PATH", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR"],
+  ...["XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "LOCALDOMAIN", "RES_OPTIONS", "HOSTALIASES"],
+];
+
 /** The line that the background process says when it listens; any other line is the reason why it does not. */
 export const READY = "ready";
 
 /** Start the background process and wait until it listens. Several that are started at once settle who stays. */
 function startBackground({ command: [program, ...args] }: BackgroundPlace): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program!, args, { cwd: "/", detached: true, stdio: ["ignore", "pipe", "ignore"] });
+    const env = Object.fromEntries(ENVIRONMENT.map((name) => [name, process.env[name]]));
+    const child = spawn(program!, args, {
+      cwd: "/",
+      env,
+      detached: true,
+      stdio: ["ignore", "pipe", "ignore"],
+    });
     let said = "";
     const settle = (how: () => void): void => {
       clearTimeout(timer);

@@ -56,7 +56,7 @@ function open(
   const link = openLink({
     directory: directory(),
     version: VERSION,
-    command: [process.execPath, "-e", "console.log('no room')"],
+    command: [process.execPath, "-e", "console.log(process.env.VOLLEY_SSH_PASSWORD ?? 'no room')"],
     ...(answerMs === undefined ? {} : { answerMs }),
   });
   const persist: PersistChoice = { forMs, openLink: async () => link };
@@ -329,6 +329,9 @@ describe("a background process that cannot be used is passed by, and told of", (
   });
 
   it("when it cannot be started, with a socket that was left or without", async () => {
+    // A password in the environment is not for a process that stays.
+    process.env.VOLLEY_SSH_PASSWORD = "s3cret-pass";
+    onTestFinished(() => void delete process.env.VOLLEY_SSH_PASSWORD);
     const fleet = await startFleet();
     expect(await passesBy(fleet)).toBe("the background process cannot be started: no room");
     // A socket on which nobody listens: that of a process that was killed.
