@@ -9,6 +9,9 @@ export function backgroundPlace(): BackgroundPlace {
     directory: persistDirectory(),
     version: volleyVersion(),
     command: [process.execPath, process.argv[1]!, "persist", "serve"],
+    // A screen may be open until the end.
+    onStartFailed: (why) =>
+      void process.once("exit", () => process.stderr.write(`volley: connections are not kept: ${why}\n`)),
   };
 }
 

@@ -18,5 +18,6 @@ export async function serve(): Promise<void> {
   }
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => background.close());
   process.stdout.write(`${READY}\n`);
+  background.attend(process.stdin);
   await background.ended;
 }

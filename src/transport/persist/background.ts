@@ -1,6 +1,7 @@
 import { renameSync, statSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { VolleyError } from "../../core/errors.ts";
 import { serveChannel } from "./channel-server.ts";
 import { onFrames, sendMessage } from "./frames.ts";
@@ -16,6 +17,7 @@ import {
 import { createKeptPool, type KeptPool, type Loan } from "./pool.ts";
 import {
   type ChannelRequest,
+  type LoanRequest,
   PERSIST_PROTOCOL,
   type PersistAnswer,
   type PersistRequest,
@@ -42,6 +44,8 @@ export interface BackgroundOptions {
 export interface Background {
   /** Resolves when all connections are closed and the socket is gone. */
   readonly ended: Promise<void>;
+  /** Carry out the requests of the client that started this process, which ends their stream. */
+  attend(requests: Readable): void;
   /** Close everything. */
   close(): void;
 }
@@ -67,6 +71,7 @@ export async function openBackground({
   });
   let emptyTimer: NodeJS.Timeout | undefined;
   let isClosing = false;
+  let isAttending = false;
   const close = (): void => {
     if (isClosing) return;
     isClosing = true;
@@ -83,7 +88,7 @@ export async function openBackground({
     emptyTimer = setTimeout(() => {
       if (!pool.isEmpty()) return;
       // A client that has connected may be about to ask.
-      if (clients.size > 0) endWhenEmpty();
+      if (clients.size > 0 || isAttending) endWhenEmpty();
       else close();
     }, emptyMs);
   };
@@ -108,7 +113,21 @@ export async function openBackground({
     pool.retire();
   }, LOOK_MS);
   endWhenEmpty();
-  return { ended, close };
+  const attend = (requests: Readable): void => {
+    isAttending = true;
+    requests
+      .on("error", () => {})
+      .once("close", () => {
+        isAttending = false;
+      });
+    onFrames(requests, {
+      message: (message) => {
+        if (message.type === "loan") void pool.keep(message as unknown as LoanRequest);
+      },
+      data: () => void requests.destroy(),
+    });
+  };
+  return { ended, attend, close };
 }
 
 interface Service {

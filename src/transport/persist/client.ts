@@ -32,22 +32,23 @@ export function createPersistTransport(options: PersistOptions): Transport {
   return {
     connect: async (endpoint, signal) => {
       const persistMs = endpoint.ssh?.persistMs;
-      const talk = persistMs === undefined ? undefined : await link.open().catch(() => undefined);
-      if (talk === undefined) return await direct.connect(endpoint, signal);
-      const lent = await loan(
-        talk,
-        {
-          type: "loan",
-          endpoint: absolute(endpoint),
-          persistMs: persistMs!,
-          client,
-          interactive,
-          passphrases: Object.fromEntries(passphrases),
-          ...(connectRetries === undefined ? {} : { connectRetries }),
-        },
-        signal,
-      );
-      return lent ?? (await direct.connect(endpoint, signal));
+      if (persistMs === undefined) return await direct.connect(endpoint, signal);
+      const request: LoanRequest = {
+        type: "loan",
+        endpoint: absolute(endpoint),
+        persistMs,
+        client,
+        interactive,
+        passphrases: Object.fromEntries(passphrases),
+        ...(connectRetries === undefined ? {} : { connectRetries }),
+      };
+      const talk = await link.open().catch(() => undefined);
+      const lent = talk === undefined ? undefined : await loan(talk, request, signal);
+      if (lent !== undefined) return lent;
+      const connection = await direct.connect(endpoint, signal);
+      // Not before: a wrong password must not be tried twice. The login may have asked for a passphrase.
+      link.keep({ ...request, passphrases: Object.fromEntries(passphrases) });
+      return connection;
     },
     close: () => {
       link.close();

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
 
 // The framing between a client and the background process: one byte of type, four of length, the payload.
 
@@ -65,7 +66,7 @@ export interface FrameListener {
 }
 
 /** Call the listener with each frame that arrives. A breach of the protocol destroys the socket with an error. */
-export function onFrames(socket: Socket, listener: FrameListener): void {
+export function onFrames(socket: Readable, listener: FrameListener): void {
   let held: Buffer[] = [];
   let heldBytes = 0;
   let wantedBytes = HEAD_BYTES;

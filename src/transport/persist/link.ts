@@ -1,6 +1,5 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { connect, type Socket } from "node:net";
-import { VolleyError } from "../../core/errors.ts";
 import { onFrames, sendMessage } from "./frames.ts";
 import {
   checkDirectory,
@@ -11,36 +10,49 @@ import {
   readKey,
   socketPath,
 } from "./place.ts";
-import { PERSIST_PROTOCOL, type PersistAnswer, type PersistRequest, tolerant } from "./protocol.ts";
+import {
+  type LoanRequest,
+  PERSIST_PROTOCOL,
+  type PersistAnswer,
+  type PersistRequest,
+  tolerant,
+} from "./protocol.ts";
 
-/** The background process must listen, and greet, within these times. */
-const START_MS = 5_000;
 const ANSWER_MS = 4_000;
 
 /** The background process, as its clients find it. */
 export interface BackgroundPlace {
   readonly directory: string;
   readonly version: string;
-  /** The command that starts the background process, and says `ready` on its standard output once it listens. */
+  /** The command that starts the background process, which says `ready` on its standard output, or why it cannot be. */
   readonly command: readonly string[];
+  /** Called with the reason when the process could not be started. */
+  onStartFailed?(why: string): void;
   /** Time for the process to greet, in milliseconds. Default: 4 s. */
   readonly answerMs?: number;
 }
 
 /** The way to the background process. */
 export interface BackgroundLink {
-  /** Connect, for one request. Starts the background process where there is none. Fails where it cannot be used. */
-  open(): Promise<Talk>;
-  /** Resolve once the process was reached for the first time; with the reason where it cannot be used. */
+  /**
+   * Connect, for one request. Undefined where there was no background process: one is starting, for the next command.
+   * Fails where the process cannot be used.
+   */
+  open(): Promise<Talk | undefined>;
+  /** Ask a process that is starting to connect to a host and keep the connection. Without effect on any other. */
+  keep(request: LoanRequest): void;
+  /** Resolve once it is known whether the process can be used; with the reason where it cannot. */
   readonly reached: Promise<string | undefined>;
   /** Close what was opened ahead. */
   close(): void;
 }
 
-/** Make a {@link BackgroundLink}, and begin to connect at once: the process needs time to start. */
+/** Make a {@link BackgroundLink}, and begin to connect at once. */
 export function openLink(place: BackgroundPlace): BackgroundLink {
-  let starting: Promise<void> | undefined;
-  const openOne = async (): Promise<Talk> => {
+  let starting: ChildProcess | undefined;
+  const openOne = async (): Promise<Talk | undefined> => {
+    // This command need not wait until the process has started.
+    if (starting !== undefined) return undefined;
     const { directory, answerMs } = place;
     const path = socketPath(directory, place.version);
     preparePlace(directory);
@@ -49,8 +61,7 @@ export function openLink(place: BackgroundPlace): BackgroundLink {
     } catch (thrown) {
       if (!isAbsent(thrown)) throw thrown;
       starting ??= startBackground(place);
-      await starting;
-      return await openTalk({ directory, path, answerMs });
+      return undefined;
     }
   };
   let failure: Error | undefined;
@@ -58,11 +69,11 @@ export function openLink(place: BackgroundPlace): BackgroundLink {
     failure ??= thrown as Error;
     throw failure;
   };
-  let ahead: Promise<Talk> | undefined = openOne().catch(fail);
+  let ahead: Promise<Talk | undefined> | undefined = openOne().catch(fail);
   const reached = ahead.then(
-    ({ socket }) => {
+    (talk) => {
       // Nothing waits for it until a host is connected to.
-      socket.unref();
+      talk?.socket.unref();
       return undefined;
     },
     (thrown: Error) => thrown.message,
@@ -75,12 +86,17 @@ export function openLink(place: BackgroundPlace): BackgroundLink {
       // The other hosts need not wait as long.
       if (failure !== undefined) throw failure;
       const talk = await (mine ?? openOne().catch(fail));
-      talk.socket.ref();
+      talk?.socket.ref();
       return talk;
     },
+    keep: (request) => {
+      const stdin = starting?.stdin as Socket | undefined;
+      if (stdin?.writable === true) sendMessage(stdin, request);
+    },
     close: () => {
+      starting?.stdin?.end();
       ahead?.then(
-        ({ socket }) => socket.destroy(),
+        (talk) => talk?.socket.destroy(),
         () => {},
       );
     },
@@ -161,34 +177,23 @@ const ENVIRONMENT = [
 /** The line that the background process says when it listens; any other line is the reason why it does not. */
 export const READY = "ready";
 
-/** Start the background process and wait until it listens. Several that are started at once settle who stays. */
-function startBackground({ command: [program, ...args] }: BackgroundPlace): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const env = Object.fromEntries(ENVIRONMENT.map((name) => [name, process.env[name]]));
-    const child = spawn(program!, args, {
-      cwd: "/",
-      env,
-      detached: true,
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    let said = "";
-    const settle = (how: () => void): void => {
-      clearTimeout(timer);
-      child.stdout.destroy();
-      child.unref();
-      how();
-    };
-    const fail = (why: string): void =>
-      settle(() => reject(new VolleyError("USAGE", `the background process cannot be started: ${why}`)));
-    const timer = setTimeout(() => fail(`it did not answer within ${START_MS / 1_000} s`), START_MS);
-    child.once("error", (error) => fail(error.message));
-    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+/** Start the background process; it takes requests from its standard input, and is not waited for. */
+function startBackground({ command: [program, ...args], onStartFailed }: BackgroundPlace): ChildProcess {
+  const env = Object.fromEntries(ENVIRONMENT.map((name) => [name, process.env[name]]));
+  const child = spawn(program!, args, { cwd: "/", env, detached: true, stdio: ["pipe", "pipe", "ignore"] });
+  let said = "";
+  child.once("error", (error) => onStartFailed?.(error.message));
+  child.stdin.on("error", () => {});
+  child.stdout
+    .setEncoding("utf8")
+    .on("data", (chunk: string) => {
       said += chunk;
-      const [line] = said.split("\n", 1);
-      if (said.length === line!.length) return;
-      if (line === READY) settle(resolve);
-      else fail(line!);
+    })
+    .once("end", () => {
+      const line = said.trim();
+      if (line !== READY) onStartFailed?.(line === "" ? "it ended" : line);
     });
-    child.stdout.once("end", () => fail("it ended"));
-  });
+  child.unref();
+  for (const stream of [child.stdin, child.stdout]) (stream as unknown as Socket).unref();
+  return child;
 }

@@ -16,7 +16,7 @@ const PROOF_KEPT_MS = 2_000;
 /** More idle connections than this are not asked before a client says which it wants. */
 const MAX_WARMED = 16;
 /** Time for a client's commands to end by themselves once their input has ended. */
-const ENDING_MS = 1_000;
+const ENDING_MS = 2_000;
 /** The longest pause between two looks at the time: a machine that sleeps stops timers, and clocks are set. */
 const LOOK_MS = 5_000;
 
@@ -35,6 +35,8 @@ export interface Loan {
 export interface KeptPool {
   /** Lend an idle connection of the same settings, or connect. Fails as `Transport.connect` does. */
   loan(request: LoanRequest, signal: AbortSignal): Promise<Loan>;
+  /** Connect for a later command, unless a connection of the same settings is there. A failure is nobody's. */
+  keep(request: LoanRequest): Promise<void>;
   list(): readonly KeptConnection[];
   /** Close the connections of these hosts, else all, those in use too. Returns the hosts. */
   stop(hosts?: readonly string[]): readonly string[];
@@ -91,6 +93,8 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
   let timer: NodeJS.Timeout | undefined;
 
   const isEmpty = (): boolean => all.size === 0 && connecting === 0;
+  const keyOf = (endpoint: Endpoint): string =>
+    createHmac("sha256", secret).update(JSON.stringify(endpoint)).digest("hex");
   const tellIfEmpty = (): void => {
     if (isEmpty()) onEmpty();
   };
@@ -205,7 +209,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
   return {
     loan: async (request, signal) => {
       const { endpoint, persistMs } = request;
-      const key = createHmac("sha256", secret).update(JSON.stringify(endpoint)).digest("hex");
+      const key = keyOf(endpoint);
       const startedAt = performance.now();
       connecting++;
       try {
@@ -218,6 +222,21 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
         if (!signal.aborted) return loan;
         loan.release();
         throw connectCancelled(endpoint);
+      } finally {
+        connecting--;
+        tellIfEmpty();
+      }
+    },
+    keep: async (request) => {
+      const key = keyOf(request.endpoint);
+      if ([...all].some((kept) => kept.key === key)) return;
+      connecting++;
+      try {
+        const { kept } = await connect(request, key, new AbortController().signal);
+        kept.idle = now();
+        expire();
+      } catch {
+        // The next command's own login tells what is wrong.
       } finally {
         connecting--;
         tellIfEmpty();
