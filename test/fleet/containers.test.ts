@@ -188,4 +188,23 @@ describe.skipIf(!fleetAvailable())("containers", () => {
       await until(() => !left().includes(`sleep ${mark}1`));
     },
   );
+
+  it("of systemd-nspawn are started in their directory for the time of a command", async () => {
+    const [host] = fleet.hosts;
+    await host!.stop();
+    const end = await volley(
+      "exec",
+      "-i",
+      inventory,
+      "nspawn",
+      "--",
+      "cat",
+      "/proc/1/comm",
+      "/etc/for-nspawn",
+    );
+    expect(end).toMatchObject({ code: 0 });
+    expect(end.stdout).toMatch(/stubinit.*\n.*I am nspawn\n/);
+    const nspawns = (): string => execFileSync("ps", ["ax", "-o", "args"], { encoding: "utf8" });
+    await until(() => !nspawns().includes(`--directory=${host!.root}`));
+  });
 });

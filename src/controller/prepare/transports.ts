@@ -42,6 +42,10 @@ export async function openTransports(
   const remote = hosts.filter(({ connection }) => connection.connection === "ssh");
   const local = createLocalTransport();
   const containers = createContainerTransport({ connectTimeoutMs: options.connectTimeoutMs });
+  const closeHere = (): void => {
+    local.close();
+    containers.close();
+  };
   const reached = new Map<string, Reached>();
   const notes: { readonly host: string; readonly text: string }[] = [];
   for (const host of hosts) {
@@ -58,7 +62,7 @@ export async function openTransports(
       of: (host) => reached.get(host.name)!,
       connectEarly: () => {},
       notes,
-      close: () => local.close(),
+      close: closeHere,
     };
 
   const { ssh, passphrases, openssh, reach, knownHostsOf } = await openSshTransports(options, signal);
@@ -69,7 +73,7 @@ export async function openTransports(
     kept?.close();
     ssh.close();
     openssh.close();
-    local.close();
+    closeHere();
   };
   try {
     const bySsh2: Endpoint[] = [];

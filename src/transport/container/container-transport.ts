@@ -19,7 +19,7 @@ import {
   traitsOf,
 } from "./commands.ts";
 import { explainEntrance, missingProgram } from "./explain.ts";
-import { findLeader, nsenterWords } from "./machine.ts";
+import { findLeader, nsenterWords, type StartedMachine, startMachine } from "./machine.ts";
 
 /** Options of the transport. */
 interface ContainerTransportOptions {
@@ -34,10 +34,22 @@ const SAID_KEPT = 4_000;
 export function createContainerTransport({
   connectTimeoutMs = CONNECT_MS,
 }: ContainerTransportOptions): Transport {
+  const machines = new Map<string, Promise<StartedMachine>>();
+  /** Start a machine in a directory, once for all connections, which enter the same. */
+  const started = async ({ host, container }: Endpoint): Promise<number> => {
+    const known = machines.get(container!.name) ?? startMachine(host, container!);
+    machines.set(container!.name, known);
+    try {
+      return (await known).leader;
+    } catch (thrown) {
+      machines.delete(container!.name);
+      throw thrown;
+    }
+  };
   return {
     connect: async (endpoint, signal) => {
       const startedAt = performance.now();
-      const entrance = await entranceTo(endpoint);
+      const entrance = await entranceTo(endpoint, started);
       const output = await look(
         endpoint.host,
         entrance,
@@ -48,20 +60,31 @@ export function createContainerTransport({
       });
       return createConnection(endpoint.host, entrance, output, performance.now() - startedAt);
     },
-    close: () => {},
+    close: () => {
+      for (const machine of machines.values())
+        machine.then(
+          ({ end }) => end(),
+          () => {},
+        );
+    },
   };
 }
 
-/** Find the way into a container. Fails with `CONNECT_FAILED` where a machine does not run. */
-async function entranceTo({ host, user, container }: Endpoint): Promise<Entrance> {
+/** Find the way into a container. Fails with `CONNECT_FAILED` where a machine does not run, and cannot be started. */
+async function entranceTo(
+  endpoint: Endpoint,
+  start: (endpoint: Endpoint) => Promise<number>,
+): Promise<Entrance> {
+  const { host, user, container } = endpoint;
   if (container?.kind !== "nspawn") return { container: container!, user };
-  const leader = await findLeader(container.name);
+  const isDirectory = container.name.includes("/");
+  const leader = (await findLeader(container.name)) ?? (isDirectory ? await start(endpoint) : undefined);
   if (leader === undefined)
     throw new VolleyError(
       "CONNECT_FAILED",
       `${host}: no machine ${container.name} of systemd-nspawn runs here`,
       {
-        hint: "start it with systemd-nspawn --boot, or machinectl start",
+        hint: "start it with systemd-nspawn --boot, or machinectl start; ansible_host may name its directory instead",
       },
     );
   return { container: { ...container, arguments: await nsenterWords(leader) }, user };

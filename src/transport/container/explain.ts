@@ -7,7 +7,7 @@ const HINTS: readonly (readonly [RegExp, string | ((container: ContainerSettings
   [
     [/is not running|not running|container state improper/i, (container) => traitsOf(container).startHint],
     [
-      /permission denied|operation not permitted|cannot change root directory.*not permitted/i,
+      /permission denied|need to be root|operation not permitted|cannot change root directory.*not permitted/i,
       ({ kind, program = kind }) =>
         kind === "chroot" || kind === "nspawn"
           ? "run volley as root"

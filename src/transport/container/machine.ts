@@ -1,5 +1,8 @@
+import { spawn } from "node:child_process";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { basename } from "node:path";
+import type { ContainerSettings } from "../../core/inventory.ts";
+import { explainEntrance, missingProgram } from "./explain.ts";
 
 // Machines of systemd-nspawn are entered by their first process, which is looked up where systemd-machined keeps it, or
 // among the processes of this machine.
@@ -21,6 +24,60 @@ export async function findLeader(name: string): Promise<number | undefined> {
   }
   return undefined;
 }
+
+/** A machine that is there for the sake of its directory: nothing runs in it but what comes through a connection. */
+export interface StartedMachine {
+  readonly leader: number;
+  end(): void;
+}
+
+const UP = "volley-is-up";
+/** The machine ends with its input, and so with this process, however that ends. */
+const STAY = `echo ${UP}; exec cat >/dev/null`;
+
+/** Start a machine in a directory. Fails with `CONNECT_FAILED`. */
+export async function startMachine(host: string, container: ContainerSettings): Promise<StartedMachine> {
+  const program = "systemd-nspawn";
+  const options = ["--quiet", "--register=no", "--keep-unit", "--settings=no", "--as-pid2", "--console=pipe"];
+  const traces = ["--link-journal=no", "--timezone=off", "--resolv-conf=bind-host"];
+  const child = spawn(
+    program,
+    [...options, ...traces, `--directory=${container.name}`, "/bin/sh", "-c", STAY],
+    { stdio: ["pipe", "pipe", "pipe"], detached: true },
+  );
+  child.stdin.on("error", () => {});
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+    said = (said + chunk).slice(-SAID_KEPT);
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once("error", (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === "ENOENT"
+          ? missingProgram(host, container, program)
+          : explainEntrance(host, container, program, error.message),
+      ),
+    );
+    // The first line is the cause; what it left to be tidied up may follow.
+    child.once("close", () => reject(explainEntrance(host, container, program, said.split("\n")[0]!)));
+    let stdout = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      stdout += chunk;
+      if (stdout.includes(UP)) resolve();
+    });
+  });
+  const end = (): void => {
+    child.stdin.end();
+    for (const stream of [child.stdout, child.stderr]) stream.destroy();
+    child.unref();
+  };
+  const leader = await childOf(child.pid!);
+  if (leader !== undefined) return { leader, end };
+  end();
+  throw explainEntrance(host, container, program, "the machine has no first process");
+}
+
+const SAID_KEPT = 4_000;
 
 /** Return the arguments of nsenter that lead into the namespaces of a process. */
 export async function nsenterWords(leader: number): Promise<readonly string[]> {
