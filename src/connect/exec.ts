@@ -113,7 +113,8 @@ export function exec(
           ...(pty === undefined ? {} : { pty }),
           ...(timeoutMs === undefined ? {} : { timeoutMs }),
           output: kept.output,
-          cancel,
+          // A host that does not answer is given up, too, when the fleet is closed.
+          cancel: anyOf(cancel, core.closing),
           kill: core.closing,
         },
       );

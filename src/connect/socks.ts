@@ -24,7 +24,7 @@ const PATIENCE_MS = 30_000;
  */
 export async function acceptSocks(socket: Socket): Promise<SocksRequest | undefined> {
   socket.setTimeout(PATIENCE_MS, () => socket.destroy());
-  const greeting = await readMessage(socket, (bytes) => (bytes.length < 2 ? undefined : 2 + bytes[1]!));
+  const greeting = await readMessage(socket, greetingLength);
   if (greeting === undefined || greeting[0] !== VERSION) return refuse(socket);
   const mayConnect = greeting.subarray(2).includes(NO_LOGIN);
   socket.write(Buffer.from([VERSION, mayConnect ? NO_LOGIN : NO_METHOD]));
@@ -52,6 +52,12 @@ function refuse(socket: Socket, code?: number): undefined {
 /** The address that the server is bound to is of no use to the client, and left out. */
 function replyOf(code: number): Buffer {
   return Buffer.from([VERSION, code, 0, 1, 0, 0, 0, 0, 0, 0]);
+}
+
+function greetingLength(bytes: Buffer): number | undefined {
+  // Another protocol's beginning is no greeting, however long: the client need not be waited for.
+  if (bytes[0] !== VERSION) return bytes.length;
+  return bytes.length < 2 ? undefined : 2 + bytes[1]!;
 }
 
 function requestLength(bytes: Buffer): number | undefined {

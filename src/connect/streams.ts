@@ -84,7 +84,7 @@ async function startProcess(
     const process = await startAs(connection, script, startsAs(member, become, signal));
     // Writing to a command that has gone is no fault of the program: `exit` tells the end.
     for (const stream of [process.stdin, process.stdout, process.stderr]) stream.on("error", () => {});
-    if (preamble.length > 0) process.stdin.write(preamble);
+    process.stdin.write(preamble);
     const ids = await Promise.race([readFirstLine(process.stderr), process.exit.then(() => "")]);
     const [, pid, group] = /^(\d+) (\d+)$/.exec(ids) ?? [];
     return hostProcess(

@@ -41,7 +41,8 @@ export function startWork<H extends { readonly name: string }, R extends HostEnd
   const { hosts, limit, signal, empty, prepare, perHost, release } = options;
   const queue = new EventQueue<R>();
   const ends = new AbortController();
-  setMaxListeners(0, ends.signal);
+  // Every piece of work listens to the caller's signal: that is no leak.
+  setMaxListeners(0, ends.signal, ...(signal === undefined ? [] : [signal]));
   const cancel = (): void => ends.abort();
   if (signal?.aborted === true) cancel();
   signal?.addEventListener("abort", cancel, { once: true });

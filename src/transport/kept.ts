@@ -189,14 +189,35 @@ function createLease(connection: Connection, sessions: Sessions, timings: Connec
     void over.then(() => endings.delete(stop));
     return opened;
   };
+  /** Wait for what a host opens, but not for one that does not answer when nobody wants it any more. */
+  const answered = async <T>(
+    opening: Promise<T>,
+    signal: AbortSignal | undefined,
+    discard: (late: T) => void,
+  ): Promise<T> => {
+    let onAbort!: () => void;
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      onAbort = () => reject(new VolleyError("CANCELLED", "cancelled before the host answered"));
+      signal?.addEventListener("abort", onAbort, { once: true });
+      void ended.then(() => reject(new VolleyError("CONNECTION_LOST", LEASE_ENDED.reason)));
+    });
+    try {
+      return await Promise.race([opening, givenUp]);
+    } catch (thrown) {
+      opening.then(discard, () => {});
+      throw thrown;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  };
   const { forward, listen, expectUpload } = connection;
   return {
     timings,
     closed,
     exec: async (command, signal, options = {}) => {
       const start = (): Promise<RemoteProcess> => connection.exec(command, signal, options);
-      const process =
-        options.onlySpare === true ? await start() : await sessions.open(start, ({ exit }) => exit, signal);
+      const opening = options.onlySpare === true ? start() : sessions.open(start, ({ exit }) => exit, signal);
+      const process = await answered(opening, signal, stopProcess);
       const exit = Promise.race([process.exit, ended.then((): RemoteExit => LEASE_ENDED)]);
       return keep({ ...process, exit }, process.exit, () => stopProcess(process));
     },
@@ -204,14 +225,15 @@ function createLease(connection: Connection, sessions: Sessions, timings: Connec
     ...(expectUpload === undefined ? {} : { expectUpload: () => expectUpload() }),
     files: async (signal) => {
       const start = (): Promise<FileSession> => connection.files(signal);
-      const session = await sessions.open(start, (opened) => opened.closed, signal);
+      const opening = sessions.open(start, (opened) => opened.closed, signal);
+      const session = await answered(opening, signal, (late) => late.close());
       return keep(session, session.closed, () => session.close());
     },
     ...(forward === undefined
       ? {}
       : {
           forward: async (address, port) => {
-            const stream = await forward(address, port);
+            const stream = await answered(forward(address, port), undefined, (late) => late.destroy());
             return keep(stream, closeOf(stream), () => stream.destroy());
           },
         }),
@@ -219,7 +241,8 @@ function createLease(connection: Connection, sessions: Sessions, timings: Connec
       ? {}
       : {
           listen: async (address, port, onConnection): Promise<Forwarded> => {
-            const listening = await listen(address, port, onConnection);
+            const opening = listen(address, port, onConnection);
+            const listening = await answered(opening, undefined, (late) => void late.close());
             let stopped!: () => void;
             const over = new Promise<void>((resolve) => {
               stopped = resolve;
@@ -240,7 +263,7 @@ function createLease(connection: Connection, sessions: Sessions, timings: Connec
   };
 }
 
-const LEASE_ENDED: RemoteExit = { kind: "lost", reason: "the connection was closed" };
+const LEASE_ENDED = { kind: "lost", reason: "the connection was closed" } as const satisfies RemoteExit;
 
 function closeOf(stream: Duplex): Promise<unknown> {
   return new Promise((resolve) => stream.once("close", resolve));

@@ -92,15 +92,14 @@ export function streamingScript(
   command: Exclude<RemoteCommand, { readonly kind: "script" }>,
   { env, directory }: Pick<StartOptions, "env" | "directory">,
 ): StartedCommand {
-  const hasEnv = Object.keys(env).length > 0;
   const steps = [
     IDENTITY,
-    ...(hasEnv ? [`IFS= read -r _v||${GIVE_UP};eval "$_v"`] : []),
+    // Without the preamble, nobody is there any more for whom to start the command.
+    `IFS= read -r _v||${GIVE_UP};eval "$_v"`,
     ...settingsOf({ env: {}, directory }),
     runOf(command, ""),
   ];
-  const preamble = hasEnv ? oneLine(settingsOf({ env, directory: undefined })) : Buffer.alloc(0);
-  return { script: steps.join("\n"), preamble };
+  return { script: steps.join("\n"), preamble: oneLine(settingsOf({ env, directory: undefined })) };
 }
 
 /** Return the shell text that sets a command's environment and working directory. */
