@@ -149,7 +149,7 @@ function argumentsOf(command: Command, given: ReadLine["given"]): readonly Argum
       const word = forms.find((form) => form.length > index)?.[index] ?? "";
       return { name: word === "HOST" ? "hosts" : word.toLowerCase(), isList: false, choices: undefined };
     });
-  return [...first.matchAll(/[<[]([\w-]+)(\.\.\.)?[>\]]/g)]
+  return [...first.matchAll(/[<[]([\w=-]+)(\.\.\.)?[>\]]/g)]
     .map(([, name = "", dots]) => ({
       name,
       isList: dots !== undefined,

@@ -4,6 +4,7 @@ import { Argument, Command, Option } from "commander";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { answer } from "../../../src/cli/completion/completion.ts";
 import { quoteRest, splitTyped } from "../../../src/cli/completion/words.ts";
+import { addDoCommand } from "../../../src/cli/do/do.ts";
 import { addExecCommand } from "../../../src/cli/exec/exec.ts";
 import { addInventoryCommand } from "../../../src/cli/inventory.ts";
 import { addDiffCommand } from "../../../src/cli/records/diff.ts";
@@ -25,15 +26,9 @@ for (const add of [
   addGetCommand,
   addInventoryCommand,
   addDocCommand,
+  addDoCommand,
 ])
   add(program);
-// As a command that performs one action.
-program
-  .command("do")
-  .summary("perform one action")
-  .argument("<hosts>")
-  .argument("<action>")
-  .argument("[parameters...]");
 program
   .command("shapes")
   .addArgument(new Argument("<shape>").choices(["round", "square"]))
@@ -253,7 +248,7 @@ describe("inventories", () => {
 
 test("descriptions stand behind a tab, but not for bash, which would insert them", async () => {
   expect(await answer(program, "fish", ["shap"])).toBe("\nshapes\n");
-  expect(await answer(program, "fish", ["do"])).toContain("\ndo\tperform one action\n");
+  expect(await answer(program, "fish", ["do"])).toContain("\ndo\tdo one action on many hosts\n");
   expect(await answer(program, "bash", ["volley do", "do"])).toBe("\ndoc\ndo\n");
 });
 
