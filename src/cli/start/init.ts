@@ -58,6 +58,7 @@ async function initProject(shown: string): Promise<number> {
     ...advice,
     [`edit ${INVENTORY}`, "your hosts, and the user to log in as"],
     ["npx volley check site.ts", "types, vars, parameters, missing files; touches no host"],
+    ["npx volley hosts trust", "learn the keys of hosts that your ssh has not met"],
     ["npx volley run site.ts --check --diff", "preview the changes on the hosts"],
     ["npx volley run site.ts", "carry them out"],
   ]);
