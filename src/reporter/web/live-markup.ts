@@ -71,8 +71,13 @@ function isWorking({ phase }: HostState): boolean {
 export function stateMarkup(host: HostState): Html {
   if (host.outcome === "ok") return outcomeBadge("ok");
   const { word, symbol } = hostWording(host, UNICODE_SYMBOLS);
-  const words = [progressText(host), statusText(host)].filter((text) => text !== "").join(" ");
-  return html`<span class="s ${word}"><span aria-hidden="true">${symbol}</span> ${word}</span> <span class="now">${host.phase === "waiting" ? "" : words}</span>`;
+  const status = statusText(host);
+  // `lost: the connection …` stands behind the word `lost`.
+  const rest = status.startsWith(word) ? status.slice(word.length).replace(/^[: ]+/, "") : status;
+  const words = [progressText(host), rest].filter((text) => text !== "").join(" ");
+  return html`<span class="s ${word}"><span aria-hidden="true">${symbol}</span> ${word}</span>${
+    host.phase !== "waiting" && words !== "" && html` <span class="now">${words}</span>`
+  }`;
 }
 
 /** The table of hosts at work. */

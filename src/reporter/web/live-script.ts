@@ -39,7 +39,7 @@ export const LIVE_STYLES = `${PAGE_STYLES}
 [data-wall] section { margin-bottom: 0.5rem; }
 [data-wall] .scroll { max-height: none; border: 0; overflow: visible; }
 [data-wall] .hosts, [data-wall] .hosts > tbody { display: block; min-width: 0; }
-[data-wall] .hosts > tbody { display: grid; grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); gap: 0.25rem; }
+[data-wall] .hosts > tbody { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 0.25rem; }
 [data-wall] .hosts > tbody > tr { display: block; padding: 0.1rem 0.4rem; background: var(--raised); border-radius: 4px; }
 [data-wall] .hosts > tbody > tr > :nth-child(-n+2) { display: block; border: 0; padding: 0; min-width: 0; overflow: hidden;
   text-overflow: ellipsis; white-space: nowrap; }
@@ -215,6 +215,7 @@ export const LIVE_SCRIPT = pageScript(`
     byId("spoken").textContent = latest.spoken;
   };
   // A page that takes long is drawn less often: a fiftieth of the time is its own, from here to the end of painting.
+  // On a machine that is busy otherwise that would be long: two seconds are enough.
   const draw = (from) => {
     isBehind = false;
     document.title = latest.title;
@@ -224,7 +225,7 @@ export const LIVE_SCRIPT = pageScript(`
     painted.port1.onmessage = () => {
       painted.port1.close();
       drawing = undefined;
-      freeAt = performance.now() + 50 * (performance.now() - from);
+      freeAt = performance.now() + Math.min(2000, 50 * (performance.now() - from));
       if (isBehind) drawSoon();
     };
     painted.port2.postMessage(null);
