@@ -33,6 +33,8 @@ const jobNow = new AsyncLocalStorage<Job>();
 /** The playbook of a host that gets no bundle. */
 export interface DirectPlaybook {
   readonly name: string;
+  /** True where no file has it: no later run is one of the same playbook, and has its leftover handlers. */
+  readonly isText?: boolean;
   readonly assets: AssetStore;
   /** What plays that carry themselves out may use of this machine. */
   readonly world?: ProgramWorld;
@@ -210,7 +212,7 @@ async function carryOut(
   const { system } = host.opened;
   let toldOfDownloads = false;
   const leftovers =
-    job.session?.project === undefined || job.options.check
+    job.session?.project === undefined || job.options.check || playbook.isText === true
       ? undefined
       : await openDirectLeftovers(system, {
           project: job.session.project,

@@ -65,9 +65,9 @@ export function addDoCommand(program: Command): void {
     .summary("do one action on many hosts")
     .description(
       "Do one action of playbooks on every host, over the connection and without a bundle. Nothing is needed on the hosts but sshd.\n\n" +
-        "Arguments are key=value, with the types of the action's parameters: yes and no, mode=0644, name=a,b or name=a name=b, JSON for lists and dicts, content=@FILE for the content of a file (@- for stdin, @@ for an @ itself). '{…}' in JSON, and @FILE in YAML or JSON, give several at once. Templates see the vars and facts of each host. The words of command, shell, script and raw are the command's own.",
+        "Parameters are key=value, with the types of the action's parameters: yes and no, mode=0644, name=a,b or name=a name=b, JSON for lists and dicts, content=@FILE for the content of a file (@- for stdin, @@ for an @ itself). '{…}' in JSON, and @FILE in YAML or JSON, give several at once. Templates see the vars and facts of each host. The words of command, shell, script and raw are the command's own.",
     )
-    .usage("[options] <hosts> <action> [key=value...]\n       volley do --list [word]")
+    .usage("[options] <hosts> <action> [parameters...]\n       volley do --list [word]")
     .argument("[words...]");
   const parse = command.parseOptions.bind(command);
   command.parseOptions = (words) => parse(markCommand(words, command));

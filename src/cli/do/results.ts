@@ -315,7 +315,8 @@ export function createJsonResultsReporter(stdout: PrinterStream): Reporter {
         write({ host, action, ...(name === action ? {} : { task: name }), ...result, elapsedMs });
       } else if (event.type === "host:end" && (event.error !== undefined || !begun.has(event.host))) {
         const { host, outcome, error, elapsedMs } = event;
-        write({ host, outcome, ...(error === undefined ? {} : { error }), elapsedMs });
+        const { stack: _stack, ...told } = error ?? {};
+        write({ host, outcome, ...(error === undefined ? {} : { error: told }), elapsedMs });
       }
     },
     end: () => stdout.writer.flush(),

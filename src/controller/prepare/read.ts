@@ -33,6 +33,8 @@ export interface PreparedPlaybook {
   /** The playbook's path in its project. */
   readonly name: string;
   readonly directory: string;
+  /** True where no file has it. */
+  readonly isText?: boolean;
   readonly playbook: Playbook;
   readonly assets: AssetStore;
   /** What plays that are carried out here may use of this machine. */
@@ -67,6 +69,7 @@ export async function preparePlaybook(
   return {
     name: project.file.slice(project.directory.length + 1),
     directory: project.directory,
+    isText: project.text !== undefined,
     playbook: loaded.playbook,
     ...(vaulted === undefined ? {} : { vaulted }),
     assets: createDiskAssets((role) => directories[role], files),
