@@ -142,7 +142,8 @@ it("sends files whole, and serves a file session without an sftp-server's help",
 it("ends a connection whose container stops, so that the host is lost and tried again", async () => {
   const programs = standIns();
   const connection = await connect({ ansible_connection: "docker" });
-  const process = await connection.exec("read -r x; exit 137", signal);
+  const process = await connection.exec("echo begun; read -r x; exit 137", signal);
+  await new Promise((resolve) => process.stdout.once("data", resolve));
   programs.fail("Error response from daemon: container 4f5e is not running");
   expect(await endOf(process, "\n")).toMatchObject({
     exit: { kind: "lost", reason: "docker does not lead into web1: container 4f5e is not running" },
