@@ -111,7 +111,6 @@ Examples:
   volley do web shell 'df -h / | tail -1'
   volley do web command ls -l /srv
   volley do web setup filter='ansible_distribution*'
-  volley do web reboot -b
 
 Exit codes: 0 all ok, 1 usage or set-up (nothing was done), 2 some host failed, 4 some host unreachable or lost, 130 cancelled.
 `;
