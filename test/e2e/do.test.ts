@@ -255,6 +255,15 @@ describe("refusals", () => {
     expect(end).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining(message) });
   });
 
+  test("say what is wrong in an inventory", async () => {
+    const at = makeProject(scratch(), { "hosts.yaml": "all:\n  hosts:\n    a b: {}\n" });
+    const end = await carryOut(at, "-i", "hosts.yaml", "all", "ping");
+    expect(end).toMatchObject({
+      ...{ code: 1, stdout: "" },
+      stderr: 'volley: hosts.yaml:3:5: "a b" is not a host name: it holds a space\n',
+    });
+  });
+
   test("name the action's page in the help, and list actions", async () => {
     const at = makeProject(scratch(), {});
     expect((await carryOut(at, "web", "apt", "--help")).stdout).toContain(

@@ -71,7 +71,7 @@ export interface HostSource {
   readonly vaulted?: readonly VaultedValue[] | undefined;
   /** Asks for the vars of `vars_prompt`; null where there is nobody, which is warned of. Default: they have their defaults. */
   readonly askVar?: AskVar | null | undefined;
-  /** True where a playbook of Ansible's, too, must name hosts that are there. Default false. */
+  /** True where the inventory must be right, and a playbook of Ansible's, too, must name hosts that are there. Default false. */
   readonly isStrict?: boolean;
 }
 
@@ -109,7 +109,7 @@ export async function readHostPlan(
     playbookDirectory: directory,
     concerned: concernedBy(early, limit),
     isOptional: isAnsible,
-    isLenient: isAnsible,
+    isLenient: isAnsible && !isStrict,
     secrets,
     connection,
     ...(local === true ? { local: { limit } } : {}),
