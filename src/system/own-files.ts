@@ -1,17 +1,22 @@
 import type * as NodeFs from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 
 // Volley's own directories, and files in them that are believed.
 
 /** The cache of this user on the controller: `$XDG_CACHE_HOME/volley`, default `~/.cache/volley`. */
 export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), ".cache"), "volley");
+  return join(absolute(env.XDG_CACHE_HOME) ?? join(env.HOME || homedir(), ".cache"), "volley");
 }
 
 /** The state of this user on the controller: `$XDG_STATE_HOME/volley`, default `~/.local/state/volley`. */
 export function stateDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env.XDG_STATE_HOME || join(env.HOME || homedir(), ".local", "state"), "volley");
+  return join(absolute(env.XDG_STATE_HOME) ?? join(env.HOME || homedir(), ".local", "state"), "volley");
+}
+
+/** Return an absolute path; undefined for another one, which the XDG Base Directory Specification has programs ignore. */
+function absolute(path: string | undefined): string | undefined {
+  return path !== undefined && isAbsolute(path) ? path : undefined;
 }
 
 /** The directory of bundles, locks and journals on a host: `~/.cache/volley` of the user that the agent runs as. */

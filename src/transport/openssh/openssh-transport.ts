@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/unix/shell.ts";
 import { makeDirectories } from "../../system/directories.ts";
+import { cacheDirectory } from "../../system/own-files.ts";
 import {
   connectCancelled,
   retryable,
@@ -169,8 +170,7 @@ const MAX_DIRECTORY = 104 - 17 - 10;
 /** Make a directory that only its owner can enter, with a path short enough for sockets. */
 export function makePrivateDirectory(): string {
   const runtime = process.env.XDG_RUNTIME_DIR;
-  const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-  const parents = [...(runtime === undefined || runtime === "" ? [] : [runtime]), join(cache, "volley")];
+  const parents = [...(runtime?.startsWith("/") === true ? [runtime] : []), cacheDirectory()];
   for (const parent of parents) {
     if (join(parent, "ssh-XXXXXX").length > MAX_DIRECTORY) continue;
     try {
