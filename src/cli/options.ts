@@ -336,9 +336,10 @@ export function seconds(text: string): number {
 /** Parse a time to keep connections for, in seconds. */
 export function persistTime(text: string): number {
   const value = parseSeconds(text);
-  if (value === undefined || value === 0)
-    throw new InvalidArgumentError("It must be a time above 0, such as 10m, 2h or 90 (seconds).");
-  if (value > MAX_TIMER_SECONDS) throw new InvalidArgumentError("It must be 24 days at most.");
+  if (value === undefined || value === 0 || value > MAX_TIMER_SECONDS)
+    throw new InvalidArgumentError(
+      "It must be a time above 0, of 24 days at most, such as 10m, 2h or 90 (seconds).",
+    );
   return value;
 }
 

@@ -6,10 +6,10 @@ import type { KeptConnection } from "../../transport/persist/protocol.ts";
 export function addPersistCommand(program: Command): void {
   const persist = program
     .command("persist")
-    .description("Show or end the background process that keeps connections (--persist).");
+    .description("show or end the background process that keeps connections (--persist)");
   persist
     .command("list")
-    .description("List the connections that are kept.")
+    .description("list the connections that are kept")
     .option("-o, --output <kind>", "text or json", "text")
     .action(async ({ output }: { readonly output: string }) => {
       if (output !== "text" && output !== "json")
@@ -22,7 +22,7 @@ export function addPersistCommand(program: Command): void {
   persist
     .command("stop")
     .description(
-      "Close the connections to these hosts, or all, and end the background process with the last one.",
+      "close the connections to these hosts, or all, and end the background process with the last one",
     )
     .argument("[hosts...]", "names of hosts, as volley persist list shows them (default: all)")
     .action(async (hosts: readonly string[]) => {

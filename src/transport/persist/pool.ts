@@ -245,7 +245,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
     list: () =>
       [...all].map(({ host, user, address, port, idle, persistMs, processes }) => ({
         ...{ host, user, address, port, channels: processes },
-        ...(idle === undefined ? {} : { idleMs: since(idle), leftMs: Math.max(0, persistMs - since(idle)) }),
+        ...(idle === undefined ? {} : timesOf(Math.round(since(idle)), persistMs)),
       })),
     stop: (hosts) => {
       const stopped = [...all].filter(({ host }) => hosts?.includes(host) ?? true);
@@ -349,4 +349,9 @@ async function allEnded(running: readonly { readonly ended: Promise<unknown> }[]
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Return the whole milliseconds that `volley persist list` tells of a connection without a client. */
+function timesOf(idleMs: number, persistMs: number): Pick<KeptConnection, "idleMs" | "leftMs"> {
+  return { idleMs, leftMs: Math.max(0, persistMs - idleMs) };
 }
