@@ -4,7 +4,7 @@ import type { Side } from "../../reporter/history/compare.ts";
 import type { RunHistory } from "../../reporter/history/history.ts";
 import { outputOption } from "../terminal.ts";
 import { terminalLook } from "./log.ts";
-import { isRunName, previousRun, readRun, selectHosts } from "./named.ts";
+import { isRunName, lackOf, previousRun, readRun, selectHosts } from "./named.ts";
 
 interface DiffFlags {
   readonly pager: boolean;
@@ -67,12 +67,13 @@ async function diff(words: readonly string[], flags: DiffFlags): Promise<number>
     await showPaged(`${JSON.stringify(json)}\n`, false);
     return exitCode;
   }
-  const [{ differenceRows }, { paintRow }, { colors }] = await Promise.all([
+  const [{ differenceRows }, { DIM, line, paintRow }, lack, { colors }] = await Promise.all([
     import("../../reporter/history/diff-rows.ts"),
     import("../../reporter/rows/row.ts"),
+    lackOf(first.history.run).then((found) => found ?? lackOf(second.history.run)),
     terminalLook(),
   ]);
-  const rows = differenceRows(comparison, titles);
+  const rows = [...differenceRows(comparison, titles), ...(lack === undefined ? [] : [line(lack, DIM)])];
   await showPaged(rows.map((row) => `${paintRow(row, colors)}\n`).join(""), flags.pager);
   return exitCode;
 }

@@ -3,7 +3,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
 import type { Result } from "../../core/result.ts";
 import { outputOption } from "../terminal.ts";
-import { isRunName, type LoggedRun, readRun, selectHosts } from "./named.ts";
+import { isRunName, type LoggedRun, lackOf, readRun, selectHosts } from "./named.ts";
 
 interface LogFlags {
   readonly failed?: boolean;
@@ -68,19 +68,24 @@ async function log(logged: LoggedRun, pattern: string | undefined, flags: LogFla
     const lines = logged.events.filter(isShown).map((event) => `${JSON.stringify(event)}\n`);
     return showPaged(lines.join(""), false);
   }
-  const [{ readHistory }, { logRows }, { paintRow }, { symbols, colors }] = await Promise.all([
-    import("../../reporter/history/history.ts"),
-    import("../../reporter/history/log-rows.ts"),
-    import("../../reporter/rows/row.ts"),
-    terminalLook(),
-  ]);
-  const rows = logRows(readHistory(logged.events), {
-    symbols,
-    hosts,
-    ...(wants === undefined ? {} : { wants }),
-    onlyBadEnds: flags.failed === true,
-    details: flags.verbose === true || hosts.size === 1,
-  });
+  const [{ readHistory }, { logRows }, { DIM, line, paintRow }, lack, { symbols, colors }] =
+    await Promise.all([
+      import("../../reporter/history/history.ts"),
+      import("../../reporter/history/log-rows.ts"),
+      import("../../reporter/rows/row.ts"),
+      lackOf(logged.run),
+      terminalLook(),
+    ]);
+  const rows = [
+    ...logRows(readHistory(logged.events), {
+      symbols,
+      hosts,
+      ...(wants === undefined ? {} : { wants }),
+      onlyBadEnds: flags.failed === true,
+      details: flags.verbose === true || hosts.size === 1,
+    }),
+  ];
+  if (lack !== undefined) rows.push(line(lack, DIM));
   await showPaged(rows.map((row) => `${paintRow(row, colors)}\n`).join(""), isPaged);
 }
 

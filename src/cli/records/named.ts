@@ -14,8 +14,11 @@ async function namedRun(name: string): Promise<string> {
   const runs = listRuns(runsDirectory());
   const isLast = name === "@last" || name === "latest";
   const last = listPlaybookRuns(runsDirectory())[0];
-  if (runs.length === 0 || (isLast && last === undefined))
-    throw new VolleyError("USAGE", "there has been no run yet");
+  if (runs.length === 0) throw new VolleyError("USAGE", "there has been no run yet");
+  if (isLast && last === undefined)
+    throw new VolleyError("USAGE", "no playbook has been run yet", {
+      hint: "volley runs lists the records of exec, do, put and get: name one",
+    });
   if (isLast) return last!;
   const wanted = name.startsWith("@") ? name.slice(1) : name;
   const found = runs.includes(wanted)
@@ -106,4 +109,11 @@ export async function previousRun(name: string): Promise<string> {
   throw new VolleyError("USAGE", `there is no earlier run of the playbook of ${run} to compare it with`, {
     hint: "name two runs: volley runs lists them",
   });
+}
+
+/** Return what the record of a fan-out lacks; undefined for a run of a playbook. */
+export async function lackOf(run: string): Promise<string | undefined> {
+  const { fanOutKindOf } = await import("../../controller/records/records.ts");
+  const kind = fanOutKindOf(run);
+  return kind && `The record of volley ${kind} holds how each host ended, but no results and no output.`;
 }

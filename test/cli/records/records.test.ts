@@ -232,6 +232,14 @@ describe("volley diff", () => {
     expect(stdout).toContain("no difference in 9 results on 3 hosts");
   });
 
+  it("says what the records of commands lack, as volley log does", async () => {
+    const command = "20251231-120000-000cc-exec";
+    writeRun(command, { web1: [], web2: [] });
+    const lack = "The record of volley exec holds how each host ended, but no results and no output.\n";
+    expect((await volley("diff", command, "web1", "web2")).stdout).toContain(lack);
+    expect((await volley("log", command)).stdout).toContain(lack);
+  });
+
   it("shows what differs between two hosts of a run", async () => {
     const { code, stdout } = await volley("diff", "web1", "web4");
     expect(code).toBe(2);
