@@ -74,6 +74,12 @@ export const KNOWN_VARS: Readonly<Record<string, JsonSchema>> = {
   ansible_become_flags: text("Flags of that program, such as -H -S -n."),
   ansible_chroot_exe: path("Program in the place of chroot."),
   ansible_podman_executable: path("Program in the place of podman."),
+  ansible_docker_extra_args: text("Further arguments of docker."),
+  ansible_podman_extra_args: text("Further arguments of podman."),
+  ansible_lxd_project: text("Project of LXD that the container is in."),
+  ansible_incus_project: text("Project of Incus that the container is in."),
+  ansible_lxd_remote: text("Server of LXD that the container is on."),
+  ansible_incus_remote: text("Server of Incus that the container is on."),
   ansible_group_priority: {
     description: "Of a group: the higher number wins among groups of one depth. Default: 1.",
     anyOf: [{ type: ["integer", "null"] }, { type: "string", pattern: "^-?\\d+$" }],
