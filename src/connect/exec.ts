@@ -79,6 +79,8 @@ export interface ExecEnd extends Pick<ExecResult, "outcome" | "code" | "signal" 
 }
 
 const MAX_BYTES = 16 << 20;
+/** The longest time of Node's timers, which take a longer one for 1 ms. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Run a command on these hosts. */
 export function exec(
@@ -94,6 +96,11 @@ export function exec(
     signal,
     empty: new ExecResults(),
     prepare: async (cancel) => {
+      if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS))
+        throw new VolleyError(
+          "USAGE",
+          `timeoutMs must be a number of milliseconds above 0, ${MAX_TIMEOUT_MS} at most, not ${String(timeoutMs)}`,
+        );
       if (pty !== undefined) refuseSecrets(options.env);
       const env = await openEnvironment(options.env, core);
       const input = await openInput(options, core, anyOf(cancel, core.closing));

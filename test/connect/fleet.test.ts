@@ -164,6 +164,7 @@ describe("A fleet", () => {
     expect((await host.exec("pwd", { cwd: "/usr" })).text).toBe("/usr");
     expect((await host.exec("pwd", { cwd: "/nowhere" })).code).toBe(125);
     await expect(fleet.exec(" ")).rejects.toThrow("there is no command");
+    await expect(fleet.exec("true", { timeoutMs: 2 ** 31 })).rejects.toThrow("timeoutMs must be a number");
     await expect(fleet.exec("x", { env: { "a-b": "" } })).rejects.toThrow('"a-b" is no name');
     expect(() => fleet.host("web1")).toThrow('the fleet has no host "web1"');
   });
