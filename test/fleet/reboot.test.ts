@@ -114,6 +114,20 @@ describe.skipIf(!fleetAvailable())("a host that is restarted by its playbook", (
     expect(place(done, onHost("play:end", first))).toBeLessThan(goesOn);
   });
 
+  it("is restarted by one action alone, as volley do has it", async () => {
+    const boots = first.bootCount;
+    const text = JSON.stringify([
+      { hosts: first.name, gather_facts: false, become: true, tasks: [{ reboot: {}, name: "reboot" }] },
+    ]);
+    const done = await runOn(fleet, {
+      inventory: writeInventory(fleet),
+      playbook: { name: "reboot", text },
+      via: "bundle",
+    });
+    expect(outcomes(done)).toEqual([[first.name, "ok", undefined]]);
+    expect(first.bootCount).toBe(boots + 1);
+  });
+
   it("restarts again in a handler", async () => {
     const boots = first.bootCount;
     const done = await run({ restarts: true, twice: true });

@@ -5,7 +5,7 @@ import { copyKept } from "../../core/values/kept-text.ts";
 import { isDict } from "../../core/values/value.ts";
 import { OMIT } from "../../core/values/vars.ts";
 import { withTimeLimit } from "../../engine/limits.ts";
-import { type Performed, performAction } from "../../engine/perform.ts";
+import { finishRestarted, type Performed, performAction } from "../../engine/perform.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { allOf, settled } from "../frame.ts";
 import { COMMANDS, FREE_FORM, PLACELESS, shortModuleName } from "../keywords.ts";
@@ -231,12 +231,12 @@ async function perform(
     return diff === undefined ? options.diff : boolOf(diff, "diff");
   });
   const isReal = !options.check;
-  const performed = await performAction(
-    made,
-    place.system,
-    contextOf(call, place, signal, sendsAsItIs(args)),
-    isReal,
-  );
+  const context = contextOf(call, place, signal, sendsAsItIs(args));
+  const { restartedMs } = call.turn;
+  const performed =
+    restartedMs === undefined
+      ? await performAction(made, place.system, context, isReal)
+      : await finishRestarted(made, place.system, context, restartedMs);
   return endOf(performed, name, withDiff, { mayShow, check: call.check });
 }
 

@@ -42,7 +42,11 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
   let register: Register;
   const isLoop = loops(keys);
   try {
-    if (!isLoop) {
+    if (isLoop && run.turn.restartedMs !== undefined) {
+      // Which item restarted the host is not known: the loop has been gone through that far, and is not begun again.
+      register = { changed: true, msg: "the host was restarted", results: [] };
+      passes = [{ register }];
+    } else if (!isLoop) {
       passes = [await runPass(run, {})];
       register = passes[0]!.register;
     } else {
@@ -210,6 +214,8 @@ async function runPass(run: TaskRun, ofLoop: Vars): Promise<PassEnd> {
   try {
     const holds = await whenAnswered(() => {
       templar = interpreter.templar(frame, own);
+      // They held before the restart of the host.
+      if (run.turn.restartedMs !== undefined) return true;
       return conditionsOf(frame).every((condition) => templar.condition(condition));
     });
     if (!holds)
@@ -229,6 +235,8 @@ async function runPass(run: TaskRun, ofLoop: Vars): Promise<PassEnd> {
     for (let attempt = 1; ; attempt++) {
       const call: ModuleCall = {
         ...run,
+        // Only the try that was under way has restarted the host.
+        ...(attempt === 1 ? {} : { turn: { ...run.turn, restartedMs: undefined } }),
         own,
         templar,
         check,
