@@ -16,7 +16,7 @@ import { maskEvent } from "../vars/mask.ts";
 import { becomeOn, type Core, type Member } from "./members.ts";
 import { type HostEnd, Results } from "./results.ts";
 import { anyOf } from "./signals.ts";
-import { startWork, type Work } from "./work.ts";
+import { checkTimeout, startWork, type Work } from "./work.ts";
 import { openWorkplace, type Workplace } from "./workplace.ts";
 
 /** Options of carrying an action out. */
@@ -107,7 +107,7 @@ export function createApplier(core: Core): Applier {
         limit: core.limit,
         signal: options.signal,
         empty: new Results<ApplyResult<D>>(),
-        prepare: async () => {},
+        prepare: async () => checkTimeout(options.timeoutMs),
         perHost: async (member, _none, cancel) => {
           const startedAt = performance.now();
           const signal = anyOf(cancel, core.closing);

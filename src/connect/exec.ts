@@ -15,7 +15,7 @@ import type { TerminalSize } from "../transport/transport.ts";
 import { becomeOn, type Core, type Member, openText } from "./members.ts";
 import { type Folded, type HostEnd, Results } from "./results.ts";
 import { anyOf } from "./signals.ts";
-import { startWork, type Work } from "./work.ts";
+import { checkTimeout, startWork, type Work } from "./work.ts";
 
 /** A command: a line for the host's `sh`, or a program and its arguments, which arrive as they are. */
 export type Command = string | readonly string[];
@@ -79,8 +79,6 @@ export interface ExecEnd extends Pick<ExecResult, "outcome" | "code" | "signal" 
 }
 
 const MAX_BYTES = 16 << 20;
-/** The longest time of Node's timers, which take a longer one for 1 ms. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Run a command on these hosts. */
 export function exec(
@@ -96,11 +94,7 @@ export function exec(
     signal,
     empty: new ExecResults(),
     prepare: async (cancel) => {
-      if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS))
-        throw new VolleyError(
-          "USAGE",
-          `timeoutMs must be a number of milliseconds above 0, ${MAX_TIMEOUT_MS} at most, not ${String(timeoutMs)}`,
-        );
+      checkTimeout(timeoutMs);
       if (pty !== undefined) refuseSecrets(options.env);
       const env = await openEnvironment(options.env, core);
       const input = await openInput(options, core, anyOf(cancel, core.closing));

@@ -1,5 +1,7 @@
 import { setMaxListeners } from "node:events";
 import type { LimitFunction } from "p-limit";
+import { VolleyError } from "../core/errors.ts";
+import { MAX_TIMER_SECONDS } from "../core/options.ts";
 import { EventQueue } from "../system/event-queue.ts";
 import type { HostEnd, Results } from "./results.ts";
 
@@ -100,4 +102,12 @@ export function startWork<H extends { readonly name: string }, R extends HostEnd
       if (failure !== undefined) throw failure.thrown;
     },
   };
+}
+
+/** Check a time limit in milliseconds. Fails with `USAGE`: Node's timers would take a longer time for 1 ms. */
+export function checkTimeout(timeoutMs: number | undefined): void {
+  const mostMs = MAX_TIMER_SECONDS * 1_000;
+  if (timeoutMs === undefined || (timeoutMs > 0 && timeoutMs <= mostMs)) return;
+  const what = `timeoutMs must be a number of milliseconds above 0, ${mostMs} at most, not ${String(timeoutMs)}`;
+  throw new VolleyError("USAGE", what);
 }

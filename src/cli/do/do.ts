@@ -89,7 +89,10 @@ export function addDoCommand(program: Command): void {
         "directly, over the connection, or by a bundle on the host (default: direct; reboot: bundle)",
       ).choices(["auto", "bundle", "direct"]),
     )
-    .option("-c, --connection <kind>", "ssh, smart or local, where the inventory says nothing")
+    .option(
+      "-c, --connection <kind>",
+      "ssh, local, or a kind of container (docker, podman, …), where the inventory says nothing",
+    )
     .option("-a, --args <text>", "arguments in one text, as ansible takes them: -a 'name=nginx state=latest'")
     .addOption(new Option("-m, --module-name <action>", "the action, in place of a word").hideHelp())
     .addOption(new Option("-M, --module-path <path>").argParser(collect).hideHelp())
@@ -107,6 +110,7 @@ Examples:
   volley do web apt name=nginx state=latest -b
   volley do web copy content=@motd.txt dest=/etc/motd mode=0644 -b -C -D
   volley do web service name=nginx state=restarted -b
+  volley do web1 reboot -b
   volley do all debug var=ansible_host
   volley do web shell 'df -h / | tail -1'
   volley do web command ls -l /srv
