@@ -81,7 +81,7 @@ async function completeValue(
   }
   if (name === "run") return among(await runsOf(!["run", "attach"].includes(line.command.name())));
   if (name === "action") return among(await actionsOf());
-  if (name === "key=value") return completeParameter(line, word);
+  if (name === "parameters") return completeParameter(line, word);
   // The command's file is a host's where it comes from one.
   const kind = name === "source" && line.command.name() === "get" ? undefined : KINDS[name];
   return kind === undefined ? NONE : { candidates: [], files: { kind, after: before.length } };

@@ -121,7 +121,7 @@ test("connection: local works on the controller, with the vars of the host", asy
   expect(summary.exitCode).toBe(0);
   expect(said).toEqual([
     `controller web01 ${project.directory}`,
-    'Volley connects a task by "ssh" or "local", not by "docker"',
+    'Volley connects a task by "ssh" or "local", not by "docker" (the inventory and plays may say more: docker, podman, lxd, incus, nspawn, chroot)',
   ]);
   expect(readFileSync(project.path("made"), "utf8")).toBe("web01");
 });
