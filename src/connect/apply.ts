@@ -42,7 +42,7 @@ export interface ApplyResult<D = unknown> extends HostEnd {
   readonly message: string | undefined;
   /** The differences that the action has made, or would make. */
   readonly diff: readonly Diff[];
-  /** What the action returns, such as a command's output. */
+  /** The data that the action returns, such as a command's output. */
   readonly data: D | undefined;
   readonly elapsedMs: number;
 }

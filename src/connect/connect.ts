@@ -92,7 +92,7 @@ export async function connect(pattern: string, options: ConnectOptions = {}): Pr
     closing: closing.signal,
     endings: new Set(),
   };
-  // What the inventory says wrongly about becoming users is told now, and not in the midst of the work.
+  // The inventory's faults about becoming users are told now, and not in the midst of the work.
   for (const member of members) becomeOn(member, true, options);
   const applier = createApplier(core);
   let closed: Promise<void> | undefined;

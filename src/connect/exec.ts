@@ -73,7 +73,7 @@ export class ExecResults extends Results<ExecResult> {
   }
 }
 
-/** What hosts must have in common to be one group. */
+/** The end of a command, which hosts of one group have in common. */
 export interface ExecEnd extends Pick<ExecResult, "outcome" | "code" | "signal" | "stdout" | "stderr"> {
   readonly error: string | undefined;
 }

@@ -27,7 +27,7 @@ export interface Core {
   readonly cwd: string;
   /** Aborted when the fleet is closed. */
   readonly closing: AbortSignal;
-  /** What the fleet ends before it closes its connections. */
+  /** The ends of work that the fleet calls for before it closes its connections. */
   readonly endings: Set<() => Promise<void>>;
   readonly masking: Masking;
 }

@@ -53,7 +53,7 @@ export interface Folded<R, K> {
   /** Their names as a node set: `web[01-17,19]`. */
   readonly hosts: string;
   readonly names: readonly string[];
-  /** What is equal of them. */
+  /** The key that they have in common. */
   readonly key: K;
   readonly results: readonly R[];
   /** The first of their results. */

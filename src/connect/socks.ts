@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-/** What a SOCKS client wants to be connected to, and the two answers to it. */
+/** The address that a SOCKS client wants to be connected to, and the two answers to it. */
 export interface SocksRequest {
   readonly address: string;
   readonly port: number;

@@ -10,7 +10,7 @@ import { type Command, commandOf, openEnvironment } from "./exec.ts";
 import { becomeOn, type Core, type Member } from "./members.ts";
 import { anyOf } from "./signals.ts";
 
-// What one host gives beside results: a command whose streams are the program's own, and a terminal.
+// The streams of one host: a command whose streams are the program's own, and a terminal.
 
 /** The end of a command or a shell. */
 export interface HostExit {
@@ -191,7 +191,7 @@ export class HostShell extends Duplex {
   #isOver = false;
 
   constructor(connection: Connection, process: RemoteProcess) {
-    // What has ended on one side may go on in the other: a shell still prints after the end of its input.
+    // A shell still prints after the end of its input.
     super({ allowHalfOpen: true });
     this.#connection = connection;
     this.#process = process;
@@ -236,7 +236,7 @@ export class HostShell extends Duplex {
 
   override _write(chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     const { stdin } = this.#process;
-    // What is typed for a shell that has ended is lost: that is no error.
+    // Keys for a shell that has ended are lost: that is no error.
     if (!stdin.writable || stdin.write(chunk, encoding)) return done();
     const go = (): void => {
       stdin.off("drain", go).off("close", go);

@@ -38,7 +38,7 @@ export function keepConnections(): KeptConnections {
     let isOpen = false;
     const giveUp = (): void => {
       if (isOpen) return;
-      // Who wants the host from now on must not get the connection that is being given up.
+      // Later callers must not get the connection that is being given up.
       forget();
       connecting.abort();
     };

@@ -35,7 +35,7 @@ function processorMs(root) {
       parents.set(Number(name), Number(fields[1]));
       times.set(Number(name), ((Number(fields[11]) + Number(fields[12])) * 1_000) / TICKS_A_SECOND);
     } catch {
-      // It has just ended.
+      // The process has just ended.
     }
   }
   const isBelow = (pid) => pid === root || (parents.has(pid) && isBelow(parents.get(pid)));

@@ -103,7 +103,7 @@ describe.each(EXAMPLE_PAGES)("the examples of %s", (page) => {
     async (example) => {
       said.length = 0;
       await runExample(example);
-      // What a comment behind a line says is printed is printed.
+      // The output that a comment behind a line tells is printed.
       const expected = [...example.code.matchAll(/^.*console\.\w+\(.*\);\s*\/\/ (.+)$/gm)].map(
         ([, text]) => text!,
       );

@@ -216,7 +216,7 @@ describe.skipIf(!fleetAvailable())("a program's fleet of three Debian hosts", ()
     const address = hosts[1].address.split(".").map(Number);
     const request = Buffer.from([5, 1, 0, 5, 1, 0, 1, ...address, hosts[1].port >> 8, hosts[1].port & 255]);
     expect(await read(dynamic.port, request)).toContain("SSH-2.0-OpenSSH");
-    // What the host cannot reach is refused, and harms no other client.
+    // A target that the host cannot reach is refused, and harms no other client.
     expect(await read(dynamic.port, Buffer.from([5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, 0, 1]))).not.toContain(
       "SSH",
     );

@@ -5,11 +5,11 @@ import { inventoryPaths } from "../options.ts";
 import { ansibleSettings, settleSources } from "../run/options.ts";
 import type { ReadLine } from "./line.ts";
 
-// What a word may become: names of hosts and groups, tags, runs, actions and their parameters.
+// The words that a word may become: names of hosts and groups, tags, runs, actions and their parameters.
 
 /** A word that what was typed may become. */
 export interface Candidate {
-  /** The whole word, without quotes. It begins with what was typed. */
+  /** The whole word, without quotes, which begins with the typed text. */
   readonly value: string;
   readonly description?: string;
 }
@@ -52,7 +52,7 @@ export async function completeWord(line: ReadLine, word: string): Promise<Comple
   }
 }
 
-/** What a name between brackets stands for. */
+/** The files or directories that a name between brackets stands for. */
 const KINDS: Readonly<Record<string, "files" | "directories">> = {
   ...Object.fromEntries(
     ["file", "path", "playbook", "bundle", "source", "destination", "root", "target", "key"].map((name) => [

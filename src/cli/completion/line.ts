@@ -1,8 +1,8 @@
 import type { Argument, Command, Option } from "commander";
 
-// What stands at the cursor of a command line, told by commander's description of the commands.
+// The place of the cursor in a command line, told by commander's description of the commands.
 
-/** What the word at the cursor is. */
+/** The kind of the word at the cursor. */
 export type Place =
   | { readonly kind: "command"; readonly commands: readonly Command[] }
   | { readonly kind: "option"; readonly command: Command }
@@ -11,7 +11,7 @@ export type Place =
       /** The name between the brackets: `file`, `pattern`. */
       readonly name: string;
       readonly choices: readonly string[] | undefined;
-      /** What stands in the word before the value: `--output=`. */
+      /** The part of the word before the value: `--output=`. */
       readonly before: string;
     }
   | { readonly kind: "other" };
@@ -117,7 +117,7 @@ function readFlag(
   return undefined;
 }
 
-/** What a word is that begins with a hyphen, and may not be whole. */
+/** Tell the place of a word that begins with a hyphen, and may not be whole. */
 function placeOfFlag(command: Command, word: string): Place {
   const [, long] = /^(--[^=]+)=/.exec(word) ?? [];
   if (long !== undefined) {

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 
-/** What all schemas of valibot may hold, as far as JSON Schema has a word for it. */
+/** The parts of valibot's schemas that JSON Schema has words for. */
 interface AnySchema {
   readonly type: string;
   readonly wrapped?: AnySchema;
@@ -22,7 +22,7 @@ interface PipeItem {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Turn a schema of valibot into a JSON Schema, draft 7. What JSON Schema has no word for is allowed. */
+/** Turn a schema of valibot into a JSON Schema, draft 7. Rules that JSON Schema has no word for are left out. */
 export function jsonSchemaOf(given: v.GenericSchema): Json {
   const description = v.getDescription(given);
   const standard: unknown = v.getDefault(given);
@@ -96,7 +96,7 @@ function plainShape(schema: AnySchema): Json {
   }
 }
 
-/** What an item of a pipe asks of the value, where JSON Schema can say it. */
+/** Return the rule of an item of a pipe, where JSON Schema can say it. */
 function restriction({ kind, type, requirement }: PipeItem): Json {
   if (kind !== "validation") return {};
   switch (type) {

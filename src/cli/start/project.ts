@@ -92,7 +92,7 @@ function nearestReal(path: string): string {
   }
 }
 
-/** What a project needs of npm: the packages, each with its version or place. */
+/** The packages that a project needs of npm, each with its version or place. */
 function dependenciesOf(directory: string): Required<Pick<Manifest, "dependencies" | "devDependencies">> {
   const { dependencies = {}, devDependencies = {} } = ownPackage().manifest;
   const of = (versions: Readonly<Record<string, string>>, name: string): string => versions[name] ?? "*";

@@ -30,7 +30,7 @@ export async function* followEvents(
         if (event.type === "run:end") return;
       }
       if (isLast) return;
-      // What the controller wrote before its end is read once more.
+      // Read once more: the controller may have written before its end.
       isLast = !isGoingOn(run, file);
       if (!isLast) await sleep(everyMs, undefined, { signal }).catch(() => {});
     }

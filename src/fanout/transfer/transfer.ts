@@ -97,7 +97,7 @@ async function transfer(
   return results;
 }
 
-/** What the hosts of a transfer have in common. */
+/** The settings and caches that the hosts of a transfer share. */
 interface SharedTransfer {
   readonly settings: TransferSettings;
   readonly localHashes: LocalHashes;

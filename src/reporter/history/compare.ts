@@ -2,7 +2,7 @@ import type { Outcome } from "../../core/events.ts";
 import type { ItemResult, Result } from "../../core/result.ts";
 import type { HostTask, RecordedTask, RunHistory } from "./history.ts";
 
-// What differs between two runs, or between two hosts: results of tasks, facts and ends, host by host.
+// The differences between two runs, or between two hosts: results of tasks, facts and ends, host by host.
 
 /** One side: a run, and the host in it that each compared host stands for. */
 export interface Side {
@@ -33,7 +33,7 @@ export interface TaskDifference {
   readonly differences: readonly Difference[];
 }
 
-/** What differs between two sides. */
+/** The differences between two sides. */
 export interface Comparison {
   /** Hosts that one side alone has. */
   readonly onlyFirst: readonly string[];

@@ -67,7 +67,7 @@ function isWorking({ phase }: HostState): boolean {
   return phase !== "done" && phase !== "waiting";
 }
 
-/** What a host is doing, or how it has ended. */
+/** The present task of a host, or its end. */
 export function stateMarkup(host: HostState): Html {
   if (host.outcome === "ok") return outcomeBadge("ok");
   const { word, symbol } = hostWording(host, UNICODE_SYMBOLS);

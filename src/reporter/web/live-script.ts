@@ -67,7 +67,7 @@ export const LIVE_SCRIPT = pageScript(`
     addButtons(document);
   }
 
-  // What a reader has done to an element stays.
+  // The reader's changes to an element stay.
   const KEPT = new Set(["open", "aria-sort", "aria-expanded", "data-hidden", "data-sorted"]);
   const keyOf = (node) => node.nodeType === 1 ? node.dataset.key || node.dataset.host : undefined;
   const fits = (old, fresh) => old.nodeName === fresh.nodeName && keyOf(old) === keyOf(fresh);

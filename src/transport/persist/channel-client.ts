@@ -64,7 +64,7 @@ function outputOf(socket: Socket, told: () => RemoteExit | undefined): Readable 
     highWaterMark: WINDOW_BYTES,
     read: () => socket.resume(),
     destroy: (error, done) => {
-      // What still arrives is dropped.
+      // Drop the data that still arrives.
       socket.resume();
       if (told() === undefined) socket.end();
       done(error);

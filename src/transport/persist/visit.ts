@@ -2,7 +2,7 @@ import { isAbsent, openTalk } from "./link.ts";
 import { socketsIn } from "./place.ts";
 import type { KeptConnection, PersistAnswer, PersistRequest, StopRequest } from "./protocol.ts";
 
-// What `volley persist` asks the background processes of all versions of Volley.
+// The questions of `volley persist` to the background processes of all versions of Volley.
 
 /** List the connections that a user's background processes keep. */
 export async function listKept(directory: string): Promise<readonly KeptConnection[]> {
@@ -34,7 +34,7 @@ async function visitAll(
           talk.ask(request);
         }),
       );
-      // It says so by closing the socket, which is the last thing that it does.
+      // The background process says so by closing the socket, at its very end.
       talk.socket.destroy();
     } catch (thrown) {
       if (!isAbsent(thrown)) throw thrown;

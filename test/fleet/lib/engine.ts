@@ -28,7 +28,7 @@ export function startEngineContainer(
       ? []
       : [
           ...["--root", join(folder, "storage"), "--runroot", join(folder, "run")],
-          // What needs no more of the kernel than a machine for tests gives.
+          // These settings need no more of the kernel than a machine for tests gives.
           ...["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", "runc"],
         ];
   const run = (words: readonly string[], input?: Buffer): string =>
