@@ -212,9 +212,18 @@ async function carryOut(task: Task, bench: Bench): Promise<Result> {
   const { member, call, run, signal, options } = task;
   const { check = false, timeoutMs } = options;
   const startedAt = performance.now();
-  const place = await bench.place(signal);
-  place.forget();
-  const lock = check ? undefined : await place.lock(run, signal).catch(blameLoss(member, place));
+  const begin = async () => {
+    const opened = await bench.place(signal);
+    opened.forget();
+    const taken = check ? undefined : await opened.lock(run, signal).catch(blameLoss(member, opened));
+    return { place: opened, lock: taken };
+  };
+  const { place, lock } = await begin().catch((thrown: unknown) => {
+    // The connection went since the last action: nothing has been begun.
+    if (!isVolleyError(thrown) || thrown.code !== "CONNECTION_LOST") throw thrown;
+    bench.drop();
+    return begin();
+  });
   const restart = call.afterRestart === undefined ? undefined : await watchRestart(place);
   const { system } = place.opened;
   const seconds = timeoutMs === undefined ? undefined : timeoutMs / 1_000;

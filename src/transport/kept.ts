@@ -272,4 +272,7 @@ function closeOf(stream: Duplex): Promise<unknown> {
 /** Close a process's streams: sshd then closes them on the host, where a lifeline, or the next write, notices. */
 function stopProcess({ stdin, stdout, stderr }: RemoteProcess): void {
   for (const stream of new Set([stdin, stdout, stderr])) stream.destroy();
+  // Output that nobody has read would keep a channel of ssh2, and the timer that watches it, from ending.
+  stdout.resume();
+  stderr.resume();
 }
