@@ -52,6 +52,9 @@ describe.skipIf(!tmuxAvailable())("volley shell on one host", () => {
     enter('clear; until [ "$(stty size)" = "30 100" ]; do sleep 0.1; done; echo resized');
     await terminal.see(/^resized$/m);
     enter("clear; cat");
+    // The shell itself would take a Ctrl-C that comes before cat.
+    enter("twice");
+    await terminal.see(/^twice\ntwice$/m);
     terminal.press("C-c");
     await terminal.see(/\^C\nsh>/);
     enter("exit 7");
