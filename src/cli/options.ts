@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { BecomeOptions, TransportsOptions } from "../controller/prepare/reach.ts";
-import { parseSeconds } from "../core/duration.ts";
 import { VolleyError } from "../core/errors.ts";
 import { MAX_TIMER_SECONDS } from "../core/options.ts";
+import { parseSeconds } from "../core/unix/duration.ts";
 import type { BecomeMethod } from "../core/unix/users.ts";
 import { defaultInventory } from "../inventory/default.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";

@@ -151,7 +151,7 @@ export function createApplier(core: Core): Applier {
   };
 }
 
-/** One user's place on one host: opened when it is first needed, and anew when its connection went. */
+/** The place of a user on a host: opened when it is first needed, and anew when its connection went. */
 interface Bench {
   /** Work when nothing else works here. */
   turn: LimitFunction;

@@ -43,7 +43,7 @@ export interface HostSet {
   host(name: string): FleetHost;
 }
 
-/** One host of a fleet. Results are those of the host; a failure of the host is a result, unless it says otherwise. */
+/** A host of a fleet. A failure of the host is a result, where a method does not say that it rejects. */
 export interface FleetHost {
   readonly name: string;
   readonly groups: readonly string[];

@@ -3,7 +3,7 @@ import type { JobBecome } from "../core/protocol.ts";
 import { type Become, DEFAULT_BECOME_USER } from "../core/unix/users.ts";
 import type { Connection, Endpoint } from "../transport/transport.ts";
 import { askForFacts, gatherDirectFacts, passwdOf } from "./facts.ts";
-import { type Channels, createChannels } from "./sessions.ts";
+import { createSessions, type Sessions } from "./sessions.ts";
 import {
   becomeAccess,
   createDirectUsers,
@@ -16,7 +16,7 @@ import {
 /** A host that is ready to be worked on. */
 export interface DirectHost {
   readonly opened: OpenedSystem;
-  readonly channels: Channels;
+  readonly sessions: Sessions;
   /** Resolves with the number of sessions that the server grants at a time, once it has refused one. */
   readonly whenLimited: Promise<number>;
   access(become: Become): UserAccess;
@@ -42,11 +42,11 @@ export async function openHost(
   const whenLimited = new Promise<number>((resolve) => {
     tellLimit = resolve;
   });
-  const channels = createChannels(endpoint.host, tellLimit);
+  const sessions = createSessions(endpoint.host, tellLimit);
   const isRoot = (become?.user ?? endpoint.user) === DEFAULT_BECOME_USER;
   return {
-    opened: await openSystem(own, channels),
-    channels,
+    opened: await openSystem(own, sessions),
+    sessions,
     whenLimited,
     // Root may become anybody; elsewhere the login user has the rights.
     access: (other) => becomeAccess(isRoot ? own : login, other, as),
@@ -62,7 +62,7 @@ export async function openMachine(
     signal,
   }: { readonly endpoint: Endpoint; readonly job: JobBecome; readonly signal: AbortSignal },
 ): Promise<Machine> {
-  const { opened, channels, access } = await openHost(connection, { endpoint, become: null, signal });
+  const { opened, sessions, access } = await openHost(connection, { endpoint, become: null, signal });
   const { system, shells } = opened;
   const records = await askForFacts(shells);
   const facts = await gatherDirectFacts(system, records, system.user.env);
@@ -70,7 +70,7 @@ export async function openMachine(
     own: system,
     self: endpoint.user,
     job,
-    channels,
+    sessions,
     passwd: passwdOf(records),
     access,
   });

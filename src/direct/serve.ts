@@ -118,7 +118,7 @@ function createLine(wire: Wire, connection: Connection): Line {
 
 /** Carry out the Job that comes on the wire; see agent/serve.ts. */
 async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: DirectOptions): Promise<void> {
-  const { opened, channels, whenLimited, access } = host;
+  const { opened, sessions, whenLimited, access } = host;
   const { system, shells } = opened;
   const startedAt = performance.now();
   const elapsedMs = (): number => Math.round(performance.now() - startedAt);
@@ -165,7 +165,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
       own: system,
       self: options.become?.user ?? options.endpoint.user,
       job: job.become,
-      channels,
+      sessions,
       passwd: passwdOf(records),
       access,
     });

@@ -12,7 +12,7 @@ export interface OpenOptions {
 }
 
 /** The sessions of one connection, commands and SFTP alike, of which a server grants only so many at a time. */
-export interface Channels {
+export interface Sessions {
   /**
    * Open a session once there is room, in the order of asking. Fails as `start` does, and with `SESSION_REFUSED` where
    * no waiting could make room.
@@ -35,7 +35,7 @@ interface Waiter {
  * Share out a connection's sessions. A server's first refusal tells how many it grants: from then on callers wait for a
  * place, and idle sessions make room. `onLimit` is called once, with the number.
  */
-export function createChannels(host: string, onLimit: (sessions: number) => void = () => {}): Channels {
+export function createSessions(host: string, onLimit: (sessions: number) => void = () => {}): Sessions {
   let most = MAX_SESSIONS;
   let used = 0;
   /** Sessions told to end that have not ended yet. */
@@ -151,10 +151,10 @@ function tooFew(host: string, sessions: number): VolleyError {
  */
 export async function openLateFiles(
   open: () => Promise<FileSession>,
-  channels: Channels,
+  sessions: Sessions,
 ): Promise<FileSession> {
   const closedOf = (session: FileSession): Promise<unknown> => session.closed;
-  const first = await channels.open(open, closedOf);
+  const first = await sessions.open(open, closedOf);
   let current: FileSession | undefined = first;
   let opening: Promise<FileSession> | undefined;
   let busy = 0;
@@ -165,14 +165,14 @@ export async function openLateFiles(
   const rest = (): void => {
     if (busy > 0 || current === undefined || isClosed) return;
     const session = current;
-    wake = channels.idle(() => {
+    wake = sessions.idle(() => {
       wake = () => {};
       if (current === session) current = undefined;
       session.close();
     });
   };
   const again = (): Promise<FileSession> => {
-    opening ??= channels.open(open, closedOf).then(
+    opening ??= sessions.open(open, closedOf).then(
       (session) => {
         opening = undefined;
         lastClosed = session.closed;

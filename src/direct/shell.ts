@@ -4,7 +4,7 @@ import type { ReadSystem } from "../core/system.ts";
 import { quote } from "../core/unix/shell.ts";
 import { textToBytes } from "../core/values/bytes.ts";
 import type { RemoteExit, RemoteProcess } from "../transport/transport.ts";
-import type { Channels, OpenOptions } from "./sessions.ts";
+import type { OpenOptions, Sessions } from "./sessions.ts";
 
 /** Starts a script for `sh` on a host as some user; resolves once it reads its standard input. */
 export type StartScript = (script: string) => Promise<RemoteProcess>;
@@ -68,7 +68,7 @@ eval "$volley_1"`;
  * Keep one shell ready that waits for its line: a command then costs one round trip, where opening a channel and
  * starting a command cost two.
  */
-export function createShells(start: StartScript, channels: Channels): Shells {
+export function createShells(start: StartScript, sessions: Sessions): Shells {
   let closed = false;
   let spare: Spare | undefined;
 
@@ -80,12 +80,12 @@ export function createShells(start: StartScript, channels: Channels): Shells {
       await shell.opened;
       return shell;
     };
-    return channels.open(begin, ({ process }) => process.exit, options);
+    return sessions.open(begin, ({ process }) => process.exit, options);
   };
   const prepare = (): void => {
     if (closed || spare !== undefined) return;
     // The spare shell is a convenience: where sessions are few, it is not waited for.
-    const made = createSpare(open({ onlyNow: true }), channels, () => {
+    const made = createSpare(open({ onlyNow: true }), sessions, () => {
       if (spare === made) spare = undefined;
     });
     spare = made;
@@ -103,7 +103,7 @@ export function createShells(start: StartScript, channels: Channels): Shells {
     shell.process.stdin.write(textToBytes(`${line}\n`));
     prepare();
     const { process, group } = shell;
-    if (holds) void process.exit.then(channels.hold((text) => process.stdin.write(text)));
+    if (holds) void process.exit.then(sessions.hold((text) => process.stdin.write(text)));
     return {
       word,
       group,
@@ -135,7 +135,7 @@ export function createShells(start: StartScript, channels: Channels): Shells {
         killing.end();
       } catch (thrown) {
         if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") throw thrown;
-        channels.tellHolder(`${name} ${group}\n`);
+        sessions.tellHolder(`${name} ${group}\n`);
       }
     },
     close: () => {
@@ -153,7 +153,7 @@ interface Spare {
   end(): void;
 }
 
-function createSpare(opening: Promise<Shell>, channels: Channels, onGone: () => void): Spare {
+function createSpare(opening: Promise<Shell>, sessions: Sessions, onGone: () => void): Spare {
   let state: "waiting" | "taken" | "gone" = "waiting";
   let forget = (): void => {};
   const leave = (): void => {
@@ -172,7 +172,7 @@ function createSpare(opening: Promise<Shell>, channels: Channels, onGone: () => 
       );
   };
   opening.then(({ process }) => {
-    if (state === "waiting") forget = channels.idle(end);
+    if (state === "waiting") forget = sessions.idle(end);
     void process.exit.then(leave);
   }, leave);
   return {
@@ -303,9 +303,9 @@ export function searchPath({ env }: Pick<HostUser, "env">): string {
 /** Start shells as a user of a host, and ask them for the user. */
 export async function openShells(
   start: StartScript,
-  channels: Channels,
+  sessions: Sessions,
 ): Promise<{ readonly shells: Shells; readonly user: HostUser }> {
-  const shells = createShells(start, channels);
+  const shells = createShells(start, sessions);
   const text = (await runScript(shells, SCRIPT)).toString("utf8");
   const [uid = "", gid = "", umask = "", home = "", directory = "", ...rest] = text.split("\n");
   if (!/^\d+$/.test(uid) || !/^\d+$/.test(gid)) {

@@ -8,7 +8,7 @@ import { startAs } from "../transport/become.ts";
 import { FILE_SERVER_SCRIPT, openFileSession } from "../transport/sftp/open-file-session.ts";
 import type { Connection, Endpoint, FileSession, RemoteProcess } from "../transport/transport.ts";
 import { createDirectSystem, type DirectSystem } from "./direct-system.ts";
-import { type Channels, openLateFiles } from "./sessions.ts";
+import { openLateFiles, type Sessions } from "./sessions.ts";
 import { openShells, type Shells, type StartScript } from "./shell.ts";
 
 /** The ways to start scripts and open files as one user of a host. */
@@ -31,11 +31,11 @@ export interface OpenedSystem {
 /** Open a file session and a shell at the same time. Fails as either does, and closes the other. */
 export async function openSystem(
   { start, files, forward, givesPassword = false }: UserAccess,
-  channels: Channels,
+  sessions: Sessions,
   options: { readonly root?: string } = {},
 ): Promise<OpenedSystem> {
-  const opening = openShells(start, channels);
-  const openFiles = (): Promise<FileSession> => openLateFiles(files, channels);
+  const opening = openShells(start, sessions);
+  const openFiles = (): Promise<FileSession> => openLateFiles(files, sessions);
   const [shell, session] = await Promise.allSettled([
     opening,
     givesPassword ? opening.then(openFiles) : openFiles(),
@@ -60,7 +60,7 @@ interface DirectUsersOptions {
   /** The name of its user. */
   readonly self: string;
   readonly job: JobBecome | undefined;
-  readonly channels: Channels;
+  readonly sessions: Sessions;
   /** The host's /etc/passwd at the beginning of the run. */
   readonly passwd: string;
   /** Return the access to a user, by the rights of the login user, or of root. */
@@ -69,7 +69,7 @@ interface DirectUsersOptions {
 
 /** Make the Systems of a run over one connection: each user's own shell and SFTP session, opened when first used. */
 export function createDirectUsers(options: DirectUsersOptions): UserSystems & { forget(): void } {
-  const { own, self, job, channels, passwd, access } = options;
+  const { own, self, job, sessions, passwd, access } = options;
   // Root may become anybody; `su` is on every host.
   const way: Omit<Become, "user"> = own.uid === 0 ? { method: "su" } : (job?.way ?? { method: "sudo" });
   const opened = new Map<string, Promise<OpenedSystem>>();
@@ -80,7 +80,7 @@ export function createDirectUsers(options: DirectUsersOptions): UserSystems & { 
   const begin = async (user: string): Promise<DirectSystem> => {
     let opening = opened.get(user);
     if (opening === undefined) {
-      opening = openSystem(access({ ...way, user }), channels);
+      opening = openSystem(access({ ...way, user }), sessions);
       opened.set(user, opening);
       // The next to use it tries again: the user may have been made meanwhile.
       opening.catch(() => opened.delete(user));

@@ -2,7 +2,7 @@ import type { SerializedError } from "../core/errors.ts";
 import type { Event, Outcome, TaskRef } from "../core/events.ts";
 import { countRescued, countResult, EMPTY_TALLY, type Tally } from "../core/result.ts";
 
-// One host's part of a run as a person watches it, on the terminal's screen or on a page.
+// The part of a host in a run as a person watches it, on the terminal's screen or on a page.
 
 /** The phase of a host. */
 export type HostPhase =

@@ -165,7 +165,7 @@ function createSessions(): Sessions {
         if ("opened" in outcome) return outcome.opened;
         const { thrown } = outcome;
         if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") throw thrown;
-        // Those that are being opened may be granted, and then end.
+        // Sessions that are being opened may be granted, and then end.
         while (ends === endsBefore && openNow + starting > 0 && !signal.aborted) await change(signal);
         if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled before it started");
         if (ends === endsBefore) throw thrown;

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type HostLock, LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
 import { takeDirectLock } from "../../src/direct/lock.ts";
-import { createChannels } from "../../src/direct/sessions.ts";
+import { createSessions } from "../../src/direct/sessions.ts";
 import { createShells } from "../../src/direct/shell.ts";
 import { bootId, machineId, processStart } from "../../src/system/this-process.ts";
 import type { RemoteExit, RemoteProcess } from "../../src/transport/transport.ts";
@@ -70,7 +70,7 @@ function asBundle(host: string, run = "r1", waitMs = 0): Asked {
 function directly(shell: string, host: string, run = "r1", waitMs = 0): Asked {
   const told: string[] = [];
   const over = new AbortController();
-  const shells = createShells(startWith(shell), createChannels("web1"));
+  const shells = createShells(startWith(shell), createSessions("web1"));
   const options = {
     run,
     host,

@@ -11,7 +11,7 @@ import { command } from "../../src/actions/system/command.ts";
 import { type ActionCall, createMemo } from "../../src/core/action.ts";
 import { quote } from "../../src/core/unix/shell.ts";
 import { createDirectSystem, type DirectSystem } from "../../src/direct/direct-system.ts";
-import { createChannels } from "../../src/direct/sessions.ts";
+import { createSessions } from "../../src/direct/sessions.ts";
 import { openShells, type Shells } from "../../src/direct/shell.ts";
 import type { FileSession } from "../../src/transport/transport.ts";
 import { makeSandbox, pass, type Sandbox } from "../actions/harness.ts";
@@ -66,7 +66,7 @@ beforeAll(async () => {
   const { signal } = new AbortController();
   const { connection } = host;
   const start = (script: string) => connection.exec(`exec sh -c ${quote(script)}`, signal);
-  const { shells, user } = await openShells(start, createChannels("web01"));
+  const { shells, user } = await openShells(start, createSessions("web01"));
   const files = countFiles(await connection.files(signal));
   system = createDirectSystem({ files, shells: countShells(shells), user, forward: undefined, root });
   sandbox = makeSandbox();

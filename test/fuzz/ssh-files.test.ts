@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ssh2 from "ssh2";
 import { afterAll, beforeAll, test } from "vitest";
-import { parseSeconds } from "../../src/core/duration.ts";
+import { parseSeconds } from "../../src/core/unix/duration.ts";
 import { KeyRing } from "../../src/transport/ssh/keys.ts";
 import { keyType, openKnownHosts } from "../../src/transport/ssh/known-hosts.ts";
 import { parseSshArguments } from "../../src/transport/ssh-config/parse.ts";

@@ -2,7 +2,7 @@ import type { PlaybookText } from "../../bundle/playbook.ts";
 import { Data, isDict, writeJson } from "../../core/values/value.ts";
 import { type CalledAction, holdsTemplates } from "./arguments.ts";
 
-// One action as a play of Ansible's YAML.
+// The play of Ansible's YAML that does an action.
 
 /** Actions whose files, roles or expressions may ask for facts. */
 const MAY_ASK_FOR_FACTS: ReadonlySet<string> = new Set([

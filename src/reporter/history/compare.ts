@@ -4,7 +4,7 @@ import type { HostTask, RecordedTask, RunHistory } from "./history.ts";
 
 // The differences between two runs, or between two hosts: results of tasks, facts and ends, host by host.
 
-/** One side: a run, and the host in it that each compared host stands for. */
+/** A side of a comparison: a run, and the host in it that each compared host stands for. */
 export interface Side {
   readonly history: RunHistory;
   /** By the name that both sides share. */

@@ -50,7 +50,7 @@ interface Entry {
   next: Entry | undefined;
 }
 
-/** One host's way through the run. */
+/** The way of a host through the run. */
 interface Trace {
   play: number;
   last: Entry | undefined;

@@ -1,5 +1,5 @@
-import { parseSeconds } from "../../core/duration.ts";
 import { printable, VolleyError } from "../../core/errors.ts";
+import { parseSeconds } from "../../core/unix/duration.ts";
 import { type GlobPiece, globPieces, matchesGlob } from "../../core/unix/shell.ts";
 
 /** A line's text after its keyword: as words, and as written. */

@@ -42,7 +42,7 @@ export function createSshChannels(client: Client, host: string): Channels {
         if (spare !== undefined) return;
         throw sessionRefused(host, thrown);
       }
-      // One is enough; this answer is the newer one.
+      // A single session is enough; this answer is the newer one.
       spare?.close();
       spare = session;
       // A server may end a session on which nothing was started.

@@ -1,6 +1,6 @@
 import { openTransports } from "../../../src/controller/prepare/transports.ts";
 import { quote } from "../../../src/core/unix/shell.ts";
-import { createChannels } from "../../../src/direct/sessions.ts";
+import { createSessions } from "../../../src/direct/sessions.ts";
 import { type OpenedSystem, openSystem } from "../../../src/direct/users.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
@@ -32,7 +32,7 @@ export async function connectDirectly<Fleet extends Pick<EmbeddedFleet, "knownHo
   const reach = { sshConfig: "none", connectTimeoutMs: 30_000, knownHostsFiles: [fleet.knownHostsPath] };
   const transports = await openTransports([host!], reach, signal);
   const connection = await connectTo(transports, host!);
-  const channels = createChannels(host!.name);
+  const sessions = createSessions(host!.name);
   return {
     fleet,
     connection,
@@ -43,7 +43,7 @@ export async function connectDirectly<Fleet extends Pick<EmbeddedFleet, "knownHo
           files: () => used.files(signal),
           forward: used.forward,
         },
-        channels,
+        sessions,
         root === undefined ? {} : { root },
       ),
     stop: async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseSeconds } from "../../../src/core/duration.ts";
+import { parseSeconds } from "../../../src/core/unix/duration.ts";
 import { fillPath } from "../../../src/transport/ssh-config/options.ts";
 import { argumentWords, parseSshArguments } from "../../../src/transport/ssh-config/parse.ts";
 import { parseJumps } from "../../../src/transport/ssh-config/values.ts";
