@@ -213,7 +213,9 @@ function resultOf(
   { masking, closing }: Core,
 ): ExecResult {
   const stdout = kept.text("stdout");
-  const why = error ?? (exit?.kind === "lost" ? lost(host, exit.reason) : undefined);
+  const isOfClosed = outcome === "cancelled" && closing.aborted && exit === undefined;
+  const why =
+    error ?? (exit?.kind === "lost" ? lost(host, exit.reason) : isOfClosed ? closed(host) : undefined);
   return {
     host,
     ok: outcome === "ok",
@@ -228,6 +230,10 @@ function resultOf(
     error: why === undefined ? undefined : masking.error(why),
     elapsedMs,
   };
+}
+
+function closed(host: string): SerializedError {
+  return { code: "CANCELLED", message: `${host}: the fleet was closed` };
 }
 
 function lost(host: string, reason: string): SerializedError {

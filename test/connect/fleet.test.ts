@@ -140,7 +140,10 @@ describe("A fleet", () => {
     expect((await left).failed).toHaveLength(2);
     const pid = Number(readFileSync(join(homeOf(0), "pid"), "utf8"));
     await until(() => !existsSync(`/proc/${pid}`));
-    expect((await fleet.exec("true")).failed).toHaveLength(2);
+    expect((await fleet.exec("true")).failed).toMatchObject([
+      { outcome: "cancelled", error: { message: "web01: the fleet was closed" } },
+      { outcome: "cancelled", error: { message: "web02: the fleet was closed" } },
+    ]);
     await fleet.close();
   });
 

@@ -85,7 +85,7 @@ export async function selectHosts(
   const found = hosts.filter((host) => selected.has(host));
   if (found.length > 0 && !isUnknown) return found;
   throw new VolleyError("USAGE", `the run has no host ${pattern}`, {
-    hint: "volley log RUN shows its hosts",
+    hint: "volley log RUN shows its hosts, and volley runs lists the runs",
   });
 }
 
