@@ -51,7 +51,8 @@ describe.skipIf(!tmuxAvailable())("volley shell on one host", () => {
     // The shell learns of the size a moment later.
     enter('clear; until [ "$(stty size)" = "30 100" ]; do sleep 0.1; done; echo resized');
     await terminal.see(/^resized$/m);
-    enter("clear; cat");
+    enter("clear; echo now; cat");
+    await terminal.see(/^now$/m);
     // The shell itself would take a Ctrl-C that comes before cat.
     enter("twice");
     await terminal.see(/^twice\ntwice$/m);

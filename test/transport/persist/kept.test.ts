@@ -149,7 +149,9 @@ describe("a kept connection", () => {
     stream.write("ping");
     expect(String((await once(stream, "data"))[0])).toBe("ping");
     stream.destroy();
-    const terminal = await connection.exec("stty size; read line; stty size", signal, {
+    // The host's terminal learns of the size a moment later.
+    const sizes = 'stty size; read line; until [ "$(stty size)" = "30 90" ]; do sleep 0.1; done; stty size';
+    const terminal = await connection.exec(sizes, signal, {
       pty: { columns: 70, rows: 20, resizable: true },
     });
     let said = "";
