@@ -36,7 +36,7 @@ export function freezeControlGroup(name: string, frozen: boolean): void {
 export function processesOfControlGroup(name: string): number[] {
   const pids = controlGroupFolders(name)
     .flatMap(foldersWithin)
-    .flatMap((folder) => readFileSync(join(folder, "cgroup.procs"), "utf8").split("\n"))
+    .flatMap((folder) => unlessRemoved(() => readFileSync(join(folder, "cgroup.procs"), "utf8").split("\n")))
     .filter((line) => line !== "" && line !== "0");
   return [...new Set(pids.map(Number))];
 }
@@ -61,15 +61,28 @@ function controlGroupFolders(name: string): string[] {
 
 /** A folder and all those within it, outer ones first. */
 function foldersWithin(folder: string): string[] {
-  const inner = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  return [folder, ...inner.flatMap((entry) => foldersWithin(join(folder, entry.name)))];
+  return [folder, ...innerFolders(folder).flatMap((name) => foldersWithin(join(folder, name)))];
+}
+
+function innerFolders(folder: string): string[] {
+  return unlessRemoved(() => readdirSync(folder, { withFileTypes: true }))
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
+}
+
+/** Read from a control group; nothing, if its machine has removed the group meanwhile, as a machine that ends does. */
+function unlessRemoved<T>(read: () => T[]): T[] {
+  try {
+    return read();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    // ENODEV: the file was open, or looked up, as its group went (kernfs).
+    if (code === "ENOENT" || code === "ENODEV") return [];
+    throw error;
+  }
 }
 
 /** The control groups there are, one per fleet. */
 export function controlGroupNames(): string[] {
-  const names = controlGroupFolders("")
-    .flatMap((folder) => readdirSync(folder, { withFileTypes: true }))
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name);
-  return [...new Set(names)];
+  return [...new Set(controlGroupFolders("").flatMap(innerFolders))];
 }
