@@ -12,6 +12,7 @@ import {
   type ConnectionFlags,
   type InventoryFlags,
   inventoryPaths,
+  type KindFlags,
   reachOptions,
   type SecretFlags,
   secretOptions,
@@ -38,7 +39,7 @@ export interface FanOutPlan {
  */
 export async function planFanOut(
   pattern: string | undefined,
-  flags: InventoryFlags & ConnectionFlags & BecomeFlags & SecretFlags,
+  flags: InventoryFlags & KindFlags & ConnectionFlags & BecomeFlags & SecretFlags,
 ): Promise<FanOutPlan> {
   const secrets = createSecretStore({ ...secretOptions(flags), cwd: process.cwd(), ask: askPassphrase });
   const selected = await hostsToWorkOn(pattern, flags, secrets);
@@ -75,7 +76,7 @@ export async function planFanOut(
  */
 export async function hostsToWorkOn(
   wanted: string | undefined,
-  flags: InventoryFlags,
+  flags: InventoryFlags & KindFlags,
   secrets: SecretStore,
 ): Promise<readonly Host[]> {
   const { inventory, hosts } = await findHosts({
@@ -89,6 +90,7 @@ export async function hostsToWorkOn(
         return undefined;
       }
     },
+    connection: flags.connection,
     secrets,
     cwd: process.cwd(),
   });

@@ -4,6 +4,7 @@ import { VolleyError } from "../core/errors.ts";
 import { MAX_TIMER_SECONDS } from "../core/options.ts";
 import { parseSeconds } from "../core/unix/duration.ts";
 import type { BecomeMethod } from "../core/unix/users.ts";
+import { CONNECTION_KINDS } from "../inventory/containers.ts";
 import { defaultInventory } from "../inventory/default.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";
 import type { SecretOptions } from "../vars/secrets/sources.ts";
@@ -113,6 +114,23 @@ export function addConnectionOptions(command: Command): Command {
     )
     .option("--no-persist", "keep no connections, and use none that are kept")
     .option("-f, --forks <number>", "hosts to work on at a time", positiveInteger, 50);
+}
+
+/** The flag of commands that work on containers, too. */
+export interface KindFlags {
+  readonly connection?: string;
+}
+
+/** Add `-c`. */
+export function addKindOption(command: Command): Command {
+  return command.addOption(kindOption());
+}
+
+/** Make `-c`. Completion offers its choices; the inventory takes the names of Ansible's plugins, too, and refuses others. */
+export function kindOption(): Option {
+  const option = new Option("-c, --connection <kind>", "connection of hosts whose inventory names none");
+  option.argChoices = [...CONNECTION_KINDS];
+  return option;
 }
 
 /** Flags about reaching hosts. */

@@ -9,12 +9,14 @@ import {
   addConnectionOptions,
   addHostsOption,
   addInventoryOptions,
+  addKindOption,
   addSecretOptions,
   type BecomeFlags,
   type ConnectionFlags,
   eitherHosts,
   type HostsFlags,
   type InventoryFlags,
+  type KindFlags,
   positiveInteger,
   type SecretFlags,
 } from "./options.ts";
@@ -24,6 +26,7 @@ interface ShellFlags
   extends InventoryFlags,
     HostsFlags,
     ConnectionFlags,
+    KindFlags,
     SecretFlags,
     Pick<BecomeFlags, "becomeMethod"> {
   readonly escape?: string;
@@ -43,7 +46,9 @@ export function addShellCommand(program: Command): void {
       "Open a login shell on every host and show their terminals side by side. Keys go to all hosts, or to the selected ones. A single host gets the whole terminal, as with ssh, unless --panes, --record, --scrollback or --escape ask for the screen of many.",
     )
     .argument("[hosts]", "a pattern, host names, or web[01-17,19]; default: the hosts of --limit, else all");
-  addSecretOptions(addBecomeMethodOption(addConnectionOptions(addHostsOption(addInventoryOptions(command)))))
+  addSecretOptions(
+    addBecomeMethodOption(addKindOption(addConnectionOptions(addHostsOption(addInventoryOptions(command))))),
+  )
     .option("--escape <key>", "key in front of the shell's own commands: ctrl-a, ^b (default: ctrl-])")
     .option("--record <dir>", "record every host as an asciicast: DIR/HOST.cast")
     .option("--panes <number>", "most panes on a page (default: as many as fit)", positiveInteger)

@@ -25,6 +25,8 @@ export interface ConnectOptions extends TransportsOptions, BecomeOptions {
   readonly inventory?: string | readonly string[] | Inventory;
   /** A second pattern: only hosts that are in both. */
   readonly limit?: string;
+  /** The connection of hosts that say nothing of it, where the inventory is read here: `local`, `docker`, …. Default: `ssh`. */
+  readonly connection?: string;
   /** Hosts at work at a time, for all that is done at once. Default 50. */
   readonly forks?: number;
   /** Keys to encrypted values and files of the inventory. */
@@ -62,7 +64,7 @@ export async function connect(pattern: string, options: ConnectOptions = {}): Pr
     ...(askPassphrase === undefined ? {} : { ask: askPassphrase }),
   });
   const { inventory, hosts: found } = await findHosts({
-    ...{ pattern, limit, secrets, cwd },
+    ...{ pattern, limit, secrets, cwd, connection: options.connection },
     inventories: (areNames) => inventoriesOf(given, cwd, areNames),
   });
   const masking = createMasking();

@@ -15,6 +15,8 @@ export interface HostQuery {
    * to reach. Called with whether that is possible; throws what is wrong where it is not.
    */
   inventories(areNames: boolean): readonly string[] | Inventory | undefined;
+  /** The connection of hosts that say nothing of it, in inventories that are read. Default: `ssh`. */
+  readonly connection: string | undefined;
   readonly secrets: SecretStore;
   readonly cwd: string;
 }
@@ -42,7 +44,7 @@ export async function findHosts(query: HostQuery): Promise<FoundHosts> {
 }
 
 async function openInventory(
-  { inventories, secrets, cwd }: HostQuery,
+  { inventories, connection, secrets, cwd }: HostQuery,
   names: string,
   concerned: (inventory: Inventory) => readonly Host[],
 ): Promise<Inventory> {
@@ -53,6 +55,7 @@ async function openInventory(
     secrets,
     concerned,
     cwd,
+    ...(connection === undefined ? {} : { connection }),
     // The TypeScript compiler takes longer to load than most commands take.
     loadModule: async (file) => (await import("../controller/prepare/read.ts")).loadInventoryModule(file),
   });

@@ -26,8 +26,11 @@ const NAMES: Readonly<Record<string, ContainerKind>> = {
 /** The names under which a host's `ansible_connection` may ask for a container. */
 export const CONTAINER_NAMES: readonly string[] = Object.keys(NAMES);
 
-/** The connections that are no plugin's name of Ansible's alone, for messages. */
-export const CONNECTION_WORDS = "ssh, local, docker, podman, lxd, incus, nspawn or chroot";
+/** The connections by the names that are Volley's own. */
+export const CONNECTION_KINDS: readonly string[] = ["ssh", "local", ...new Set(Object.values(NAMES))];
+
+/** These names, for messages. */
+export const CONNECTION_WORDS = `${CONNECTION_KINDS.slice(0, -1).join(", ")} or ${CONNECTION_KINDS.at(-1)}`;
 
 /** Return the kind of container that a connection's name means; undefined for other connections. */
 export function containerKind(name: string): ContainerKind | undefined {

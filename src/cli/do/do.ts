@@ -10,6 +10,7 @@ import {
   addExtraVarsOption,
   addHostsOption,
   addInventoryOptions,
+  addKindOption,
   addSecretOptions,
   type BecomeFlags,
   type ConnectionFlags,
@@ -18,6 +19,7 @@ import {
   type HostsFlags,
   type InventoryFlags,
   inventoryPaths,
+  type KindFlags,
   reachOptions,
   type SecretFlags,
   secretOptions,
@@ -44,6 +46,7 @@ interface DoFlags
     Omit<ConnectionFlags, "forks">,
     BecomeFlags,
     SecretFlags,
+    KindFlags,
     ExtraVarsFlags {
   readonly forks?: number;
   readonly check?: boolean;
@@ -54,7 +57,6 @@ interface DoFlags
   readonly args?: string;
   readonly moduleName?: string;
   readonly modulePath?: readonly string[];
-  readonly connection?: string;
   readonly list?: string | true;
 }
 
@@ -72,7 +74,9 @@ export function addDoCommand(program: Command): void {
   const parse = command.parseOptions.bind(command);
   command.parseOptions = (words) => parse(markCommand(words, command));
   addSecretOptions(
-    addBecomeOptions(addConnectionOptions(addExtraVarsOption(addHostsOption(addInventoryOptions(command))))),
+    addBecomeOptions(
+      addKindOption(addConnectionOptions(addExtraVarsOption(addHostsOption(addInventoryOptions(command))))),
+    ),
   )
     .option("-C, --check", "change nothing, show what would change")
     .option("-D, --diff", "show what changes inside files")
@@ -88,10 +92,6 @@ export function addDoCommand(program: Command): void {
         "--via <method>",
         "directly, over the connection, or by a bundle on the host (default: direct; reboot: bundle)",
       ).choices(["auto", "bundle", "direct"]),
-    )
-    .option(
-      "-c, --connection <kind>",
-      "ssh, local, or a kind of container (docker, podman, …), where the inventory says nothing",
     )
     .option("-a, --args <text>", "arguments in one text, as ansible takes them: -a 'name=nginx state=latest'")
     .addOption(new Option("-m, --module-name <action>", "the action, in place of a word").hideHelp())

@@ -9,17 +9,25 @@ import {
   addConnectionOptions,
   addHostsOption,
   addInventoryOptions,
+  addKindOption,
   addSecretOptions,
   type BecomeFlags,
   type ConnectionFlags,
   eitherHosts,
   type HostsFlags,
   type InventoryFlags,
+  type KindFlags,
   type SecretFlags,
 } from "../options.ts";
 import { onSignals } from "../terminal.ts";
 
-interface CleanFlags extends InventoryFlags, HostsFlags, ConnectionFlags, BecomeFlags, SecretFlags {
+interface CleanFlags
+  extends InventoryFlags,
+    HostsFlags,
+    ConnectionFlags,
+    KindFlags,
+    BecomeFlags,
+    SecretFlags {
   readonly yes?: boolean;
 }
 
@@ -31,7 +39,9 @@ export function addCleanCommand(program: Command): void {
     .description(
       "Show what Volley keeps in an account of each host (bundles, also pulled ones, compiled code, journals of runs, runtimes), ask, and remove it. The account is the login user's, or with --become another user's. Handlers that a failed run left stay, and so do hosts with a run at work.",
     );
-  addSecretOptions(addBecomeOptions(addConnectionOptions(addHostsOption(addInventoryOptions(command)))))
+  addSecretOptions(
+    addBecomeOptions(addKindOption(addConnectionOptions(addHostsOption(addInventoryOptions(command))))),
+  )
     .option("-y, --yes", "remove without asking")
     .addHelpText(
       "after",

@@ -12,12 +12,14 @@ import {
   addConnectionOptions,
   addHostsOption,
   addInventoryOptions,
+  addKindOption,
   addSecretOptions,
   type BecomeFlags,
   type ConnectionFlags,
   collect,
   type HostsFlags,
   type InventoryFlags,
+  type KindFlags,
   type SecretFlags,
   seconds,
 } from "../options.ts";
@@ -25,7 +27,7 @@ import { onSignals, outputOption, shownAs } from "../terminal.ts";
 import type { ExecPrinter } from "./printer.ts";
 import { type ExecWords, splitWords } from "./words.ts";
 
-interface ExecFlags extends InventoryFlags, HostsFlags, ConnectionFlags, BecomeFlags, SecretFlags {
+interface ExecFlags extends InventoryFlags, HostsFlags, ConnectionFlags, KindFlags, BecomeFlags, SecretFlags {
   readonly script?: string;
   readonly stdin?: string;
   readonly env?: readonly string[];
@@ -55,7 +57,9 @@ export function addExecCommand(program: Command): void {
     .passThroughOptions()
     .helpOption("--help", "show this help")
     .showHelpAfterError("(options come before the command; --help shows what can be given)");
-  addSecretOptions(addBecomeOptions(addConnectionOptions(addHostsOption(addInventoryOptions(command)))))
+  addSecretOptions(
+    addBecomeOptions(addKindOption(addConnectionOptions(addHostsOption(addInventoryOptions(command))))),
+  )
     .option("--script <file>", "run this local script, with the interpreter its first line names, else sh")
     .option("--stdin <file>", "pass this file to every command on its stdin; -: pass volley's own stdin")
     .option("--env <NAME=VALUE>", "set this environment variable of the command; repeatable", collect)

@@ -7,12 +7,14 @@ import {
   addConnectionOptions,
   addHostsOption,
   addInventoryOptions,
+  addKindOption,
   addSecretOptions,
   type BecomeFlags,
   becomeOptions,
   type ConnectionFlags,
   type HostsFlags,
   type InventoryFlags,
+  type KindFlags,
   reachOptions,
   type SecretFlags,
   secretOptions,
@@ -21,7 +23,13 @@ import {
 import { expandLimit } from "../run/runs.ts";
 import { askPassphrase, onSignals, outputOption, printWarning } from "../terminal.ts";
 
-interface FactsFlags extends InventoryFlags, HostsFlags, ConnectionFlags, BecomeFlags, SecretFlags {
+interface FactsFlags
+  extends InventoryFlags,
+    HostsFlags,
+    ConnectionFlags,
+    KindFlags,
+    BecomeFlags,
+    SecretFlags {
   readonly output: "auto" | "table" | "fold" | "json";
   readonly fold?: boolean;
 }
@@ -37,7 +45,9 @@ export function addFactsCommand(program: Command): void {
     )
     .usage("[options] <hosts> [facts...]")
     .argument("[words...]");
-  addSecretOptions(addBecomeOptions(addConnectionOptions(addHostsOption(addInventoryOptions(command)))))
+  addSecretOptions(
+    addBecomeOptions(addKindOption(addConnectionOptions(addHostsOption(addInventoryOptions(command))))),
+  )
     .addOption(
       outputOption(
         "how to show them: a table, folded by equal values, or JSON, a line for each host (default: a table for named facts or one host, else folded)",
@@ -74,6 +84,7 @@ async function facts(pattern: string, names: readonly string[], flags: FactsFlag
       ...(await becomeOptions(flags)),
       ...(flags.inventory === undefined ? {} : { inventory: flags.inventory }),
       ...(limit === undefined ? {} : { limit }),
+      ...(flags.connection === undefined ? {} : { connection: flags.connection }),
       forks: flags.forks,
       secrets: secretOptions(flags),
       askPassphrase,

@@ -15,6 +15,8 @@ import {
   collect,
   collectPaths,
   type InventoryFlags,
+  type KindFlags,
+  kindOption,
   persistTime,
   positiveInteger,
   type SecretFlags,
@@ -34,6 +36,7 @@ export interface RunFlags
     Omit<ConnectionFlags, "forks">,
     BecomeFlags,
     SecretFlags,
+    KindFlags,
     WebFlags {
   readonly forks?: number;
   readonly extraVars?: readonly string[];
@@ -50,7 +53,6 @@ export interface RunFlags
   readonly listTasks?: boolean;
   readonly listTags?: boolean;
   readonly syntaxCheck?: boolean;
-  readonly connection?: string;
   readonly sshCommonArgs?: string;
   readonly sshExtraArgs?: string;
   readonly sftpExtraArgs?: string;
@@ -147,10 +149,7 @@ export function addRunOptions(command: Command): Command {
   alias("--conn-pass-file <file>", "passwordFile");
   alias("--password-file <file>", "passwordFile");
   add("--password-fd <number>", "read it from a file descriptor (or $VOLLEY_SSH_PASSWORD)", wholeNumber);
-  add(
-    "-c, --connection <kind>",
-    "ssh, local, docker, podman, lxd, incus, nspawn or chroot, where the inventory says nothing",
-  );
+  put(kindOption());
   const limits = "time limit to connect, and to log in (default: 15)";
   put(new NamedOption("-T, --timeout <seconds>", limits, "connectTimeout"), seconds);
   alias("--connect-timeout <seconds>", "connectTimeout", seconds);

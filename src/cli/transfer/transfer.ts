@@ -9,18 +9,26 @@ import {
   addConnectionOptions,
   addHostsOption,
   addInventoryOptions,
+  addKindOption,
   addSecretOptions,
   type BecomeFlags,
   type ConnectionFlags,
   type HostsFlags,
   type InventoryFlags,
+  type KindFlags,
   type SecretFlags,
   takeHosts,
 } from "../options.ts";
 import { cannotWrite, onSignals, outputOption } from "../terminal.ts";
 import type { TransferPrinter, TransferShown } from "./printer.ts";
 
-interface TransferFlags extends InventoryFlags, HostsFlags, ConnectionFlags, BecomeFlags, SecretFlags {
+interface TransferFlags
+  extends InventoryFlags,
+    HostsFlags,
+    ConnectionFlags,
+    KindFlags,
+    BecomeFlags,
+    SecretFlags {
   readonly preserve?: boolean;
   readonly checksum?: boolean;
   readonly follow?: boolean;
@@ -108,7 +116,7 @@ Exit codes: 0 all ok, 1 usage or set-up (nothing was fetched), 2 some host or fi
 
 function addTransferOptions(command: Command): Command {
   return addSecretOptions(
-    addBecomeOptions(addConnectionOptions(addHostsOption(addInventoryOptions(command)))),
+    addBecomeOptions(addKindOption(addConnectionOptions(addHostsOption(addInventoryOptions(command))))),
   )
     .option("-p, --preserve", "keep modes and times")
     .option("--checksum", "compare files by content even when size and time are the same")

@@ -148,6 +148,18 @@ test.each([
     ["", "db1"],
   ],
   [["exec", "-w", "db1", "d"], [""]],
+  [
+    ["exec", "-c", "l"],
+    ["", "local", "lxd"],
+  ],
+  [
+    ["put", "--connection=ns"],
+    ["", "--connection=nspawn"],
+  ],
+  [
+    ["run", "-cch"],
+    ["", "-cchroot"],
+  ],
   [["exec", "web", "--fo"], [""]],
   [
     ["exec", "--fo"],
