@@ -1,5 +1,5 @@
 import { isVolleyError, VolleyError } from "../core/errors.ts";
-import { needlesOf } from "./mask-needles.ts";
+import { MIN_SECRET_LENGTH, needlesOf } from "./mask-needles.ts";
 
 /** The text in place of a secret. */
 export const MASK = "********";
@@ -24,16 +24,14 @@ export interface MaskStream {
 export function createMask(secrets: Iterable<string>): Mask | null {
   const { plain, base64 } = needlesOf(secrets);
   if (plain.size === 0) return null;
-  const search = searchBoth(
-    searchWith(new Automaton(plain)),
-    searchAcrossLines(searchWith(new Automaton(base64))),
-  );
+  const automata = [new Automaton(plain, false), new Automaton(base64, true)];
+  const stream = (): MaskStream => openStream(automata);
   return {
     text: (text) => {
-      const runs = finalRuns(text, search(text));
-      return runs.length === 0 ? text : render(text, runs, false);
+      const whole = stream();
+      return whole.push(text) + whole.end();
     },
-    stream: () => openStream(search),
+    stream,
   };
 }
 
@@ -112,12 +110,30 @@ type Runs = number[];
 
 const NOT_FEWER_THAN = 4;
 
+/** Characters to read one by one after a place that looked like a needle: searching anew costs as much as reading ten. */
+const READ_ON = 16;
+
+/** A needle in base64 with more line breaks at one place is not found: waiting for its rest would hold back blank lines without end. */
+const MOST_BREAKS = 1_000;
+
+/** The search of a text that comes in pieces. */
+interface Search {
+  readonly automaton: Automaton;
+  node: number;
+  runs: Runs;
+  /** The line breaks behind the last character. */
+  breaks: number;
+  /** The index behind the last line break that was left out. */
+  broken: number;
+}
+
 /** An Aho-Corasick automaton: one pass over a text finds every needle, overlapping ones included. */
 class Automaton {
   /** The next node for a node and a character, under `node * 65536 + character`. */
   readonly #edges = new Map<number, number>();
-  /** A bit for each pair of lower bytes that a needle begins with, to skip most of a text. */
-  readonly #begins = new Uint32Array(2_048);
+  /** Finds the places where a needle may begin, to skip most of a text. */
+  readonly #begins: RegExp;
+  readonly #acrossLines: boolean;
   readonly #depth: number[] = [0];
   /** The node of the longest proper ending of a node's text that is a beginning of a needle. */
   readonly #fail: number[] = [0];
@@ -126,9 +142,19 @@ class Automaton {
   /** The length of the shortest needle that goes on from a node. */
   readonly #shortest: number[] = [0];
 
-  constructor(needles: Iterable<string>) {
+  /** `acrossLines`: search a text as if it were one line. */
+  constructor(needles: ReadonlySet<string>, acrossLines: boolean) {
     for (const needle of needles) this.#insert(needle);
     this.#link();
+    this.#acrossLines = acrossLines;
+    let begins = "";
+    for (let at = 0; at < MIN_SECRET_LENGTH; at++) {
+      let any = "";
+      for (const needle of needles)
+        any += acrossLines && at > 0 ? `${needle.slice(1, MIN_SECRET_LENGTH)}\r\n` : needle[at];
+      begins += `[${[...new Set(any.split(""))].map((one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`).join("")}]`;
+    }
+    this.#begins = new RegExp(begins, "g");
   }
 
   #insert(needle: string): void {
@@ -148,8 +174,6 @@ class Automaton {
       node = next;
     }
     this.#ends[node] = needle.length;
-    const pair = pairOf(needle, 0);
-    this.#begins[pair >> 5]! |= 1 << (pair & 31);
   }
 
   #link(): void {
@@ -170,43 +194,66 @@ class Automaton {
     }
   }
 
-  /** Add the needles in a text to `runs`; return the node at the end of the text. */
-  scan(text: string, runs: Runs): number {
-    let node = 0;
-    for (let at = 0; at < text.length; at++) {
-      if (node === 0 && at + 1 < text.length) {
-        const pair = pairOf(text, at);
-        if ((this.#begins[pair >> 5]! & (1 << (pair & 31))) === 0) continue;
+  /** Search a text from an index on, where the search got to before. */
+  scan(text: string, from: number, search: Search): void {
+    const { runs } = search;
+    let { node } = search;
+    let readTo = 0;
+    for (let at = from; at < text.length; at++) {
+      if (node === 0 && at >= readTo) {
+        this.#begins.lastIndex = at;
+        const isFound = this.#begins.test(text);
+        // The last characters may be the beginning of a needle, too.
+        at = isFound
+          ? this.#begins.lastIndex - MIN_SECRET_LENGTH
+          : Math.max(at, text.length - MIN_SECRET_LENGTH + 1);
+        readTo = at + READ_ON;
       }
-      node = this.#step(node, text.charCodeAt(at));
-      if (this.#ends[node] !== 0) addRun(runs, at + 1 - this.#ends[node]!, at + 1, 0);
+      const character = text.charCodeAt(at);
+      if (this.#acrossLines && (character === 10 || character === 13)) {
+        search.broken = at + 1;
+        if (++search.breaks > MOST_BREAKS) node = 0;
+        continue;
+      }
+      search.breaks = 0;
+      node = this.#step(node, character);
+      const length = this.#ends[node]!;
+      if (length !== 0) addRun(runs, startOf(text, at + 1, length, search), at + 1);
     }
-    return node;
+    search.node = node;
   }
 
-  /** Count the characters before a node that may be the beginning of a needle. */
-  pending(node: number): number {
-    return this.#depth[node]!;
+  /** Return the index from which a searched text may be the beginning of a needle; the text's length if it cannot. */
+  pending(text: string, search: Search): number {
+    return startOf(text, text.length, this.#depth[search.node]!, search);
   }
 
-  /** Count them for beginnings that give away half of a needle or more. */
-  tellingEnd(last: number): number {
-    for (let node = last; node !== 0; node = this.#fail[node]!) {
+  /** Return the same for beginnings that give away half of a needle or more. */
+  telling(text: string, search: Search): number {
+    for (let { node } = search; node !== 0; node = this.#fail[node]!) {
       const depth = this.#depth[node]!;
-      if (depth >= NOT_FEWER_THAN && depth * 2 >= this.#shortest[node]!) return depth;
+      if (depth >= NOT_FEWER_THAN && depth * 2 >= this.#shortest[node]!)
+        return startOf(text, text.length, depth, search);
     }
-    return 0;
+    return text.length;
   }
 }
 
-function pairOf(text: string, at: number): number {
-  return ((text.charCodeAt(at) & 255) << 8) | (text.charCodeAt(at + 1) & 255);
+/** Return the index of the first of the last `count` characters before `end`, without the line breaks that were left out. */
+function startOf(text: string, end: number, count: number, { broken }: Search): number {
+  let at = end;
+  for (let left = count; left > 0; ) {
+    if (broken <= at - left) return at - left;
+    at--;
+    if (!"\r\n".includes(text[at]!)) left--;
+  }
+  return at;
 }
 
-/** Add a stretch that ends after every earlier one begins; join it with those that it overlaps by more than `gap`. */
-function addRun(runs: Runs, start: number, end: number, gap: 0 | -1): void {
+/** Add a stretch that ends after every earlier one begins; join it with those that it touches. */
+function addRun(runs: Runs, start: number, end: number): void {
   let [begin, stop] = [start, end];
-  while (runs.length > 0 && runs.at(-1)! - begin > gap) {
+  while (runs.length > 0 && runs.at(-1)! >= begin) {
     stop = Math.max(stop, runs.pop()!);
     begin = Math.min(begin, runs.pop()!);
   }
@@ -215,119 +262,57 @@ function addRun(runs: Runs, start: number, end: number, gap: 0 | -1): void {
 
 /** Merge the runs of two searches; touching runs become one. */
 function joinRuns(one: Runs, other: Runs): Runs {
-  if (one.length + other.length === 0) return one;
   const joined: Runs = [];
   for (let a = 0, b = 0; a < one.length || b < other.length; ) {
     const takeOne = b >= other.length || (a < one.length && one[a]! <= other[b]!);
     const [from, at] = takeOne ? [one, a] : [other, b];
-    addRun(joined, from[at]!, from[at + 1]!, -1);
+    addRun(joined, from[at]!, from[at + 1]!);
     if (takeOne) a += 2;
     else b += 2;
   }
   return joined;
 }
 
-/** The result of searching a text. */
-interface Found {
-  readonly runs: Runs;
-  /** The index from which the text may be the beginning of a secret; the text's length if it cannot. */
-  readonly pending: number;
-  /** The same for a beginning that gives away half of the secret or more. */
-  readonly telling: number;
-}
-
-type Search = (text: string) => Found;
-
-function searchWith(automaton: Automaton): Search {
-  return (text) => {
-    const runs: Runs = [];
-    const last = automaton.scan(text, runs);
-    return {
-      runs,
-      pending: text.length - automaton.pending(last),
-      telling: text.length - automaton.tellingEnd(last),
-    };
-  };
-}
-
-/** Search a text as if it were one line; the runs are places in the text itself. */
-function searchAcrossLines(search: Search): Search {
-  return (text) => {
-    if (!/[\r\n]/.test(text)) return search(text);
-    const joined = text.replace(/[\r\n]+/g, "");
-    const { runs, pending, telling } = search(joined);
-    if (runs.length === 0 && pending === joined.length && telling === joined.length)
-      return { runs, pending: text.length, telling: text.length };
-    const places: number[] = [];
-    for (let at = 0; at < text.length; at++) if (!/[\r\n]/.test(text[at]!)) places.push(at);
-    const place = (at: number): number => places[at] ?? text.length;
-    return {
-      runs: runs.map((at, index) => (index % 2 === 0 ? place(at) : place(at - 1) + 1)),
-      pending: place(pending),
-      telling: place(telling),
-    };
-  };
-}
-
-function searchBoth(one: Search, other: Search): Search {
-  return (text) => {
-    const [a, b] = [one(text), other(text)];
-    return {
-      runs: joinRuns(a.runs, b.runs),
-      pending: Math.min(a.pending, b.pending),
-      telling: Math.min(a.telling, b.telling),
-    };
-  };
-}
-
-/** Mask the runs of a text. `open`: a run at its very start continues one whose mask was shown already. */
-function render(text: string, runs: Runs, open: boolean): string {
-  let shown = "";
-  let from = 0;
-  for (let at = 0; at < runs.length; at += 2) {
-    shown += text.slice(from, runs[at]);
-    if (!(open && runs[at] === 0)) shown += MASK;
-    from = runs[at + 1]!;
-  }
-  return shown + text.slice(from);
-}
-
-/** Return the runs of a text that ends here. */
-function finalRuns(text: string, { runs, telling }: Found): Runs {
-  return telling < text.length ? joinRuns(runs, [telling, text.length]) : runs;
-}
-
-function openStream(search: Search): MaskStream {
+function openStream(automata: readonly Automaton[]): MaskStream {
+  const begin = (): Search[] =>
+    automata.map((automaton) => ({ automaton, node: 0, runs: [], breaks: 0, broken: 0 }));
+  let searches = begin();
   let held = "";
-  /** The length of the held text that certainly belongs to a secret. */
-  let marked = 0;
   /** True after a mask was shown last. */
   let open = false;
+  const take = (piece: string, isEnd: boolean): string => {
+    const text = held + piece;
+    for (const search of searches) search.automaton.scan(text, held.length, search);
+    const runs = joinRuns(searches[0]!.runs, searches[1]!.runs);
+    const [pending, telling] = (["pending", "telling"] as const).map((of) =>
+      Math.min(...searches.map((search) => search.automaton[of](text, search))),
+    ) as [number, number];
+    const cut = isEnd ? text.length : pending;
+    if (isEnd && telling < cut) addRun(runs, telling, cut);
+    held = text.slice(cut);
+    if (cut === 0) return "";
+    let shown = "";
+    let from = 0;
+    for (let at = 0; at < runs.length && runs[at]! < cut; at += 2) {
+      shown += text.slice(from, runs[at]);
+      // A run at the very start continues one whose mask was shown already.
+      if (!open || runs[at] !== 0) shown += MASK;
+      from = runs[at + 1]!;
+    }
+    open = from >= cut;
+    for (const search of searches) {
+      search.broken -= cut;
+      search.runs = search.runs.flatMap((at, index, all) =>
+        all[index | 1]! > cut ? Math.max(0, at - cut) : [],
+      );
+    }
+    return shown + text.slice(from, cut);
+  };
   return {
-    push: (piece) => {
-      if (piece === "") return "";
-      const text = held + piece;
-      const found = search(text);
-      const runs = marked > 0 ? joinRuns([0, marked], found.runs) : found.runs;
-      const cut = found.pending;
-      held = text.slice(cut);
-      if (cut === 0) return "";
-      const ready: Runs = [];
-      let last = 0;
-      for (let at = 0; at < runs.length && runs[at]! < cut; at += 2) {
-        last = runs[at + 1]!;
-        ready.push(runs[at]!, Math.min(last, cut));
-      }
-      const shown = render(text.slice(0, cut), ready, open);
-      open = last >= cut;
-      marked = Math.max(0, last - cut);
-      return shown;
-    },
+    push: (piece) => take(piece, false),
     end: () => {
-      const runs = finalRuns(held, search(held));
-      const shown = render(held, marked > 0 ? joinRuns([0, marked], runs) : runs, open);
-      held = "";
-      marked = 0;
+      const shown = take("", true);
+      searches = begin();
       open = false;
       return shown;
     },

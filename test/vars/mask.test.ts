@@ -114,6 +114,54 @@ test("holds back only what could be the beginning of a secret", () => {
   expect(stream.push("222.")).toBe(`${MASK}.`);
 });
 
+/** Count the characters that code reads one by one. */
+function charactersRead(code: () => void): number {
+  const { charCodeAt } = String.prototype;
+  let count = 0;
+  String.prototype.charCodeAt = function (this: string, at: number) {
+    count++;
+    return charCodeAt.call(this, at);
+  };
+  try {
+    code();
+  } finally {
+    String.prototype.charCodeAt = charCodeAt;
+  }
+  return count;
+}
+
+test("reads few characters of a text that has no secret", () => {
+  const mask = maskOf("hunter2222", "Sup3r'secret/pass+word");
+  const text = Array.from({ length: 20_000 }, (_, line) => `${line} over the hills and far away\n`).join("");
+  let shown = "";
+  expect(charactersRead(() => (shown = mask.text(text)))).toBeLessThan(text.length / 10);
+  expect(shown).toBe(text);
+});
+
+test("reads no character again that was held back", () => {
+  const secret = "ab".repeat(5_000);
+  const stream = maskOf(secret).stream();
+  const text = `${secret.slice(0, -1)}!`.repeat(3);
+  const pieces = text.match(/.{1,10}/g)!;
+  let shown = "";
+  const count = charactersRead(() => {
+    for (const piece of pieces) shown += stream.push(piece);
+    shown += stream.end();
+  });
+  expect(shown).toBe(text);
+  // The secret itself and its form in base64 are looked for.
+  expect(count).toBeLessThan(3 * text.length);
+});
+
+test("holds back a bounded number of blank lines behind the beginning of a secret in base64", () => {
+  const stream = maskOf("hunter2222").stream();
+  const [first] = Buffer.from("hunter2222").toString("base64");
+  const blank = "\n".repeat(800);
+  expect(stream.push(`${first}${blank}`)).toBe("");
+  expect(stream.push(blank)).toBe(`${first}${blank}${blank}`);
+  expect(stream.push(blank)).toBe(blank);
+});
+
 const SECRETS = [
   "correct horse",
   'it\'s "so" $ecret\\!',
