@@ -22,6 +22,7 @@ import {
   setGroupVar,
 } from "./draft.ts";
 import { readIniInventory } from "./ini.ts";
+import { keepNames } from "./kept-names.ts";
 import { readTypeScriptInventory } from "./typescript.ts";
 import { displayPath, isLeftover, textOf, unreadableKind } from "./vars-files.ts";
 import { readYamlInventory } from "./yaml.ts";
@@ -37,8 +38,8 @@ export interface SourceOptions {
   readonly extraVars?: Entries;
   /** True to leave out of directories what Ansible leaves out, `.ini` files too. */
   readonly asAnsible?: boolean;
-  /** Told of programs that would print an inventory, which are then not run. */
-  readonly onProgram?: (file: string) => void;
+  /** Called for programs that would print an inventory, which are then not run; returns what stands for their output. */
+  readonly onProgram?: (path: string) => Dict | undefined;
   /** Told of a source that Ansible goes on without. */
   readonly passedOver?: (why: string) => void;
   /** Opens encrypted files. Default: without questions, with passwords from the places that the environment names. */
@@ -176,8 +177,10 @@ async function readFileInventory(
         hint: `Run: chmod +x ${file}`,
       });
     }
-    if (options.onProgram !== undefined) return options.onProgram(file);
-    return readScriptInventory(context, path, options);
+    if (options.onProgram === undefined) return readScriptInventory(context, path, options);
+    const listing = options.onProgram(path);
+    if (listing !== undefined) readInventoryJson(context, listing);
+    return;
   }
   const text = textOf(piped ?? (await readFile(path)), file);
   if (extension === ".toml") {
@@ -272,6 +275,7 @@ async function readScriptInventory(
   );
   const before = new Set(context.draft.hosts.keys());
   readInventoryJson(context, listing);
+  keepNames(path, listing);
   if (dictEntries(listing).some(([key]) => key === "_meta")) return;
   const pending = [...context.draft.hosts.keys()].filter((host) => !before.has(host));
   const ask = async (): Promise<void> => {

@@ -1,8 +1,9 @@
 import { homedir } from "node:os";
+import { dirname, resolve } from "node:path";
 import type { RunRecord } from "../../controller/records/records.ts";
-import type { ReadNames } from "../../inventory/names.ts";
+import type { Names } from "../../patterns/select.ts";
 import { inventoryPaths } from "../options.ts";
-import { ansibleSettings, settleSources } from "../run/options.ts";
+import { ansibleSettings, isAnsiblePlaybook, settleSources } from "../run/options.ts";
 import type { ReadLine } from "./line.ts";
 
 // The words that a word may become: names of hosts and groups, tags, runs, actions and their parameters.
@@ -25,8 +26,14 @@ export interface Completion {
 
 const NONE: Completion = { candidates: [] };
 
+/** A line to complete. */
+export interface Line extends ReadLine {
+  /** Called before code of an inventory or a playbook is executed in this process. */
+  onCode(): void;
+}
+
 /** Return the candidates of a word that is there to be completed. */
-export async function completeWord(line: ReadLine, word: string): Promise<Completion> {
+export async function completeWord(line: Line, word: string): Promise<Completion> {
   const { place } = line;
   switch (place.kind) {
     case "command":
@@ -65,7 +72,7 @@ const KINDS: Readonly<Record<string, "files" | "directories">> = {
 
 async function completeValue(
   { name, choices, before }: Extract<ReadLine["place"], { kind: "value" }>,
-  line: ReadLine,
+  line: Line,
   word: string,
 ): Promise<Completion> {
   const among = (values: readonly Candidate[], head = before): Completion =>
@@ -96,7 +103,7 @@ const MAX_HOSTS = 50;
 /** The part of a pattern that is being typed, behind separators, signs and no open bracket. */
 const LAST_PART = /^((?:.*[:,])?[&!]?)([^:,[\]]*)$/s;
 
-async function completePattern(line: ReadLine, word: string, before: string): Promise<Completion> {
+async function completePattern(line: Line, word: string, before: string): Promise<Completion> {
   const [, head = "", part = ""] = LAST_PART.exec(word.slice(before.length)) ?? [];
   if (`${before}${head}${part}` !== word || part.startsWith("~")) return NONE;
   const start = `${before}${head}`;
@@ -132,12 +139,20 @@ async function foldMany(names: readonly string[], start: string): Promise<readon
 }
 
 /** Read the names in the inventory that the line names, or that a run would take. */
-async function namesOf(line: ReadLine): Promise<ReadNames> {
+async function namesOf(line: Line): Promise<Names> {
   const { readNames } = await import("../../inventory/names.ts");
   return readNames(await inventoriesOf(line), {
     cwd: process.cwd(),
-    loadModule: async (file) => (await import("../../controller/prepare/read.ts")).loadInventoryModule(file),
+    loadModule: moduleLoader(line),
   });
+}
+
+function moduleLoader({ onCode }: Line): (file: string) => Promise<unknown> {
+  return async (file) => {
+    const { loadInventoryModule } = await import("../../controller/prepare/read.ts");
+    onCode();
+    return loadInventoryModule(file);
+  };
 }
 
 async function inventoriesOf({ given, values }: ReadLine): Promise<readonly string[]> {
@@ -167,24 +182,34 @@ async function runsOf(all: boolean): Promise<readonly Candidate[]> {
   return runs.map((value) => ({ value, description: describe(value) }));
 }
 
-/** List the tags of the tasks that are known of the line's playbooks without a run, and without programs as inventories. */
-async function tagsOf(line: ReadLine): Promise<readonly Candidate[]> {
-  if ((await namesOf(line)).programs.length > 0) return [];
-  const [{ outlinePlaybook }, { createSecretStore }] = await Promise.all([
+/** List the tags of the tasks that are known of the line's playbooks without a run. */
+async function tagsOf(line: Line): Promise<readonly Candidate[]> {
+  const [{ outlinePlaybook }, { createSecretStore }, { loadInventory }, { keptNames }] = await Promise.all([
     import("../../controller/prepare/outline.ts"),
     import("../../vars/secrets/store.ts"),
+    import("../../inventory/load.ts"),
+    import("../../inventory/kept-names.ts"),
   ]);
   const cwd = process.cwd();
-  const inventory = await inventoriesOf(line);
+  const inventories = await inventoriesOf(line);
+  const loadModule = moduleLoader(line);
+  line.onCode();
   // Neither a question nor a program that the environment names: what is encrypted stays closed.
   const secrets = createSecretStore({ cwd, env: {} });
   const tags = new Set<string>();
   for (const playbook of line.values.get("playbook") ?? []) {
     const settings = await ansibleSettings([playbook]);
+    const inventory = await loadInventory(inventories, {
+      ...{ cwd, loadModule, secrets, playbookDirectory: dirname(resolve(cwd, playbook)) },
+      asAnsible: isAnsiblePlaybook(playbook),
+      onProgram: keptNames,
+    });
     const { plays } = await outlinePlaybook({
       ...{ playbook, inventory, secrets, cwd, tags: [], skipTags: [] },
       ...{ limit: undefined, extraVars: line.given.get("extraVars"), connection: undefined },
       ansible: settings,
+      // Vars that a program would print are not known.
+      isLenient: true,
     });
     for (const tag of plays.flatMap((play) => [...play.tags, ...play.tasks.flatMap((task) => task.tags)]))
       tags.add(tag);

@@ -4,6 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Argument, type Command } from "commander";
 import type { Completion } from "./candidates.ts";
+import { startWatchdog } from "./watchdog.ts";
 import { quoteRest, splitTyped } from "./words.ts";
 
 // `volley completion`, and the command that its scripts ask at each Tab.
@@ -17,7 +18,7 @@ export function addCompletionCommand(program: Command): void {
     .command("completion")
     .summary("print the script that completes volley in a shell")
     .description(
-      "Print a script for the shell, after which Tab completes commands, options, hosts and groups of the inventory, actions, runs and tags. Inventories that are programs are not run for it, and nothing is asked.",
+      "Print a script for the shell, after which Tab completes commands, options, hosts and groups of the inventory, actions, runs and tags. Inventories and playbooks in TypeScript are evaluated for it, for a few seconds at most. Inventories that are programs are not started: their names are those that the latest command read. Nothing is asked.",
     )
     .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
     .addHelpText(
@@ -39,7 +40,12 @@ Fish, once:
     .addArgument(new Argument("<shell>").choices(SHELLS))
     .argument("<words...>")
     .action(async (shell: Shell, words: readonly string[]) => {
-      writeSync(1, await answer(program, shell, words));
+      let isWatched = false;
+      const onCode = (): void => {
+        if (!isWatched) startWatchdog(LIMIT_MS + SPARE_MS);
+        isWatched = true;
+      };
+      writeSync(1, await answer(program, shell, words, { onCode }));
     });
 }
 
@@ -51,6 +57,14 @@ function scriptOf(shell: Shell): string {
 
 /** The time for finding candidates, in milliseconds: the shell stands still meanwhile. */
 const LIMIT_MS = 4_000;
+/** The time beyond the limit until a process that is held up by other code is killed. */
+const SPARE_MS = 1_000;
+
+interface AnswerOptions {
+  readonly limitMs?: number;
+  /** Called before code of an inventory or a playbook is executed in this process. */
+  readonly onCode?: () => void;
+}
 
 /**
  * Answer a completion script: on the first line `files N`, `directories N` or `goes-on`, or nothing; then a candidate a
@@ -62,7 +76,7 @@ export async function answer(
   program: Command,
   shell: Shell,
   given: readonly string[],
-  limitMs = LIMIT_MS,
+  { limitMs = LIMIT_MS, onCode = () => {} }: AnswerOptions = {},
 ): Promise<string> {
   const restore = silence();
   try {
@@ -76,7 +90,7 @@ export async function answer(
     ]);
     const before = shell === "bash" ? withoutProgram(typed.words) : given.slice(0, -1);
     const found = await Promise.race([
-      completeWord(readLine(program, before, word), word),
+      completeWord({ ...readLine(program, before, word), onCode }, word),
       pause(limitMs, { candidates: [] }, { ref: false }),
     ]);
     const insert = (value: string): string => {

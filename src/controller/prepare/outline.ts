@@ -17,6 +17,8 @@ export interface OutlineOptions extends Required<Pick<RunOptions, "inventory" | 
   readonly local?: boolean | undefined;
   readonly ansible: RunOptions["ansible"];
   readonly secrets: SecretStore;
+  /** True to go on without the tasks of a play whose roles cannot declare them. Default false. */
+  readonly isLenient?: boolean;
 }
 
 /** A play as it is listed before a run. */
@@ -47,7 +49,10 @@ export async function outlinePlaybook(options: OutlineOptions): Promise<Playbook
   const { plays, groups, inventory, extraVars } = await readHostPlan(prepared, options);
   const listed: PlayOutline[] = [];
   for (const { play, hosts } of plays) {
-    const tasks = await tasksOf({ play, hosts, groups, extraVars }, prepared);
+    const tasks = await tasksOf({ play, hosts, groups, extraVars }, prepared).catch((thrown: unknown) => {
+      if (options.isLenient === true) return [];
+      throw thrown;
+    });
     listed.push({
       name: play.name,
       hosts: play.hosts,

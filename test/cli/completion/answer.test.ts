@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Argument, Command, Option } from "commander";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -12,6 +12,8 @@ import { addReportCommand } from "../../../src/cli/records/runs.ts";
 import { addDocCommand } from "../../../src/cli/reference/doc.ts";
 import { addRunCommand } from "../../../src/cli/run/run.ts";
 import { addGetCommand, addPutCommand } from "../../../src/cli/transfer/transfer.ts";
+import { loadInventory } from "../../../src/inventory/load.ts";
+import { cacheDirectory } from "../../../src/system/own-files.ts";
 import { scratchDirectory } from "../../e2e/lib/project.ts";
 import { PATIENCE_MS } from "../../lib/patience.ts";
 
@@ -39,7 +41,7 @@ const HOSTS = Array.from({ length: 60 }, (_, index) => `node${String(index + 1).
 
 beforeAll(() => {
   const directory = join(scratch(), "project");
-  mkdirSync(join(directory, "many/group_vars"), { recursive: true });
+  for (const name of ["many/group_vars", "group_vars"]) mkdirSync(join(directory, name), { recursive: true });
   const files: Readonly<Record<string, string>> = {
     "inventory.yaml":
       "web:\n  hosts:\n    web[1:2]:\n  vars: { key: !secret 'command:touch asked' }\nprod:\n  hosts: { web1: , db1: }\n",
@@ -47,7 +49,21 @@ beforeAll(() => {
     "many/group_vars/all.yml": "$ANSIBLE_VAULT;1.1;AES256\n00\n",
     "vaulted.yaml": "$ANSIBLE_VAULT;1.1;AES256\n00\n",
     "broken.yaml": "web: [\n",
-    "program.sh": '#!/bin/sh\ntouch asked\necho \'{"all":{"hosts":["nowhere"]}}\'\n',
+    "program.sh": `#!/bin/sh
+touch asked
+echo '{"clouds":{"hosts":["c1","c2"],"vars":{"word":"unkept"}},"sky":{"children":["clouds"]}, "_meta":{"hostvars":{"c1":{"word":"unkept"}}}}'
+`,
+    "group_vars/clouds.yml": "known: true\n",
+    "vars.ts": `import { debug, definePlaybook, defineRole } from "volley";
+import * as v from "valibot";
+const role = (name, vars) => defineRole({ name, vars: v.object(vars), tasks: ({ task }) => {
+  task("Say", debug({ msg: "hi" }), { tags: [name] });
+} });
+export default definePlaybook([
+  { hosts: "clouds", roles: [role("known", { known: v.boolean() })()] },
+  { hosts: "sky", tags: "evening", roles: [role("unknown", { word: v.string() })()] },
+]);
+`,
     "named.ts": 'export default { groups: { typed: { hosts: ["ts1"] } } };\n',
     "site.ts": `import { debug, definePlaybook } from "volley";
 process.stdout.write("noise");
@@ -75,7 +91,7 @@ afterAll(() => {
 
 /** The answer to the words of a line, as zsh asks: the first line, and the candidates without descriptions. */
 async function ask(...words: readonly string[]): Promise<readonly string[]> {
-  const text = await answer(program, "zsh", words, PATIENCE_MS);
+  const text = await answer(program, "zsh", words, { limitMs: PATIENCE_MS });
   return text
     .split("\n")
     .slice(0, -1)
@@ -252,9 +268,24 @@ describe("inventories", () => {
     expect(await ask("exec", "-i", "many", "node6")).toEqual(["", "node60"]);
   });
 
-  test("no program is run, and nothing is asked", async () => {
-    expect(await ask("run", "site.yml", "-i", "program.sh", "-t", "")).toEqual([""]);
-    expect(existsSync(join(process.cwd(), "asked"))).toBe(false);
+  test("programs are not run, and nothing is asked: the names are those that the latest command read", async () => {
+    const asked = join(process.cwd(), "asked");
+    expect(await ask("run", "site.yml", "-i", "program.sh", "-t", "")).toEqual(["", "deploy"]);
+    expect(await ask("exec", "-i", "program.sh", "")).toEqual(["", "all"]);
+    expect(existsSync(asked)).toBe(false);
+
+    await loadInventory(["program.sh"], {
+      cwd: process.cwd(),
+      loadModule: () => Promise.reject(new Error()),
+    });
+    rmSync(asked);
+    expect(await ask("exec", "-i", "./program.sh", "")).toEqual(["", "all", "clouds", "sky", "c1", "c2"]);
+    // Vars of files are known, those of the program are not.
+    expect(await ask("run", "vars.ts", "-i", "program.sh", "-t", "")).toEqual(["", "evening", "known"]);
+    expect(existsSync(asked)).toBe(false);
+    const kept = join(cacheDirectory(), "inventories");
+    const texts = readdirSync(kept).map((name) => readFileSync(join(kept, name), "utf8"));
+    expect(texts.join("")).not.toContain("unkept");
   });
 });
 

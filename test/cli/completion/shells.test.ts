@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -56,6 +58,7 @@ const CASES: readonly (readonly [typed: string, got: readonly string[]])[] = [
   ["check --inventory=my\\ inv", ["check", "--inventory=my inventory.yaml"]],
   ["role to-ts -o emp", ["role", "to-ts", "-o", "empty"]],
   ["exec -i odd.yaml we", ["exec", "-i", "odd.yaml", "we"]],
+  ["exec -i program.sh clo", ["exec", "-i", "program.sh", "clouds"]],
 ];
 
 const isThere = (shell: string): boolean =>
@@ -76,16 +79,17 @@ async function openShell(
     "my inventory.yaml": INVENTORY,
     "odd.yaml": "[",
     "site.yml": PLAYBOOK,
+    "program.sh": '#!/bin/sh\necho \'{"clouds":{"hosts":["c1"]},"_meta":{}}\'\n',
     // Tells what it gets, but for what completion asks.
     "bin/volley": `#!/bin/sh
-case $1 in __complete|completion) exec ${process.execPath} ${await builtCli()} "$@";; esac
+case $1 in __complete|completion|ls) exec ${process.execPath} ${await builtCli()} "$@";; esac
 printf '%s:' "$N"
 printf '<%s>' "$@"
 echo .
 `,
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
-  chmodSync(join(directory, "bin/volley"), 0o755);
+  for (const name of ["bin/volley", "program.sh"]) chmodSync(join(directory, name), 0o755);
   const terminal = openTerminal(SHELLS[shell]!(directory), {
     columns: 100,
     rows: 50,
@@ -95,6 +99,7 @@ echo .
       ZDOTDIR: directory,
       XDG_CONFIG_HOME: directory,
       XDG_STATE_HOME: directory,
+      XDG_CACHE_HOME: directory,
       VOLLEY_INVENTORY: "inventory.yaml",
     },
   });
@@ -103,9 +108,25 @@ echo .
   return { directory, terminal };
 }
 
+test.concurrent("code that never comes back keeps no shell waiting", async () => {
+  const inventory = join(scratch(), "stuck.ts");
+  writeFileSync(
+    inventory,
+    "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);\nexport default {};\n",
+  );
+  const words = ["__complete", "zsh", "--", "exec", "-i", inventory, ""];
+  const child = spawn(process.execPath, [await builtCli(), ...words], { stdio: "ignore" });
+  expect(await once(child, "exit")).toEqual([null, "SIGKILL"]);
+});
+
 test.concurrent.each(Object.keys(SHELLS))("in %s", async (shell) => {
   if (!isThere(shell)) return;
   const { terminal } = await openShell(shell);
+  // The names of a program are known once a command has read them.
+  terminal.type("volley ls -i program.sh");
+  terminal.press("Enter");
+  await terminal.see(/1 host in 1 group/);
+  terminal.press("C-u", "C-l");
   for (const [index, [typed, got]] of CASES.entries()) {
     terminal.type(`N=${index} volley ${typed}`);
     terminal.press("Tab", "Enter");
