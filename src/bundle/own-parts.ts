@@ -78,3 +78,12 @@ function readVersion(): string {
   }
   return "0.0.0";
 }
+
+/** Return the file of the command `volley` of this package, which a program starts in a process of its own. */
+export function volleyProgram(): string {
+  // Chunks lie at differing depths below dist, and the source beside it.
+  const candidates = ["./main.js", "./cli/main.js", "../cli/main.js", "../../dist/cli/main.js"].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
+  return candidates.find((path) => existsSync(path)) ?? candidates[1]!;
+}

@@ -2,10 +2,10 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { BecomeOptions, TransportsOptions } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
 import { MAX_TIMER_SECONDS } from "../core/options.ts";
-import { parseSeconds } from "../core/unix/duration.ts";
 import type { BecomeMethod } from "../core/unix/users.ts";
 import { CONNECTION_KINDS } from "../inventory/containers.ts";
 import { defaultInventory } from "../inventory/default.ts";
+import { PERSIST_TIMES, parsePersistTime } from "../transport/persist/time.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";
 import type { SecretOptions } from "../vars/secrets/sources.ts";
 import { askHostKeys, askPassphrase, expandHome, readGivenPassword } from "./terminal.ts";
@@ -147,7 +147,7 @@ export interface ReachFlags {
   readonly askPass?: boolean;
   readonly passwordFile?: string;
   readonly passwordFd?: number;
-  /** Seconds; false: none. */
+  /** Milliseconds; false: none. */
   readonly persist?: number | false;
 }
 
@@ -229,7 +229,7 @@ async function persistOption({ persist }: ReachFlags): Promise<Pick<TransportsOp
   // A comparison measures connections of its own, through proxies.
   if (persist === false || process.env.VOLLEY_ROUTES !== undefined) return {};
   const { chooseBackground } = await import("./persist/place.ts");
-  return { persist: chooseBackground(persist === undefined ? undefined : persist * 1_000) };
+  return { persist: chooseBackground(persist) };
 }
 
 /** Flags of commands whose hosts may need a password to become another user. */
@@ -351,14 +351,11 @@ export function seconds(text: string): number {
   return value;
 }
 
-/** Parse a time to keep connections for, in seconds. */
+/** Parse a time to keep connections for, in milliseconds. */
 export function persistTime(text: string): number {
-  const value = parseSeconds(text);
-  if (value === undefined || value === 0 || value > MAX_TIMER_SECONDS)
-    throw new InvalidArgumentError(
-      "It must be a time above 0, of 24 days at most, such as 10m, 2h or 90 (seconds).",
-    );
-  return value;
+  const ms = parsePersistTime(text);
+  if (ms === undefined) throw new InvalidArgumentError(`It must be ${PERSIST_TIMES}.`);
+  return ms;
 }
 
 /** Gather the values of a repeatable option. */

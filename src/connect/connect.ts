@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import pLimit from "p-limit";
 import type { ConnectedHosts } from "../controller/prepare/options.ts";
 import type { BecomeOptions, Reached, TransportsOptions } from "../controller/prepare/reach.ts";
-import { openTransports } from "../controller/prepare/transports.ts";
+import { noteOf, openTransports } from "../controller/prepare/transports.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import { defaultInventory } from "../inventory/default.ts";
@@ -14,10 +14,21 @@ import { createApplier } from "./apply.ts";
 import { createHostSet, type HostSet } from "./fleet.ts";
 import { findHosts, withPasswords } from "./hosts.ts";
 import { becomeOn, type Core, createMasking, type Member } from "./members.ts";
+import { choosePersist, type PersistTime } from "./persist.ts";
 import { anyOf } from "./signals.ts";
 
 /** Options of {@link connect}. */
-export interface ConnectOptions extends TransportsOptions, BecomeOptions {
+export interface ConnectOptions extends Omit<FleetOptions, "persist"> {
+  /**
+   * Keep connections for the next program or command, for so long after their last use, in a background process of the
+   * user's, and use those that others have left: a time such as `"10m"`, `"2h"` or `"90"` (seconds), or a number of
+   * milliseconds; false: keep none, and use none. Default: ssh_config's ControlPersist with ControlMaster.
+   */
+  readonly persist?: PersistTime;
+}
+
+/** Options of a fleet; `persist` says how the background process is reached. */
+interface FleetOptions extends TransportsOptions, BecomeOptions {
   /**
    * Paths of inventories, `host1,host2,`, or an inventory already loaded. Default: `$VOLLEY_INVENTORY`, then `inventory` in
    * the working directory; where there is none, the names of the pattern are the hosts, as for ssh.
@@ -51,6 +62,24 @@ const DEFAULT_FORKS = 50;
  * `PATTERN_UNKNOWN`, `SECRET_FAILED`, `USAGE` or `CANCELLED`.
  */
 export async function connect(pattern: string, options: ConnectOptions = {}): Promise<Fleet> {
+  const { persist, ...others } = options;
+  const failures: string[] = [];
+  const choice = choosePersist(persist, (why) => failures.push(why));
+  const fleet = await openFleet(pattern, { ...others, ...choice });
+  return {
+    ...fleet,
+    // The background process is started when a host is reached, or later.
+    get notes() {
+      return [
+        ...fleet.notes,
+        ...failures.map((why) => noteOf(`connections are not kept: ${why}`, fleet.names)),
+      ];
+    },
+  };
+}
+
+/** Open a fleet as {@link connect} does. */
+export async function openFleet(pattern: string, options: FleetOptions): Promise<Fleet> {
   const { forks = DEFAULT_FORKS, inventory: given, limit, password, becomePassword, askPassphrase } = options;
   if (!Number.isInteger(forks) || forks < 1)
     throw new VolleyError("USAGE", `forks must be a whole number of 1 or more, not ${String(forks)}`);

@@ -21,7 +21,7 @@ export interface Channels {
   sftp(): Promise<RemoteProcess>;
   /** Open a stream from the host to a port (RFC 4254, section 7.2). */
   forward(address: string, port: number): Promise<Duplex>;
-  /** See `Connection.listen`. Absent where the connection belongs to another process. */
+  /** See `Connection.listen`. Absent where the transport cannot. */
   readonly listen?: Connection["listen"];
   /**
    * Open a session for the next command or SFTP server, which then needs no round trip for it. The answer also shows that

@@ -43,9 +43,12 @@ afterAll(async () => {
   rmSync("/tmp/volley-docs", { recursive: true, force: true });
 });
 
-/** Connect as the examples do, to the embedded hosts. They share a /tmp: one of them works at a time. */
+/**
+ * Connect as the examples do, to the embedded hosts, without a background process that stays. They share a /tmp: one of
+ * them works at a time.
+ */
 const connect: typeof controller.connect = (pattern, options = {}) => {
-  const { port: _port, user: _user, ...given } = options;
+  const { port: _port, user: _user, persist: _persist, ...given } = options;
   const { knownHostsPath } = embedded;
   return controller.connect(pattern, {
     ...{

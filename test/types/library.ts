@@ -59,6 +59,7 @@ export async function connecting(signal: AbortSignal): Promise<void> {
     secrets,
     signal,
     hostKeys: "accept-new",
+    persist: "10m",
   };
   await using fleet = await connect("web:&prod", options);
   exactly<Fleet>()(fleet);
@@ -75,6 +76,9 @@ export async function connecting(signal: AbortSignal): Promise<void> {
   await connect();
   // @ts-expect-error a number of hosts is a number
   await connect("all", { forks: "5" });
+  for (const persist of [600_000, false] as const) await connect("all", { persist });
+  // @ts-expect-error a time is needed
+  await connect("all", { persist: true });
   // @ts-expect-error a policy that there is not
   await connect("all", { hostKeys: "yes" });
   // @ts-expect-error a set of hosts is not closed by itself

@@ -74,12 +74,12 @@ Exit codes: 0 all ok, 1 usage or set-up, 2 some host failed, 4 some host unreach
 
 /** Gather and show; returns the exit code. Fails with whatever is wrong before any host is touched. */
 async function facts(pattern: string, names: readonly string[], flags: FactsFlags): Promise<number> {
-  const { connect } = await import("../../connect/connect.ts");
+  const { openFleet } = await import("../../connect/connect.ts");
   const cancelled = new AbortController();
   const release = onSignals(() => cancelled.abort());
   try {
     const limit = await expandLimit(flags.limit);
-    await using fleet = await connect((await expandLimit(pattern)) ?? pattern, {
+    await using fleet = await openFleet((await expandLimit(pattern)) ?? pattern, {
       ...(await reachOptions(flags)),
       ...(await becomeOptions(flags)),
       ...(flags.inventory === undefined ? {} : { inventory: flags.inventory }),

@@ -176,7 +176,11 @@ function needsOpenSsh(
   return "only a certificate vouches for its key (@cert-authority)";
 }
 
-function noteOf(reason: string, names: readonly string[]): { readonly host: string; readonly text: string } {
+/** Return a note about hosts, under the name of the first. */
+export function noteOf(
+  reason: string,
+  names: readonly string[],
+): { readonly host: string; readonly text: string } {
   const [host, ...others] = names;
   const count = others.length;
   const more = count === 0 ? "" : count === 1 ? "; so is 1 more host" : `; so are ${count} more hosts`;

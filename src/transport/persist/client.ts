@@ -43,7 +43,8 @@ export function createPersistTransport(options: PersistOptions): Transport {
         ...(connectRetries === undefined ? {} : { connectRetries }),
       };
       const talk = await link.open().catch(() => undefined);
-      const lent = talk === undefined ? undefined : await loan(talk, request, signal);
+      const lent =
+        talk === undefined ? undefined : await loan(talk, request, signal, listenOver(direct, endpoint));
       if (lent !== undefined) return lent;
       const connection = await direct.connect(endpoint, signal);
       // Not before: a wrong password must not be tried twice. The login may have asked for a passphrase.
@@ -58,7 +59,12 @@ export function createPersistTransport(options: PersistOptions): Transport {
 }
 
 /** Ask for a connection. Fails as connecting does; returns undefined where the fault is the background process's. */
-function loan(talk: Talk, request: LoanRequest, signal: AbortSignal): Promise<Connection | undefined> {
+function loan(
+  talk: Talk,
+  request: LoanRequest,
+  signal: AbortSignal,
+  listen: (closed: Promise<unknown>) => Channels["listen"],
+): Promise<Connection | undefined> {
   const { socket, path } = talk;
   const { endpoint } = request;
   const { host } = endpoint;
@@ -110,7 +116,7 @@ function loan(talk: Talk, request: LoanRequest, signal: AbortSignal): Promise<Co
             closedHere = true;
             socket.destroy();
           };
-          const channels = channelsOf(path, host, loan, closed, close);
+          const channels = { ...channelsOf(path, host, loan, closed, close), listen: listen(closed) };
           return resolve(createSshConnection(channels, endpoint, { connectMs, authenticateMs }));
         }
         default:
@@ -150,6 +156,48 @@ function channelsOf(
     forward: async (address, port) =>
       streamOf(await openChannel(path, host, { loan, open: { is: "forward", address, port } }, closed)),
     close,
+  };
+}
+
+/**
+ * Have the host listen over a connection of this process's own, until the kept one is given back: a port is the
+ * connection's as long as that lasts, and must not outlive the client.
+ */
+function listenOver(
+  direct: Transport,
+  endpoint: Endpoint,
+): (closed: Promise<unknown>) => NonNullable<Channels["listen"]> {
+  return (closed) => async (address, port, onConnection) => {
+    const given = new AbortController();
+    void closed.then(() => given.abort());
+    const own = await direct.connect(endpoint, given.signal);
+    void closed.then(() => own.close());
+    let streams = 0;
+    let isOver = false;
+    const closeUnused = (): void => {
+      if (isOver && streams === 0) own.close();
+    };
+    try {
+      const listening = await own.listen!(address, port, (stream) => {
+        streams++;
+        stream.once("close", () => {
+          streams--;
+          closeUnused();
+        });
+        onConnection(stream);
+      });
+      return {
+        port: listening.port,
+        close: async () => {
+          await listening.close();
+          isOver = true;
+          closeUnused();
+        },
+      };
+    } catch (thrown) {
+      own.close();
+      throw thrown;
+    }
   };
 }
 

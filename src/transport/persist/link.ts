@@ -19,6 +19,8 @@ import {
 } from "./protocol.ts";
 
 const ANSWER_MS = 4_000;
+/** A process that could not be used is not tried again for so long: the other hosts need not wait as well. */
+const FAILED_MS = 30_000;
 
 /** The background process, as its clients find it. */
 export interface BackgroundPlace {
@@ -35,7 +37,7 @@ export interface BackgroundPlace {
 /** The way to the background process. */
 export interface BackgroundLink {
   /**
-   * Connect, for one request. Undefined where there was no background process: one is starting, for the next command.
+   * Connect, for one request. Undefined where there was no background process: one is starting, for later requests.
    * Fails where the process cannot be used.
    */
   open(): Promise<Talk | undefined>;
@@ -49,10 +51,22 @@ export interface BackgroundLink {
 
 /** Make a {@link BackgroundLink}, and begin to connect at once. */
 export function openLink(place: BackgroundPlace): BackgroundLink {
-  let starting: ChildProcess | undefined;
+  let started: ChildProcess | undefined;
+  let isStarting = false;
+  let hasFailed = false;
+  const start = (): void => {
+    isStarting = true;
+    started = startBackground(place, (why) => {
+      isStarting = false;
+      if (why === undefined) return;
+      // The reason is told once.
+      hasFailed = true;
+      place.onStartFailed?.(why);
+    });
+  };
   const openOne = async (): Promise<Talk | undefined> => {
-    // This command need not wait until the process has started.
-    if (starting !== undefined) return undefined;
+    // Nobody need wait until the process has started.
+    if (isStarting) return undefined;
     const { directory, answerMs } = place;
     const path = socketPath(directory, place.version);
     preparePlace(directory);
@@ -60,13 +74,19 @@ export function openLink(place: BackgroundPlace): BackgroundLink {
       return await openTalk({ directory, path, answerMs });
     } catch (thrown) {
       if (!isAbsent(thrown)) throw thrown;
-      starting ??= startBackground(place);
+      if (!isStarting && !hasFailed) start();
       return undefined;
     }
   };
   let failure: Error | undefined;
   const fail = (thrown: unknown): never => {
-    failure ??= thrown as Error;
+    if (failure === undefined) {
+      failure = thrown as Error;
+      const forget = (): void => {
+        failure = undefined;
+      };
+      setTimeout(forget, FAILED_MS).unref();
+    }
     throw failure;
   };
   let ahead: Promise<Talk | undefined> | undefined = openOne().catch(fail);
@@ -83,18 +103,19 @@ export function openLink(place: BackgroundPlace): BackgroundLink {
     open: async () => {
       const mine = ahead;
       ahead = undefined;
-      // The other hosts need not wait as long.
       if (failure !== undefined) throw failure;
-      const talk = await (mine ?? openOne().catch(fail));
+      const early = await mine?.catch(() => undefined);
+      // A program may ask long after the process has begun, or has ended.
+      const talk = early?.socket.destroyed === false ? early : await openOne().catch(fail);
       talk?.socket.ref();
       return talk;
     },
     keep: (request) => {
-      const stdin = starting?.stdin as Socket | undefined;
+      const stdin = started?.stdin as Socket | undefined;
       if (stdin?.writable === true) sendMessage(stdin, request);
     },
     close: () => {
-      starting?.stdin?.end();
+      started?.stdin?.end();
       ahead?.then(
         (talk) => talk?.socket.destroy(),
         () => {},
@@ -177,21 +198,29 @@ const ENVIRONMENT = [
 /** The line that the background process says when it listens; any other line is the reason why it does not. */
 export const READY = "ready";
 
-/** Start the background process; it takes requests from its standard input, and is not waited for. */
-function startBackground({ command: [program, ...args], onStartFailed }: BackgroundPlace): ChildProcess {
+/**
+ * Start the background process; it takes requests from its standard input, and is not waited for. `onStarted` gets the
+ * reason where the process cannot keep connections.
+ */
+function startBackground(
+  { command: [program, ...args] }: BackgroundPlace,
+  onStarted: (why: string | undefined) => void,
+): ChildProcess {
   const env = Object.fromEntries(ENVIRONMENT.map((name) => [name, process.env[name]]));
   const child = spawn(program!, args, { cwd: "/", env, detached: true, stdio: ["pipe", "pipe", "ignore"] });
   let said = "";
-  child.once("error", (error) => onStartFailed?.(error.message));
+  child.once("error", (error) => onStarted(error.message));
   child.stdin.on("error", () => {});
   child.stdout
     .setEncoding("utf8")
     .on("data", (chunk: string) => {
       said += chunk;
+      if (said.trim() === READY) onStarted(undefined);
     })
     .once("end", () => {
       const line = said.trim();
-      if (line !== READY) onStartFailed?.(line === "" ? "it ended" : line);
+      if (line !== READY)
+        onStarted(line === "" ? "the background process ended as soon as it was started" : line);
     });
   child.unref();
   for (const stream of [child.stdin, child.stdout]) (stream as unknown as Socket).unref();
