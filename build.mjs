@@ -1,5 +1,5 @@
-// Builds dist/: the command line as one file, what programs import as split ES modules, type declarations, and the parts
-// every bundle has.
+// Builds dist/: the command line as scripts, what programs import as split ES modules, type declarations, and the parts
+// that every bundle has.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -13,10 +13,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
 import { minify } from "terser";
 
 const root = dirname(fileURLToPath(import.meta.url));
@@ -154,17 +154,20 @@ const inkInScript = {
   },
 };
 
-// The command line is one script, because V8 can keep what it compiles of one (src/cli/main.ts).
-const program = join(dist, "cli/volley.cjs");
-await build({
+// The command line is made of scripts, because V8 can keep what it compiles of these (src/cli/main.ts). esbuild splits
+// modules only: the chunks are made into functions afterwards, each of which is called when a chunk first needs it.
+const program = await build({
   ...common,
   entryPoints: ["src/cli/program.ts"],
-  outfile: program,
-  format: "cjs",
+  outdir: join(dist, "cli/program"),
+  chunkNames: "[name]-[hash]",
+  splitting: true,
+  format: "esm",
+  write: false,
+  metafile: true,
   external: ["@xterm/headless", "cpu-features", "esbuild"],
   // React's development build takes a third more time for every frame.
   define: { "import.meta.url": "volleyUrl", "process.env.NODE_ENV": '"production"' },
-  banner: { js: 'const volleyUrl = require("node:url").pathToFileURL(__filename).href;' },
   plugins: [
     loadLate,
     actionsLate,
@@ -184,20 +187,33 @@ await build({
     },
   ],
 });
-// V8 forgets how to import for a script that it has kept (Node 20): the launcher does it.
-// In templates esbuild leaves what is not ASCII; escaped, the program is read in a third of the time.
-const text = readFileSync(program, "utf8")
-  .replace(/\bimport\((?=")/g, "volleyImport(")
-  .replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
-writeFileSync(program, text);
-const hash = createHash("sha256").update(text).digest("hex");
+/** Chunks up to this size, in characters, are in one script: to open a file takes as long as to compile them. */
+const SMALL_CHUNK = 24_000;
+const scripts = new Map([["small.js", []]]);
+for (const { path, text } of program.outputFiles) {
+  const chunk = await asFunction(text);
+  const name = basename(path);
+  const script = chunk.length <= SMALL_CHUNK ? "small.js" : name;
+  scripts.set(script, [...(scripts.get(script) ?? []), `${JSON.stringify(name)}:${chunk}`]);
+}
+const hash = createHash("sha256");
+mkdirSync(join(dist, "cli/program"), { recursive: true });
+for (const [name, chunks] of scripts) {
+  const text = `({${chunks.join(",\n")}})`;
+  hash.update(text);
+  writeFileSync(join(dist, "cli/program", name), text);
+}
+// Tells the tests what a script has in it; the package goes without.
+writeFileSync(join(dist, "cli/program/contents.json"), JSON.stringify(contentsOf(program.metafile)));
 await build({
   ...common,
   entryPoints: ["src/cli/main.ts"],
   outfile: join(dist, "cli/main.js"),
-  format: "esm",
-  define: { __PROGRAM_HASH__: JSON.stringify(hash) },
+  format: "cjs",
+  define: { __PROGRAM_HASH__: JSON.stringify(hash.digest("hex")) },
 });
+// Node takes a module for twice as long to load as a script.
+writeFileSync(join(dist, "cli/package.json"), '{ "type": "commonjs" }\n');
 chmodSync(join(dist, "cli/main.js"), 0o755);
 for (const shell of ["bash", "zsh", "fish"])
   cpSync(join(root, `src/cli/completion/volley.${shell}`), join(dist, `cli/completion/volley.${shell}`));
@@ -234,3 +250,41 @@ rmSync(wanted, { recursive: true, force: true });
 renameSync(dist, wanted);
 // Tells which sources are in it: those of that time.
 utimesSync(wanted, startedAt, startedAt);
+
+/**
+ * Make a function of a chunk, which is a module that esbuild wrote: `import` and `export` become calls of the function's
+ * parameters, which src/cli/load.ts gives.
+ */
+async function asFunction(chunk) {
+  const named = chunk.replace(/\bimport\((?="(\.\/)?)/g, (_, isChunk) =>
+    isChunk === undefined ? "volleyImport(" : "volleyLoad(",
+  );
+  const { code } = await transform(named, {
+    format: "cjs",
+    minifySyntax: true,
+    minifyWhitespace: true,
+    platform: "node",
+    target: common.target,
+  });
+  // The helpers that esbuild puts before the exports of every chunk take as long to load as a small chunk.
+  const start =
+    /^.*?var stdin_exports=\{\};(?:__export\(stdin_exports,(.*?)\);)?module\.exports=__toCommonJS\(stdin_exports\);/s.exec(
+      code,
+    );
+  if (start === null) throw new Error("a chunk does not begin as build.mjs expects: esbuild was updated?");
+  const body = code
+    .slice(start[0].length)
+    .replace(/0&&\(module\.exports=\{[^{}]*\}\);\s*$/, "")
+    // In templates esbuild leaves what is not ASCII; escaped, the program is read in a third of the time.
+    .replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const parameters =
+    "exports,volleyExport,__toESM,require,volleyLoad,volleyImport,volleyUrl,__filename,__dirname";
+  return `function(${parameters}){"use strict";volleyExport(exports,${start[1] ?? "{}"});${body}}`;
+}
+
+/** Return the sources of each chunk. */
+function contentsOf({ outputs }) {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([path, { inputs }]) => [basename(path), Object.keys(inputs)]),
+  );
+}

@@ -1,49 +1,88 @@
 #!/usr/bin/env node
 import * as fs from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { isatty } from "node:tty";
-import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
 import { cacheDirectory, openOwnFiles } from "../system/own-files.ts";
+import { type CompileScript, loadProgram } from "./load.ts";
 
 /** Set by the build: the SHA-256 of the program, in hexadecimal. */
 declare const __PROGRAM_HASH__: string;
 
 /** V8's compiled code of earlier starts: compiling takes half the time of a short command. */
-const code = openOwnFiles(fs, cacheDirectory(), "code");
+const files = openOwnFiles(fs, cacheDirectory(), "code");
 const KEPT_FILES = 24;
 
-launch(join(dirname(fileURLToPath(import.meta.url)), "volley.cjs"));
+const code = openCode(cacheFilesOf(process.argv.slice(2)));
+loadProgram(__dirname, (specifier) => import(specifier), code.compile).main();
+code.keepAtExit();
 
-/** Run the program, with the code that V8 compiled for the same command before. */
-function launch(file: string): void {
-  const [cacheFile, ...others] = cacheFilesOf(process.argv.slice(2));
-  // The build makes the program pure ASCII: latin1 needs no decoding, and half the memory.
-  const source = fs.readFileSync(file, "latin1");
-  const own = code.read(cacheFile);
-  const cachedData = own ?? first(others);
-  const require = createRequire(file);
-  const parameters = "exports, require, module, __filename, __dirname, volleyImport";
-  const script = new Script(`(function (${parameters}) {${source}\n})`, {
-    filename: file,
-    ...(cachedData === undefined ? {} : { cachedData }),
-  });
-  // V8 would forget the code that ran at the beginning of a long run. Code that was kept under other flags is refused.
-  const keep = own === undefined ? (require("node:v8") as typeof import("node:v8")) : undefined;
-  keep?.setFlagsFromString("--no-flush-bytecode");
-  const run = script.runInThisContext() as (...values: readonly unknown[]) => void;
-  const module = { exports: {} as typeof import("./program.ts") };
-  const importHere = (specifier: string): Promise<unknown> => import(specifier);
-  run.call(module.exports, module.exports, require, module, file, dirname(file), importHere);
-  module.exports.main();
-  if (own !== undefined && script.cachedDataRejected !== true) return;
-  // Only at the end has V8 compiled what the command uses; one that was refused has used little.
-  process.once("exit", (status) => {
-    if (status === 1) return;
-    keep?.setFlagsFromString("--flush-bytecode");
-    code.write(cacheFile, script.createCachedData(), KEPT_FILES);
-  });
+/** Open the compiled code of the same command's earlier starts, and that of others for what is missing there. */
+function openCode([own, ...others]: readonly [string, ...string[]]): {
+  readonly compile: CompileScript;
+  keepAtExit(): void;
+} {
+  const kept = readCode(own);
+  const lent = kept === undefined ? firstOf(others) : undefined;
+  const scripts = new Map<string, Script>();
+  let isComplete = true;
+  // V8 forgets the code that ran at the beginning of a long run. Code that was kept under other flags is refused.
+  const setForgetting = (forgets: boolean): void => {
+    const { setFlagsFromString } = require("node:v8") as typeof import("node:v8");
+    setFlagsFromString(forgets ? "--flush-bytecode" : "--no-flush-bytecode");
+  };
+  return {
+    compile: (name, source, options) => {
+      const cachedData = kept?.get(name) ?? lent?.get(name);
+      if (!isComplete) setForgetting(true);
+      const script = new Script(source, { ...options, ...(cachedData === undefined ? {} : { cachedData }) });
+      scripts.set(name, script);
+      isComplete &&= kept?.has(name) === true && script.cachedDataRejected !== true;
+      if (!isComplete) setForgetting(false);
+      return script;
+    },
+    keepAtExit: () => {
+      // Only at the end has V8 compiled what the command uses; one that was refused has used little.
+      process.once("exit", (status) => {
+        if (isComplete || status === 1) return;
+        setForgetting(true);
+        const all = new Map(kept);
+        for (const [name, script] of scripts) all.set(name, script.createCachedData());
+        files.write(own, joined(all), KEPT_FILES);
+      });
+    },
+  };
+}
+
+/** Join the code of scripts to the content of a file: a line of JSON with their names and lengths, then the code. */
+function joined(code: ReadonlyMap<string, Buffer>): Buffer {
+  const lengths = [...code].map(([name, data]) => [name, data.length]);
+  return Buffer.concat([Buffer.from(`${JSON.stringify(lengths)}\n`), ...code.values()]);
+}
+
+/** Read a file of {@link joined}; undefined if it is not there, or cut short. */
+function readCode(file: string): ReadonlyMap<string, Buffer> | undefined {
+  const content = files.read(file);
+  if (content === undefined) return undefined;
+  const code = new Map<string, Buffer>();
+  let at = content.indexOf("\n") + 1;
+  try {
+    for (const [name, length] of JSON.parse(content.toString("latin1", 0, at)) as [string, number][]) {
+      code.set(name, content.subarray(at, at + length));
+      at += length;
+    }
+  } catch {
+    return undefined;
+  }
+  return at === content.length ? code : undefined;
+}
+
+/** Read the first of these files that is there. */
+function firstOf(names: readonly string[]): ReadonlyMap<string, Buffer> | undefined {
+  for (const name of names) {
+    const found = readCode(name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /**
@@ -57,13 +96,4 @@ function cacheFilesOf([command, ...args]: readonly string[]): readonly [string, 
   // The help has most of the code that every command begins with.
   const plain = [`${key}-${name}`, `${key}-help`] as const;
   return name !== "help" && isatty(1) ? [`${key}-${name}-screen`, ...plain] : plain;
-}
-
-/** Read the first of these files that is there. */
-function first(names: readonly string[]): Buffer | undefined {
-  for (const name of names) {
-    const found = code.read(name);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }

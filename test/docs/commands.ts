@@ -31,7 +31,11 @@ const adders = (async (): Promise<readonly AddCommand[]> => {
 /** Volley's command line as it is parsed, with commands that do nothing. */
 async function createProgram(): Promise<Command> {
   const silent = { writeOut: () => {}, writeErr: () => {} };
-  const program = new Command("volley").version("0.0.0").exitOverride().configureOutput(silent);
+  const program = new Command("volley")
+    .enablePositionalOptions()
+    .version("0.0.0")
+    .exitOverride()
+    .configureOutput(silent);
   for (const add of await adders) add(program);
   for (const command of commandsBelow(program)) command.action(() => {});
   return program;

@@ -42,8 +42,6 @@ interface ExecFlags extends InventoryFlags, HostsFlags, ConnectionFlags, KindFla
 /** Add `volley exec`. */
 export function addExecCommand(program: Command): void {
   const command = program
-    // `volley exec web node --version` does not ask for Volley's.
-    .enablePositionalOptions()
     .command("exec")
     .summary("run a command on many hosts at a time")
     .description(

@@ -60,16 +60,23 @@ export function createFold(): Fold {
     groups: () =>
       [...groups.values()].sort(
         (one, other) =>
-          other.hosts.length - one.hosts.length || byName.compare(firstOf(one.hosts), firstOf(other.hosts)),
+          other.hosts.length - one.hosts.length || compareNames(firstOf(one.hosts), firstOf(other.hosts)),
       ),
     close: () => store.close(),
   };
 }
 
-const byName = new Intl.Collator("en", { numeric: true });
+let collator: Intl.Collator | undefined;
+
+/** Compare by number where names have numbers. To make a collator takes 10 ms, which a single host need not wait for. */
+function compareNames(one: string, other: string): number {
+  if (one === other) return 0;
+  collator ??= new Intl.Collator("en", { numeric: true });
+  return collator.compare(one, other);
+}
 
 function firstOf(hosts: readonly string[]): string {
-  return hosts.reduce((first, host) => (byName.compare(host, first) < 0 ? host : first));
+  return hosts.reduce((first, host) => (compareNames(host, first) < 0 ? host : first));
 }
 
 /** A host's output, kept to show later. */

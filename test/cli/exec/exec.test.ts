@@ -1,6 +1,6 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet } from "../../../src/embedded/options.ts";
@@ -272,7 +272,10 @@ describe("volley exec", () => {
 });
 
 describe("what is loaded", () => {
-  /** The modules of the program that a command evaluates, as V8 counts it: each is a function of its name there. */
+  /**
+   * The modules of the program that a command evaluates. V8 counts the calls of the chunks, which are functions of their
+   * names, and of the modules within them that wait for `require`; the build says which modules are in a chunk.
+   */
   async function loadedBy(args: readonly string[]): Promise<readonly string[]> {
     const coverage = mkdtempSync(join(directory, "coverage-"));
     const { code } = await execApart(args, { env: { NODE_V8_COVERAGE: coverage } });
@@ -280,13 +283,20 @@ describe("what is loaded", () => {
     const { result } = JSON.parse(
       readFileSync(join(coverage, readdirSync(coverage)[0]!), "utf8"),
     ) as Coverage;
-    return result
-      .filter(({ url }) => url.endsWith("/volley.cjs"))
-      .flatMap(({ functions }) => functions)
-      .filter(
-        ({ functionName, ranges }) => /^(src|node_modules)\//.test(functionName) && ranges[0]!.count > 0,
-      )
-      .map(({ functionName }) => functionName);
+    const program = join(dirname(await builtCli()), "program");
+    const contents = JSON.parse(readFileSync(join(program, "contents.json"), "utf8")) as Readonly<
+      Record<string, readonly string[]>
+    >;
+    const calls = new Map(
+      result
+        .filter(({ url }) => url.includes("/cli/program/"))
+        .flatMap(({ functions }) => functions)
+        .map(({ functionName, ranges }) => [functionName, ranges[0]!.count]),
+    );
+    return Object.entries(contents)
+      .filter(([chunk]) => (calls.get(chunk) ?? 0) > 0)
+      .flatMap(([, modules]) => modules)
+      .filter((name) => calls.get(name) !== 0);
   }
 
   it("is what ssh takes, and nothing that playbooks or screens take", async () => {

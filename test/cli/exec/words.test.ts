@@ -5,7 +5,7 @@ import { type ExecWords, splitWords } from "../../../src/cli/exec/words.ts";
 
 /** Parse as the program does, up to the hosts and the command. */
 function read(...args: readonly string[]): ExecWords & { readonly flags: Readonly<Record<string, unknown>> } {
-  const program = new Command().exitOverride();
+  const program = new Command().enablePositionalOptions().exitOverride();
   addExecCommand(program);
   const [command] = program.commands as [Command];
   command.exitOverride().configureOutput({ writeErr: () => {} });

@@ -1,32 +1,22 @@
 import { Console } from "node:console";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { Writable } from "node:stream";
-import { Script } from "node:vm";
 // esbuild works for good in the directory in which it was loaded, and a command's own is removed after its test.
 import "esbuild";
+import { loadProgram } from "../../../src/cli/load.ts";
 import { builtCli, type CliEnd } from "./cli.ts";
 
 // The built `volley` in this process. A start of Node and of the program takes most of a command that is refused.
 
 type Program = typeof import("../../../src/cli/program.ts");
 
-let loaded: { readonly file: string; readonly program: Program } | undefined;
+let loaded: { readonly directory: string; readonly program: Program } | undefined;
 
 /** Load the program as its launcher does (src/cli/main.ts), once for each build. */
-async function loadProgram(): Promise<Program> {
-  const file = join(dirname(await builtCli()), "volley.cjs");
-  if (loaded?.file === file) return loaded.program;
-  const parameters = "exports, require, module, __filename, __dirname, volleyImport";
-  const script = new Script(`(function (${parameters}) {${readFileSync(file, "latin1")}\n})`, {
-    filename: file,
-  });
-  const run = script.runInThisContext() as (...values: readonly unknown[]) => void;
-  const module = { exports: {} as Program };
-  const importHere = (specifier: string): Promise<unknown> => import(specifier);
-  run.call(module.exports, module.exports, createRequire(file), module, file, dirname(file), importHere);
-  loaded = { file, program: module.exports };
+async function loadBuilt(): Promise<Program> {
+  const directory = dirname(await builtCli());
+  if (loaded?.directory === directory) return loaded.program;
+  loaded = { directory, program: loadProgram(directory, (specifier) => import(specifier)) };
   return loaded.program;
 }
 
@@ -50,7 +40,7 @@ async function carryOutHere(
   args: readonly string[],
   { cwd, env = {} }: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
 ): Promise<CliEnd> {
-  const { carryOut } = await loadProgram();
+  const { carryOut } = await loadBuilt();
   const before = { directory: process.cwd(), exitCode: process.exitCode, env: { ...process.env } };
   const stdout = keepWritten("stdout");
   const stderr = keepWritten("stderr");
