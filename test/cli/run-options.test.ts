@@ -89,9 +89,32 @@ test.each(["-f 0", "-T x", "--become-method runas", "-t ,", "--nonsense"])("%s i
   expect(() => parse("p.yml", ...line.split(" "))).toThrow();
 });
 
-test("a playbook behind --resume is refused", () => {
-  expect(() => parse("--resume", "p.yml")).toThrow("It is a playbook");
+test.each([
+  ["--web p.yml", { web: true }, ["p.yml"]],
+  ["p.yml --web", { web: true }, ["p.yml"]],
+  ["--web=8080 p.yml", { web: 8080 }, ["p.yml"]],
+  ["--web 8080 p.yml", { web: 8080 }, ["p.yml"]],
+  ["a.yml --web 0 b.yml -C", { web: 0, check: true }, ["a.yml", "b.yml"]],
+  ["a.yml --web -C b.yml", { web: true, check: true }, ["a.yml", "b.yml"]],
+  ["a.yml --web b.yml c.yml", { web: true }, ["a.yml", "b.yml", "c.yml"]],
+  ["--web -- p.yml", { web: true }, ["p.yml"]],
+  ["-e --web p.yml -e --web", { extraVars: ["--web", "--web"] }, ["p.yml"]],
+  ["-Cl --web p.yml", { check: true, limit: "--web" }, ["p.yml"]],
+  ["--resume p.yml", { resume: true }, ["p.yml"]],
+  ["p.yml --resume", { resume: true }, ["p.yml"]],
+  ["--resume --web p.yml", { resume: true, web: true }, ["p.yml"]],
+  ["--resume 20260101-000000-aaaaa p.yml", { resume: "20260101-000000-aaaaa" }, ["p.yml"]],
+  ["-- --web p.yml", {}, ["--web", "p.yml"]],
+])("a word that cannot be the optional value of an option is a playbook: %s", (line, flags, playbooks) => {
+  expect(parse(...line.split(" "))).toEqual({ flags, playbooks });
 });
+
+test.each(["--web 65536 p.yml", "--web=x p.yml", "--web=80.5 p.yml", "--resume=p.yml p.yml"])(
+  "%s is refused",
+  (line) => {
+    expect(() => parse(...line.split(" "))).toThrow(/must be a port of 0 to 65535|It is a playbook/);
+  },
+);
 
 const at = (value: unknown): never => ({ value, from: "ansible.cfg:1" }) as never;
 

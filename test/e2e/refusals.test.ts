@@ -235,10 +235,10 @@ const cases: readonly Case[] = [
     says: /^error: option '-f, --forks <number>' argument '0' is invalid\. It must be a whole number of 1 or more\.$/,
   },
   {
-    what: "a playbook behind --resume",
+    what: "a playbook as the value of --resume",
     files: { ...site, ...hosts },
-    args: ["run", "--resume", "site.ts"],
-    says: /^error: option '--resume \[run\]' argument 'site\.ts' is invalid\. It is a playbook, not a run: write it before --resume\.$/,
+    args: ["run", "--resume=site.ts"],
+    says: /^error: option '--resume \[run\]' argument 'site\.ts' is invalid\. It is a playbook, not a run\.$/,
   },
   {
     what: "a number of runs that is none",

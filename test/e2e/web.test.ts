@@ -103,7 +103,7 @@ it("attach --web shows what was done before, too", async () => {
   });
 });
 
-it("a port that is taken, or none at all, is told before anything is started", async () => {
+it("a port that is taken, or is none, is told before anything is started", async () => {
   const { project, args } = await prepare(1);
   const runs = listRuns(runsDirectory()).length;
   const other = createServer();
@@ -116,8 +116,8 @@ it("a port that is taken, or none at all, is told before anything is started", a
   expect(taken.stderr.split("\n")[0]).toContain(
     `cannot open port ${port} of 127.0.0.1: another program uses it`,
   );
-  const wrong = await volleyHere(["run", "--web", "site.ts"], { cwd: project.directory });
+  const wrong = await volleyHere([...args, "--web", "65536"], { cwd: project.directory });
   expect(wrong.code).toBe(1);
-  expect(wrong.stderr).toContain("write a playbook, or the name of a run, before --web");
+  expect(wrong.stderr).toContain("It must be a port of 0 to 65535.");
   expect(listRuns(runsDirectory())).toHaveLength(runs);
 });

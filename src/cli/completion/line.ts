@@ -1,4 +1,5 @@
 import type { Argument, Command, Option } from "commander";
+import { isFlag, readFlag, takesValue, takesWord } from "./flags.ts";
 
 // The place of the cursor in a command line, told by commander's description of the commands.
 
@@ -39,7 +40,7 @@ export function readLine(program: Command, words: readonly string[], word: strin
     given.set(name, [...(given.get(name) ?? []), value]);
   };
   for (const each of words) {
-    if (pending !== undefined && (pending.required || !each.startsWith("-"))) {
+    if (pending !== undefined && takesWord(pending, each)) {
       give(pending, each);
       pending = undefined;
       continue;
@@ -64,7 +65,7 @@ export function readLine(program: Command, words: readonly string[], word: strin
     if (name !== undefined) values.set(name, [...(values.get(name) ?? []), value]);
   }
   const place = (): Place => {
-    if (pending !== undefined && (pending.required || !isFlag(word))) return placeOfValue(pending, "");
+    if (pending !== undefined && takesWord(pending, word)) return placeOfValue(pending, "");
     if (!isEnded && word.startsWith("-")) return placeOfFlag(command, word);
     if (isHelp || (command.commands.length > 0 && operands.length === 0))
       return { kind: "command", commands: command.createHelp().visibleCommands(command) };
@@ -75,46 +76,14 @@ export function readLine(program: Command, words: readonly string[], word: strin
   return { place: place(), command, given, values };
 }
 
-function isFlag(word: string): boolean {
-  return word.length > 1 && word.startsWith("-");
-}
-
 /** Commander has no other way to ask whether all that follows a command's first argument is passed on. */
 function passesThrough(command: Command): boolean {
   return (command as Command & { readonly _passThroughOptions?: boolean })._passThroughOptions === true;
 }
 
-function takesValue(option: Option): boolean {
-  return option.required || option.optional;
-}
-
 function placeOfValue(option: Option, before: string): Place {
   const [, name = ""] = /[<[]([^>\].]+)/.exec(option.flags) ?? [];
   return { kind: "value", name, choices: option.argChoices, before };
-}
-
-/** Read one word of options; returns the option whose value is the next word. */
-function readFlag(
-  command: Command,
-  word: string,
-  give: (option: Option, value: string) => void,
-): Option | undefined {
-  if (word.startsWith("--")) {
-    const [, flag, value] = /^(--[^=]*)(?:=([\s\S]*))?$/.exec(word) ?? [];
-    const option = command.options.find(({ long }) => long === flag);
-    if (option === undefined || !takesValue(option)) return undefined;
-    if (value === undefined) return option;
-    give(option, value);
-    return undefined;
-  }
-  for (let at = 1; at < word.length; at++) {
-    const option = command.options.find(({ short }) => short === `-${word[at]}`);
-    if (option === undefined || !takesValue(option)) continue;
-    if (at === word.length - 1) return option;
-    give(option, word.slice(at + 1));
-    return undefined;
-  }
-  return undefined;
 }
 
 /** Tell the place of a word that begins with a hyphen, and may not be whole. */

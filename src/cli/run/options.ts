@@ -8,6 +8,7 @@ import type { Via } from "../../controller/session/state.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReporterKind } from "../../reporter/kinds.ts";
 import { HOST_KEY_POLICIES } from "../../transport/transport.ts";
+import { FittingOption, leaveMisfits } from "../completion/flags.ts";
 import {
   type BecomeFlags,
   becomeOptions,
@@ -119,7 +120,16 @@ export function addRunOptions(command: Command): Command {
   add("--force-handlers", "run notified handlers although a task has failed");
   add("--flush-cache", "forget the facts of earlier runs, where ansible.cfg has them cached");
   add("--host-timeout <seconds>", "time limit of a host for each play (default: none)", seconds);
-  add("--resume [run]", "go on where an earlier run stopped (default: this playbook's latest)", runToResume);
+  put(
+    new FittingOption(
+      "--resume [run]",
+      "go on where an earlier run stopped (default: this playbook's latest)",
+      {
+        fits: (word) => !PLAYBOOK.test(word),
+        parse: runToResume,
+      },
+    ),
+  );
   add("--seed <text>", "seed of plays in shuffled order (default: the run's name)");
 
   group = "Only look:";
@@ -215,7 +225,7 @@ export function addRunOptions(command: Command): Command {
       .argParser(collect as (value: string, before: unknown) => unknown)
       .hideHelp(),
   );
-  return command;
+  return leaveMisfits(command);
 }
 
 function oneMore(_value: string, before: number | undefined): number {
@@ -228,10 +238,11 @@ function tagsToRun(value: string, before: readonly string[] | undefined): readon
   throw new InvalidArgumentError("It names no tag: leave it out to run all tasks.");
 }
 
-/** Refuse a playbook behind `--resume`: commander would take it for the run's name, and miss the playbook. */
-function runToResume(value: string): string {
-  if (!/\.(?:[cm]?[jt]s|ya?ml|json)$/.test(value)) return value;
-  throw new InvalidArgumentError("It is a playbook, not a run: write it before --resume.");
+const PLAYBOOK = /\.(?:[cm]?[jt]s|ya?ml|json)$/;
+
+function runToResume(value: string): string | true {
+  if (!PLAYBOOK.test(value)) return value || true;
+  throw new InvalidArgumentError("It is a playbook, not a run.");
 }
 
 /** Tell whether a playbook is Ansible's. */

@@ -7,6 +7,7 @@ import type { Event, Summary } from "../../core/events.ts";
 import { createReporter, type ReporterKind } from "../../reporter/kinds.ts";
 import type { Reporter, ReporterOptions } from "../../reporter/reporter.ts";
 import type { WebServer } from "../../reporter/web/server.ts";
+import { leaveMisfits } from "../completion/flags.ts";
 import {
   addBecomePasswordOptions,
   type BecomeFlags,
@@ -252,7 +253,7 @@ export function addAttachCommand(program: Command): void {
     .description(
       "Ask the hosts of a run for what they have done since its controller ended, and go on with the run. Of a run that has ended, show the result. Default: the latest run.",
     );
-  addBecomePasswordOptions(command)
+  addBecomePasswordOptions(leaveMisfits(command))
     .addOption(outputOption())
     .option("--timing", "show at the end where the time went: phases, and the slowest actions")
     .addOption(webOption())

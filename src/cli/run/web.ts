@@ -1,6 +1,7 @@
-import { InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError, type Option } from "commander";
 import { volleyVersion } from "../../bundle/own-parts.ts";
 import type { WebServer } from "../../reporter/web/server.ts";
+import { FittingOption } from "../completion/flags.ts";
 
 // `--web` of the commands that carry out a run: the page of the run, while it goes on.
 
@@ -9,22 +10,23 @@ export interface WebFlags {
   readonly web?: number | true;
 }
 
-/** Make `--web`. */
+/** Make `--web`, whose port is a number: another word behind it is the command's. */
 export function webOption(): Option {
-  return new Option(
+  return new FittingOption(
     "--web [port]",
     "show the run in a browser, too, on a port of this machine alone (default: any free one)",
-  ).argParser(portOf);
+    { fits: (word) => DIGITS.test(word), parse: portOf },
+  );
 }
 
+const DIGITS = /^\d+$/;
 const MAX_PORT = 65_535;
 
-function portOf(text: string): number {
+function portOf(text: string): number | true {
+  if (text === "") return true;
   const port = Number(text);
-  if (/^\d+$/.test(text) && port <= MAX_PORT) return port;
-  throw new InvalidArgumentError(
-    `It must be a port of 0 to ${MAX_PORT}: write a playbook, or the name of a run, before --web.`,
-  );
+  if (DIGITS.test(text) && port <= MAX_PORT) return port;
+  throw new InvalidArgumentError(`It must be a port of 0 to ${MAX_PORT}.`);
 }
 
 /**
