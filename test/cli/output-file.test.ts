@@ -87,5 +87,5 @@ it("says why a file cannot be written", () => {
   const write = (name: string) => () => writeOutput(at(name), "", { mode: 0o600 });
   expect(write(".")).toThrow(/: it is a directory$/);
   expect(write("no/where")).toThrow(/: there is no such directory$/);
-  expect(write("file/below")).toThrow(/: what it is in is not a directory$/);
+  expect(write("file/below")).toThrow(/: its path leads through a file$/);
 });

@@ -293,7 +293,7 @@ const cases: readonly Case[] = [
     what: "a bundle below a file",
     files: site,
     args: ["bundle", "site.ts", "-o", "site.ts/site.run"],
-    says: /^volley: cannot write site\.ts\/site\.run: what it is in is not a directory$/,
+    says: /^volley: cannot write site\.ts\/site\.run: its path leads through a file$/,
   },
   {
     what: "a bundle without a name",
@@ -380,7 +380,7 @@ const cases: readonly Case[] = [
     what: "a file to get files below",
     files: { ...site, ...hosts },
     args: ["get", "web1", "/etc/hostname", "site.ts/below"],
-    says: /^volley: cannot write in site\.ts\/below: what it is in is not a directory$/,
+    says: /^volley: cannot write in site\.ts\/below: its path leads through a file$/,
   },
   ...[["nonsens"], ["help", "nonsens"], ["nonsens", "--help"]].map((args) => ({
     what: `an unknown command: ${args.join(" ")}`,

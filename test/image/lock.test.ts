@@ -86,6 +86,6 @@ test("an account without a place for the lock is told which directory cannot be 
   vi.stubEnv("XDG_STATE_HOME", target);
   await expect(withTargetLock(target, "command", async () => {})).rejects.toMatchObject({
     code: "FILE_FAILED",
-    message: `cannot make ${target}/volley/image: what it is in is not a directory`,
+    message: `cannot make ${target}/volley/image: its path leads through a file`,
   });
 });

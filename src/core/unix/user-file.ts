@@ -22,7 +22,7 @@ export function decodeUtf8(bytes: Uint8Array): { readonly text: string } | { rea
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
-  ENOTDIR: "what it is in is not a directory",
+  ENOTDIR: "its path leads through a file",
   EISDIR: "it is a directory",
   // Of Node's own: rmSync() of a directory.
   ERR_FS_EISDIR: "it is a directory",

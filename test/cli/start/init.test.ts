@@ -111,7 +111,7 @@ describe("writing", () => {
   test.each(["f", "f/g"])("refuses %s, which is no directory", (path) => {
     put("f", "");
     expect(() => compareProject(join(directory, path), { "site.ts": "" })).toThrow(
-      "what it is in is not a directory",
+      "its path leads through a file",
     );
   });
 });

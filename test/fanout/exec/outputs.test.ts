@@ -130,6 +130,6 @@ it("a directory that cannot be made is told before any host is touched", async (
   });
   await expect(openOutDirectory(join(file, "out"))).rejects.toMatchObject({
     code: "USAGE",
-    message: `cannot write in ${file}/out: what it is in is not a directory`,
+    message: `cannot write in ${file}/out: its path leads through a file`,
   });
 });
