@@ -104,16 +104,15 @@ export interface ConnectionFlags extends ReachFlags {
 
 /** Add the options of every command that works on hosts. */
 export function addConnectionOptions(command: Command): Command {
-  return addReachOptions(command)
+  const reaching = addReachOptions(command)
     .option("-b, --become", "become root, with sudo unless another method is set")
-    .option("--become-user <name>", "become this user instead of root")
-    .option(
-      "--persist <time>",
-      "keep connections for the next command, for so long after their last use: 10m, 2h, seconds (default: ssh_config's ControlPersist with ControlMaster)",
-      persistTime,
-    )
-    .option("--no-persist", "keep no connections, and use none that are kept")
-    .option("-f, --forks <number>", "hosts to work on at a time", positiveInteger, 50);
+    .option("--become-user <name>", "become this user instead of root");
+  return addPersistOptions(reaching, "ssh_config's ControlPersist with ControlMaster").option(
+    "-f, --forks <number>",
+    "hosts to work on at a time",
+    positiveInteger,
+    50,
+  );
 }
 
 /** The flag of commands that work on containers, too. */
@@ -133,8 +132,19 @@ export function kindOption(): Option {
   return option;
 }
 
+/** Add `--persist` and `--no-persist`; `standard` tells of the default in the help. */
+export function addPersistOptions(command: Command, standard: string): Command {
+  return command
+    .option(
+      "--persist <time>",
+      `keep connections for the next command, for so long after their last use: 10m, 2h, seconds (default: ${standard})`,
+      persistTime,
+    )
+    .option("--no-persist", "keep no connections, and use none that are kept");
+}
+
 /** Flags about reaching hosts. */
-export interface ReachFlags {
+export interface ReachFlags extends PersistFlags {
   readonly user?: string;
   readonly privateKey?: string;
   readonly hostKeys?: HostKeyPolicy;
@@ -147,6 +157,10 @@ export interface ReachFlags {
   readonly askPass?: boolean;
   readonly passwordFile?: string;
   readonly passwordFd?: number;
+}
+
+/** The flags of {@link addPersistOptions}. */
+export interface PersistFlags {
   /** Milliseconds; false: none. */
   readonly persist?: number | false;
 }
@@ -225,7 +239,7 @@ export async function reachOptions(flags: ReachFlags): Promise<TransportsOptions
 }
 
 /** Choose whether connections are kept. The background process is started at once where an option asks for one. */
-async function persistOption({ persist }: ReachFlags): Promise<Pick<TransportsOptions, "persist">> {
+export async function persistOption({ persist }: PersistFlags): Promise<Pick<TransportsOptions, "persist">> {
   // A comparison measures connections of its own, through proxies.
   if (persist === false || process.env.VOLLEY_ROUTES !== undefined) return {};
   const { chooseBackground } = await import("./persist/place.ts");

@@ -1,13 +1,15 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, expect, it } from "vitest";
+import { recordedPersist } from "../../src/controller/prepare/options.ts";
+import { listRuns, runsDirectory } from "../../src/controller/records/records.ts";
 import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { PATIENT, until } from "../lib/patience.ts";
 import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
 import { fleetStarter } from "./lib/drive.ts";
-import { makeProject, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";
+import { makeProject, play, playbookText, scratchDirectory, TWO_FILES, waitFor } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
@@ -40,9 +42,7 @@ async function site(): Promise<Site> {
   return { fleet, directory, env, reach: [...reach, "--persist", "10m"], volley: run };
 }
 
-it("exec and run use what another command has left, and pass a background process by that was killed", async () => {
-  const { fleet, directory, env, reach, volley } = await site();
-  const [host] = fleet.hosts;
+async function startBackground(env: Site["env"]): Promise<ChildProcess> {
   const background = spawn(process.execPath, [await builtCli(), "persist", "serve"], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "ignore"],
@@ -50,6 +50,13 @@ it("exec and run use what another command has left, and pass a background proces
   closers.push(() => background.kill("SIGKILL"));
   const [line] = (await once(background.stdout, "data")) as [Buffer];
   expect(line.toString()).toBe("ready\n");
+  return background;
+}
+
+it("exec and run use what another command has left, and pass a background process by that was killed", async () => {
+  const { fleet, directory, env, reach, volley } = await site();
+  const [host] = fleet.hosts;
+  const background = await startBackground(env);
   const exec = (): Promise<CliEnd> => volley(["exec", "web01", ...reach, "--", "echo", "here"]);
   expect(await exec()).toMatchObject({ code: 0, stdout: expect.stringContaining("here") });
   const project = makeProject(directory, { "site.ts": playbookText(TWO_FILES) });
@@ -95,4 +102,42 @@ it("a command ends with the client that was killed, and the next one is carried 
   client.kill("SIGKILL");
   await until(() => !existsSync(`/proc/${pid}`));
   expect(await volley(["exec", "web01", ...reach, "--", "true"])).toMatchObject({ code: 0 });
+});
+
+it("attach uses kept connections as the run was started, or as it is told to", async () => {
+  const { fleet, directory, env, reach, volley } = await site();
+  const [host] = fleet.hosts;
+  await startBackground(env);
+  const project = makeProject(directory, {
+    "site.ts": playbookText(play("throttle: 2", `task("Wait", ${waitFor("go")});`)),
+  });
+  const kept = async (): Promise<number> =>
+    (JSON.parse((await volley(["persist", "list", "-o", "json"])).stdout) as readonly unknown[]).length;
+  for (const [options, more, recorded] of [
+    [["--persist", "10m"], [], 600_000],
+    [["--no-persist"], ["--persist", "5m"], false],
+  ] as const) {
+    rmSync(join(host!.home, "go"), { force: true });
+    const run = spawn(
+      process.execPath,
+      [await builtCli(), "run", project.path("site.ts"), ...reach.slice(0, -2), ...options, "-o", "json"],
+      { cwd: directory, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "ignore"] },
+    );
+    closers.push(() => run.kill("SIGKILL"));
+    let said = "";
+    run.stdout.on("data", (text: Buffer) => {
+      said += text.toString();
+    });
+    await until(() => said.includes('"type":"task:start"'));
+    run.kill("SIGKILL");
+    await once(run, "close");
+    // The run's own connection ends with the agent on it.
+    await expect.poll(kept, PATIENT).toBe(0);
+    const [name] = listRuns(runsDirectory());
+    expect(recordedPersist(name!)).toBe(recorded);
+    writeFileSync(join(host!.home, "go"), "");
+    expect(await volley(["attach", ...more])).toMatchObject({ code: 0 });
+    expect(await kept()).toBe(1);
+    await volley(["persist", "stop", "web01"]);
+  }
 });

@@ -10,9 +10,12 @@ import type { WebServer } from "../../reporter/web/server.ts";
 import { leaveMisfits } from "../completion/flags.ts";
 import {
   addBecomePasswordOptions,
+  addPersistOptions,
   type BecomeFlags,
   becomeOptions,
   inventoryPaths,
+  type PersistFlags,
+  persistOption,
   reachOptions,
   secretOptions,
   splitList,
@@ -240,7 +243,10 @@ async function runPlaybook(
   return summary.exitCode;
 }
 
-interface AttachFlags extends Pick<BecomeFlags, "askBecomePass" | "becomePasswordFile">, WebFlags {
+interface AttachFlags
+  extends Pick<BecomeFlags, "askBecomePass" | "becomePasswordFile">,
+    PersistFlags,
+    WebFlags {
   readonly output: ReporterKind;
   readonly timing?: boolean;
 }
@@ -253,7 +259,7 @@ export function addAttachCommand(program: Command): void {
     .description(
       "Ask the hosts of a run for what they have done since its controller ended, and go on with the run. Of a run that has ended, show the result. Default: the latest run.",
     );
-  addBecomePasswordOptions(leaveMisfits(command))
+  addPersistOptions(addBecomePasswordOptions(leaveMisfits(command)), "as the run was started")
     .addOption(outputOption())
     .option("--timing", "show at the end where the time went: phases, and the slowest actions")
     .addOption(webOption())
@@ -284,14 +290,16 @@ async function attach(name: string | undefined, flags: AttachFlags): Promise<num
       hint: "end that process first if it hangs",
     });
   }
-  const [{ attachOptions }, { run: start }] = await Promise.all([
+  const [{ attachOptions, recordedPersist }, { run: start }] = await Promise.all([
     import("../../controller/prepare/options.ts"),
     import("../../controller/run.ts"),
   ]);
   const password = await becomeOptions(flags);
+  const kept = flags.persist ?? recordedPersist(run);
+  const persist = await persistOption(kept === undefined ? {} : { persist: kept });
   const asking = process.stdin.isTTY === true ? { askPassphrase, askVar } : {};
   return withWeb(flags, async (web) => {
-    const attached = start({ ...attachOptions(run), ...asking, ...password });
+    const attached = start({ ...attachOptions(run), ...persist, ...asking, ...password });
     const summary = await watchRun(attached, { ...view, ...(web === undefined ? {} : { web }) });
     return summary.exitCode;
   });

@@ -10,7 +10,7 @@ import type { SecretOptions } from "../../vars/secrets/sources.ts";
 import { fanOutKindOf, readRecord, runsDirectory } from "../records/records.ts";
 import type { Via } from "../session/state.ts";
 import type { AskVar } from "./prompts.ts";
-import type { AskHostKeys, BecomeOptions, Reached, ReachOptions } from "./reach.ts";
+import type { AskHostKeys, BecomeOptions, PersistChoice, Reached, ReachOptions } from "./reach.ts";
 
 /** Hosts that are connected already, as `connect()` gives them. */
 export interface ConnectedHosts {
@@ -153,7 +153,19 @@ export function attachOptions(run: string, directory = runsDirectory()): RunOpti
       },
     );
   }
-  return { ...(options as unknown as RunOptions), attach: run };
+  const { persist: _persist, ...recorded } = options;
+  return { ...(recorded as unknown as RunOptions), attach: run };
+}
+
+/**
+ * Return for how many milliseconds a run keeps connections; undefined: as ssh_config says; false: it keeps none, and uses
+ * none that others have left.
+ */
+export function recordedPersist(run: string, directory = runsDirectory()): number | undefined | false {
+  const { persist } = readRecord(directory, run).options as {
+    readonly persist?: Pick<PersistChoice, "forMs">;
+  };
+  return persist === undefined ? false : persist.forMs;
 }
 
 /** Return the options that another controller needs to pick the run up. That controller asks for passwords again. */
@@ -166,7 +178,7 @@ export function recordable(options: RunOptions): Readonly<Record<string, unknown
     password: _password,
     becomePassword: _become,
     fleet: _fleet,
-    persist: _persist,
+    persist,
     ...rest
   } = options;
   const written = Object.entries(rest).filter(
@@ -175,6 +187,9 @@ export function recordable(options: RunOptions): Readonly<Record<string, unknown
   return {
     ...Object.fromEntries(written),
     playbook: fileOf({ playbook }),
+    ...(persist === undefined
+      ? {}
+      : { persist: persist.forMs === undefined ? {} : { forMs: persist.forMs } }),
     // An inventory given as a value cannot be read again, nor a playbook without a file.
     ...(!isText(playbook) && (typeof inventory === "string" || Array.isArray(inventory))
       ? { inventory }
