@@ -135,9 +135,17 @@ function sizeOf(records: FactRecords, path: string): FileSystemSize | undefined 
   };
 }
 
+/** Files with the fields of uname(2), and the options of uname(1) that stand in for them where there is no /proc. */
+const UNAME_FILES: Readonly<Record<string, string>> = {
+  "/proc/sys/kernel/hostname": "-n",
+  "/proc/sys/kernel/osrelease": "-r",
+  "/proc/sys/kernel/version": "-v",
+  "/proc/sys/kernel/arch": "-m",
+};
+
 /** Files of text that facts are made of. */
 const FACT_FILES: readonly string[] = [
-  ...["hostname", "osrelease", "version", "arch"].map((name) => `/proc/sys/kernel/${name}`),
+  ...Object.keys(UNAME_FILES),
   ...["/proc/sys/crypto/fips_enabled", "/proc/uptime", "/proc/loadavg", "/proc/stat", "/proc/cmdline"],
   ...["/proc/cpuinfo", "/proc/self/status", "/proc/meminfo", "/proc/modules", "/proc/mounts"],
   ...["comm", "cgroup"].map((name) => `/proc/1/${name}`),
@@ -189,6 +197,10 @@ else text() { bytes "$@"; }; fi
 list() { for p; do if [ -d "$p" ]; then printf '\\n%s list %s\\n' "$n" "$p"; ls -A "$p" 2>/dev/null; fi; done; }
 lead() { for p; do if [ -L "$p" ]; then printf '\\n%s link %s\\n' "$n" "$p"; readlink "$p"; fi; done; }
 text ${FACT_FILES.join(" ")}
+name() { [ -r "$1" ] || { v=$(uname "$2" 2>/dev/null) && printf '\\n%s file %s\\n%s\\n' "$n" "$1" "$v"; }; }
+${Object.entries(UNAME_FILES)
+  .map(([path, option]) => `name ${path} ${option}`)
+  .join("; ")}
 bytes ${FACT_BINARY_FILES.join(" ")}
 for p in ${FACT_PATHS.join(" ")}; do [ -e "$p" ] && printf '\\n%s path %s\\n' "$n" "$p"; done
 list ${FACT_DIRECTORIES.join(" ")}

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, machine, release, tmpdir, version } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
@@ -137,6 +137,17 @@ describe.skipIf(!fleetAvailable())("containers", () => {
       const end = await volley("exec", "-i", inventory, kind, "--", "sh", "-c", "id -un; exit 3");
       expect(end.stdout).toContain("root");
       expect(end.stdout + end.stderr).toContain("exit 3");
+    });
+  });
+
+  it("without /proc have the facts of uname", async () => {
+    const { code, stdout } = await volley("facts", "-i", inventory, "-o", "json", "chroot");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).facts).toMatchObject({
+      ansible_nodename: hostname(),
+      ansible_kernel: release(),
+      ansible_kernel_version: version(),
+      ansible_machine: machine(),
     });
   });
 
