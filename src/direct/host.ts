@@ -1,9 +1,9 @@
 import type { Machine } from "../core/program.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import { type Become, DEFAULT_BECOME_USER } from "../core/unix/users.ts";
-import type { Connection, Endpoint } from "../transport/transport.ts";
+import type { Connection, Endpoint, Sessions } from "../transport/transport.ts";
 import { askForFacts, gatherDirectFacts, passwdOf } from "./facts.ts";
-import { createSessions, type Sessions } from "./sessions.ts";
+import { sessionsOf } from "./sessions.ts";
 import {
   becomeAccess,
   createDirectUsers,
@@ -17,8 +17,6 @@ import {
 export interface DirectHost {
   readonly opened: OpenedSystem;
   readonly sessions: Sessions;
-  /** Resolves with the number of sessions that the server grants at a time, once it has refused one. */
-  readonly whenLimited: Promise<number>;
   access(become: Become): UserAccess;
 }
 
@@ -38,16 +36,11 @@ export async function openHost(
   const login = loginAccess(connection, signal);
   const as = { endpoint, signal };
   const own = become === null ? login : becomeAccess(login, become, as);
-  let tellLimit!: (sessions: number) => void;
-  const whenLimited = new Promise<number>((resolve) => {
-    tellLimit = resolve;
-  });
-  const sessions = createSessions(endpoint.host, tellLimit);
+  const sessions = sessionsOf(connection, endpoint.host);
   const isRoot = (become?.user ?? endpoint.user) === DEFAULT_BECOME_USER;
   return {
     opened: await openSystem(own, sessions),
     sessions,
-    whenLimited,
     // Root may become anybody; elsewhere the login user has the rights.
     access: (other) => becomeAccess(isRoot ? own : login, other, as),
   };

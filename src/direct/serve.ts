@@ -118,7 +118,7 @@ function createLine(wire: Wire, connection: Connection): Line {
 
 /** Carry out the Job that comes on the wire; see agent/serve.ts. */
 async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: DirectOptions): Promise<void> {
-  const { opened, sessions, whenLimited, access } = host;
+  const { opened, sessions, access } = host;
   const { system, shells } = opened;
   const startedAt = performance.now();
   const elapsedMs = (): number => Math.round(performance.now() - startedAt);
@@ -129,7 +129,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
     pid: process.pid,
     node: process.version,
   });
-  void whenLimited.then((sessions) => emit({ type: "log", level: "info", text: fewSessions(sessions) }));
+  void sessions.limited.then((granted) => emit({ type: "log", level: "info", text: fewSessions(granted) }));
   let lock: HostLock | undefined;
   let closeUsers: (() => Promise<void>) | undefined;
   try {

@@ -1,136 +1,18 @@
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { MORE_SESSIONS_HINT } from "../transport/connect-errors.ts";
-import type { FileHandle, FileSession } from "../transport/transport.ts";
+import { createSessions } from "../transport/sessions.ts";
+import type { Connection, FileHandle, FileSession, Sessions } from "../transport/transport.ts";
 
-/** Sessions at a time over one connection until the server refuses one: the default MaxSessions of OpenSSH's sshd. */
-const MAX_SESSIONS = 10;
-
-/** Options for opening a session. */
-export interface OpenOptions {
-  /** Fail with `SESSION_REFUSED` in place of waiting for room. Default: wait. */
-  readonly onlyNow?: boolean;
-}
-
-/** The sessions of one connection, commands and SFTP alike, of which a server grants only so many at a time. */
-export interface Sessions {
-  /**
-   * Open a session once there is room, in the order of asking. Fails as `start` does, and with `SESSION_REFUSED` where
-   * no waiting could make room.
-   */
-  open<T>(start: () => Promise<T>, ended: (opened: T) => Promise<unknown>, options?: OpenOptions): Promise<T>;
-  /** Offer the place of an idle session, which `end` ends; returns the function that takes the offer back. */
-  idle(end: () => void): () => void;
-  /** Register a session that stays until the connection is closed, and takes text by `tell`; returns the function that unregisters it. */
-  hold(tell: (text: string) => void): () => void;
-  /** Send text to a session that stays, if any. */
-  tellHolder(text: string): void;
-}
-
-interface Waiter {
-  go(): void;
-  fail(error: VolleyError): void;
-}
-
-/**
- * Share out a connection's sessions. A server's first refusal tells how many it grants: from then on callers wait for a
- * place, and idle sessions make room. `onLimit` is called once, with the number.
- */
-export function createSessions(host: string, onLimit: (sessions: number) => void = () => {}): Sessions {
-  let most = MAX_SESSIONS;
-  let used = 0;
-  /** Sessions told to end that have not ended yet. */
-  let ending = 0;
-  let told = false;
-  /** True while a session beyond the server's apparent limit is being tried. */
-  let probing = false;
-  const holders = new Set<(text: string) => void>();
-  const waiting: Waiter[] = [];
-  const idle = new Set<() => void>();
-
-  const serve = (): void => {
-    while (waiting.length > 0 && used < most) {
-      used++;
-      waiting.shift()!.go();
-    }
-    while (waiting.length > ending && idle.size > 0) {
-      const [end] = idle;
-      idle.delete(end!);
-      ending++;
-      end!();
-    }
-    // No session will make room: either the server grants more by now, or it never will.
-    if (waiting.length > 0 && used <= holders.size && !probing) {
-      probing = true;
-      used++;
-      waiting.shift()!.go();
-    }
-  };
-  const release = (): void => {
-    used--;
-    ending = Math.max(0, ending - 1);
-    serve();
-  };
-  const take = async ({ onlyNow = false }: OpenOptions): Promise<void> => {
-    if (onlyNow && (used >= most || waiting.length > 0)) throw tooFew(host, most);
-    await new Promise<void>((resolve, reject) => {
-      waiting.push({ go: resolve, fail: reject });
-      serve();
-    });
-  };
-  const learn = (): void => {
-    if (used > 0) most = used;
-    if (told || most >= MAX_SESSIONS) return;
-    told = true;
-    onLimit(most);
-  };
-  const failAll = (error: VolleyError): void => {
-    for (const waiter of waiting.splice(0)) waiter.fail(error);
-  };
-
+/** Return the sessions of a connection for work on the host from here, whose lock stays meanwhile. Where too few are granted, the error tells how many it takes. */
+export function sessionsOf(connection: Connection, host: string): Sessions {
+  const sessions = connection.sessions ?? createSessions(host);
   return {
-    open: async (start, ended, options = {}) => {
-      for (;;) {
-        await take(options);
-        try {
-          const opened = await start();
-          probing = false;
-          most = Math.max(most, used);
-          void ended(opened).then(release);
-          return opened;
-        } catch (thrown) {
-          used--;
-          if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") {
-            probing = false;
-            serve();
-            throw thrown;
-          }
-          learn();
-          const isHopeless = used <= holders.size;
-          probing = false;
-          if (isHopeless) {
-            const error = tooFew(host, used);
-            failAll(error);
-            throw error;
-          }
-          if (options.onlyNow === true) throw thrown;
-        }
-      }
-    },
-    idle: (end) => {
-      idle.add(end);
-      // A caller may wait for room already.
-      serve();
-      return () => void idle.delete(end);
-    },
-    hold: (tell) => {
-      holders.add(tell);
-      serve();
-      return () => void holders.delete(tell);
-    },
-    tellHolder: (text) => {
-      const [tell] = holders;
-      tell?.(text);
-    },
+    ...sessions,
+    open: (start, ended, options) =>
+      sessions.open(start, ended, { ...options, outlived: true }).catch((thrown: unknown) => {
+        if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") throw thrown;
+        throw tooFew(host, sessions.count());
+      }),
   };
 }
 

@@ -3,8 +3,7 @@ import { isVolleyError, VolleyError } from "../core/errors.ts";
 import type { ReadSystem } from "../core/system.ts";
 import { quote } from "../core/unix/shell.ts";
 import { textToBytes } from "../core/values/bytes.ts";
-import type { RemoteExit, RemoteProcess } from "../transport/transport.ts";
-import type { OpenOptions, Sessions } from "./sessions.ts";
+import type { RemoteExit, RemoteProcess, Sessions, SessionWait } from "../transport/transport.ts";
 
 /** Starts a script for `sh` on a host as some user; resolves once it reads its standard input. */
 export type StartScript = (script: string) => Promise<RemoteProcess>;
@@ -30,7 +29,9 @@ interface ShellRun {
 }
 
 /** Options for running a line. */
-interface ShellRunOptions extends OpenOptions {
+interface ShellRunOptions {
+  /** What is waited for where no session is free. Default: `ended`. */
+  readonly wait?: SessionWait;
   /** The line runs as long as the connection, and sends the signals that it reads: lines of a name and a process group. Default: false. */
   readonly holds?: boolean;
 }
@@ -72,7 +73,7 @@ export function createShells(start: StartScript, sessions: Sessions): Shells {
   let closed = false;
   let spare: Spare | undefined;
 
-  const open = async (options?: OpenOptions): Promise<Shell> => {
+  const open = async (wait: SessionWait): Promise<Shell> => {
     const nonce = `volley-${randomBytes(8).toString("hex")}`;
     const script = `${HEAD}\necho "${nonce}:$volley_g"; echo ${nonce}: >&2\n${TAIL}`;
     const begin = async (): Promise<Shell> => {
@@ -80,12 +81,12 @@ export function createShells(start: StartScript, sessions: Sessions): Shells {
       await shell.opened;
       return shell;
     };
-    return sessions.open(begin, ({ process }) => process.exit, options);
+    return sessions.open(begin, ({ process }) => process.exit, { wait });
   };
   const prepare = (): void => {
     if (closed || spare !== undefined) return;
     // The spare shell is a convenience: where sessions are few, it is not waited for.
-    const made = createSpare(open({ onlyNow: true }), sessions, () => {
+    const made = createSpare(open("nothing"), sessions, () => {
       if (spare === made) spare = undefined;
     });
     spare = made;
@@ -96,8 +97,8 @@ export function createShells(start: StartScript, sessions: Sessions): Shells {
     return taken?.take();
   };
 
-  const run: Shells["run"] = async (line, onBytes, { holds = false, ...options } = {}) => {
-    const shell = (await takeSpare()) ?? (await open(options));
+  const run: Shells["run"] = async (line, onBytes, { holds = false, wait = "ended" } = {}) => {
+    const shell = (await takeSpare()) ?? (await open(wait));
     const { word } = shell.begin(onBytes);
     // Never on a command line, which anybody on the host can read: it holds environments, which hold secrets.
     shell.process.stdin.write(textToBytes(`${line}\n`));
@@ -131,7 +132,7 @@ export function createShells(start: StartScript, sessions: Sessions): Shells {
     run,
     signal: async (name, group) => {
       try {
-        const killing = await run(`echo; kill -${name} -${group} 2>/dev/null`, () => {}, { onlyNow: true });
+        const killing = await run(`echo; kill -${name} -${group} 2>/dev/null`, () => {}, { wait: "nothing" });
         killing.end();
       } catch (thrown) {
         if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") throw thrown;

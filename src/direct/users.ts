@@ -6,9 +6,9 @@ import { type Become, becomeUser, DEFAULT_BECOME_USER, findPasswd } from "../cor
 import { createLateSystem } from "../system/remote-system.ts";
 import { startAs } from "../transport/become.ts";
 import { FILE_SERVER_SCRIPT, openFileSession } from "../transport/sftp/open-file-session.ts";
-import type { Connection, Endpoint, FileSession, RemoteProcess } from "../transport/transport.ts";
+import type { Connection, Endpoint, FileSession, RemoteProcess, Sessions } from "../transport/transport.ts";
 import { createDirectSystem, type DirectSystem } from "./direct-system.ts";
-import { openLateFiles, type Sessions } from "./sessions.ts";
+import { openLateFiles } from "./sessions.ts";
 import { openShells, type Shells, type StartScript } from "./shell.ts";
 
 /** The ways to start scripts and open files as one user of a host. */
@@ -158,8 +158,8 @@ function findAccount(passwd: string, user: string): Account | undefined {
 /** Return the access to the login user: the connection's own commands and SFTP. */
 export function loginAccess(connection: Connection, signal: AbortSignal): UserAccess {
   return {
-    start: (script) => connection.exec(script, signal),
-    files: () => connection.files(signal),
+    start: (script) => connection.exec(script, signal, { wait: "taken" }),
+    files: () => connection.files(signal, "taken"),
     forward: connection.forward,
   };
 }

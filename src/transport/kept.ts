@@ -1,16 +1,8 @@
 import { once, setMaxListeners } from "node:events";
 import type { Duplex } from "node:stream";
-import { isVolleyError, VolleyError } from "../core/errors.ts";
+import { VolleyError } from "../core/errors.ts";
 import { connectCancelled } from "./connect-errors.ts";
-import type {
-  Connection,
-  Endpoint,
-  FileSession,
-  Forwarded,
-  RemoteExit,
-  RemoteProcess,
-  Transport,
-} from "./transport.ts";
+import type { Connection, Endpoint, Forwarded, RemoteExit, RemoteProcess, Transport } from "./transport.ts";
 
 /** Connections that outlive their users: each host has one, which is opened when it is first needed, and again once it went. */
 export interface KeptConnections {
@@ -42,7 +34,7 @@ export function keepConnections(): KeptConnections {
       forget();
       connecting.abort();
     };
-    const entry: Kept = { opening, giveUp, waiting: 0, sessions: createSessions() };
+    const entry: Kept = { opening, giveUp, waiting: 0 };
     const gone = (): void => {
       forget();
       all.delete(entry);
@@ -65,7 +57,7 @@ export function keepConnections(): KeptConnections {
         const entry = known ?? open(endpoint, transport);
         const connection = await untilAborted(entry, endpoint, signal);
         const isNew = known === undefined;
-        return createLease(connection, entry.sessions, isNew ? connection.timings : NO_TIME);
+        return createLease(connection, isNew ? connection.timings : NO_TIME);
       },
       close: () => {},
     }),
@@ -93,7 +85,6 @@ interface Kept {
   /** Ends connecting when nobody waits for the connection any more. */
   giveUp(): void;
   waiting: number;
-  readonly sessions: Sessions;
 }
 
 /** Wait for a connection that others may wait for, too. */
@@ -121,61 +112,8 @@ async function untilAborted(entry: Kept, endpoint: Endpoint, signal: AbortSignal
   }
 }
 
-/** The sessions that are open over one connection: where the server grants no more, the next waits for an end. */
-interface Sessions {
-  open<T>(start: () => Promise<T>, ended: (opened: T) => Promise<unknown>, signal: AbortSignal): Promise<T>;
-}
-
-function createSessions(): Sessions {
-  let openNow = 0;
-  let starting = 0;
-  let ends = 0;
-  const waiting: (() => void)[] = [];
-  const wakeAll = (): void => {
-    for (const wake of waiting.splice(0)) wake();
-  };
-  const change = (signal: AbortSignal): Promise<void> =>
-    new Promise((resolve) => {
-      const wake = (): void => {
-        signal.removeEventListener("abort", wake);
-        resolve();
-      };
-      waiting.push(wake);
-      signal.addEventListener("abort", wake, { once: true });
-    });
-  return {
-    open: async (start, ended, signal) => {
-      for (;;) {
-        const endsBefore = ends;
-        starting++;
-        const outcome = await start().then(
-          (opened) => ({ opened }),
-          (thrown: unknown) => ({ thrown }),
-        );
-        starting--;
-        if ("opened" in outcome) {
-          openNow++;
-          void ended(outcome.opened).then(() => {
-            openNow--;
-            ends++;
-            wakeAll();
-          });
-        }
-        wakeAll();
-        if ("opened" in outcome) return outcome.opened;
-        const { thrown } = outcome;
-        if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") throw thrown;
-        // Sessions that are being opened may be granted, and then end.
-        while (ends === endsBefore && openNow + starting > 0 && !signal.aborted) await change(signal);
-        if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled before it started");
-        if (ends === endsBefore) throw thrown;
-      }
-    },
-  };
-}
-
 /** Share a connection: what is started by the lease ends with it. */
-function createLease(connection: Connection, sessions: Sessions, timings: Connection["timings"]): Connection {
+function createLease(connection: Connection, timings: Connection["timings"]): Connection {
   const endings = new Set<() => void>();
   let end!: () => void;
   const ended = new Promise<undefined>((resolve) => {
@@ -210,22 +148,22 @@ function createLease(connection: Connection, sessions: Sessions, timings: Connec
       signal?.removeEventListener("abort", onAbort);
     }
   };
-  const { forward, listen, expectUpload } = connection;
+  const { forward, listen, expectUpload, sessions } = connection;
   return {
     timings,
     closed,
+    ...(sessions === undefined ? {} : { sessions }),
+    // Other leases' sessions end sooner or later.
     exec: async (command, signal, options = {}) => {
-      const start = (): Promise<RemoteProcess> => connection.exec(command, signal, options);
-      const opening = options.onlySpare === true ? start() : sessions.open(start, ({ exit }) => exit, signal);
+      const opening = connection.exec(command, signal, { wait: "ended", ...options });
       const process = await answered(opening, signal, stopProcess);
       const exit = Promise.race([process.exit, ended.then((): RemoteExit => LEASE_ENDED)]);
       return keep({ ...process, exit }, process.exit, () => stopProcess(process));
     },
     upload: (bytes, path, options) => connection.upload(bytes, path, options),
     ...(expectUpload === undefined ? {} : { expectUpload: () => expectUpload() }),
-    files: async (signal) => {
-      const start = (): Promise<FileSession> => connection.files(signal);
-      const opening = sessions.open(start, (opened) => opened.closed, signal);
+    files: async (signal, wait = "ended") => {
+      const opening = connection.files(signal, wait);
       const session = await answered(opening, signal, (late) => late.close());
       return keep(session, session.closed, () => session.close());
     },

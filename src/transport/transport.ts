@@ -50,15 +50,50 @@ export interface PtyOptions extends TerminalSize {
   readonly resizable?: boolean;
 }
 
+/**
+ * What an opening waits for where the server grants no further session. `nothing`: it fails at once. `freed`: a session
+ * that was closed a moment ago, or that is idle and is closed for it. `ended`: the end of any session.
+ */
+export type SessionWait = "nothing" | "freed" | "ended";
+
+/** Options for opening a session. */
+interface OpenOptions {
+  /** Default: `ended`. */
+  readonly wait?: SessionWait;
+  /** True where the sessions that stay end only after this one has ended: no caller can wait for them. Default: false. */
+  readonly outlived?: boolean;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal;
+}
+
+/** The sessions of one connection, commands and SFTP alike, of which a server grants only so many at a time (RFC 4254, section 6.1). */
+export interface Sessions {
+  /**
+   * Open a session once there is room, in the order of asking. Fails as `start` does, with `CANCELLED`, and with
+   * `SESSION_REFUSED` where the wait is over, or could make no room.
+   */
+  open<T>(start: () => Promise<T>, ended: (opened: T) => Promise<unknown>, options?: OpenOptions): Promise<T>;
+  /** Offer the place of an idle session, which `end` ends; returns the function that takes the offer back. */
+  idle(end: () => void): () => void;
+  /** Register a session that stays until the connection is closed, and takes text by `tell`; returns the function that unregisters it. */
+  hold(tell: (text: string) => void): () => void;
+  /** Send text to a session that stays, if any. */
+  tellHolder(text: string): void;
+  /** Return the number of sessions that are open. */
+  count(): number;
+  /** Resolves with the number of sessions that the server grants at a time, once it has refused one; never for ten or more. */
+  readonly limited: Promise<number>;
+}
+
+/** What is waited for where the host grants no further session; `taken`: the caller opens it by {@link Connection.sessions}. */
+type Wait = SessionWait | "taken";
+
 /** Options for starting a command. */
 export interface ExecOptions {
   /** Start the command on a terminal; stdout and stderr are then one. Default: without a terminal. */
   readonly pty?: PtyOptions;
-  /**
-   * Fail at once where the host grants no further session. Default: wait for a session that ends, or close the one that
-   * uploads left open.
-   */
-  readonly onlySpare?: boolean;
+  /** Default: `freed`. */
+  readonly wait?: Wait;
 }
 
 /** A connection to one host. */
@@ -75,8 +110,10 @@ export interface Connection {
    * not; never rejects. Absent where an upload needs no preparation.
    */
   expectUpload?(): Promise<void>;
-  /** Open a file session. Fails with `SFTP_UNAVAILABLE` where the host offers none. */
-  files(signal: AbortSignal): Promise<FileSession>;
+  /** Open a file session; `wait` is `freed` by default. Fails with `SFTP_UNAVAILABLE` where the host offers none. */
+  files(signal: AbortSignal, wait?: Wait): Promise<FileSession>;
+  /** The connection's sessions, where the transport can tell at once that the host grants no further one. */
+  readonly sessions?: Sessions;
   /**
    * Open a connection from the host to a port that it can reach (RFC 4254, section 7.2). Rejects when nothing answers
    * there, or sshd forbids it. Absent where the transport cannot.

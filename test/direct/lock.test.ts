@@ -13,9 +13,9 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type HostLock, LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
 import { takeDirectLock } from "../../src/direct/lock.ts";
-import { createSessions } from "../../src/direct/sessions.ts";
 import { createShells } from "../../src/direct/shell.ts";
 import { bootId, machineId, processStart } from "../../src/system/this-process.ts";
+import { createSessions } from "../../src/transport/sessions.ts";
 import type { RemoteExit, RemoteProcess } from "../../src/transport/transport.ts";
 import { until } from "../lib/patience.ts";
 

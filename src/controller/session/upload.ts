@@ -66,7 +66,7 @@ export class WaitingScript {
     // `read` takes no byte behind the line: those are for the command. Without the line, the files did not arrive.
     const waiting = `read -r w || exit 0\n${command}`;
     this.#process = Promise.resolve(connection.expectUpload?.())
-      .then(() => connection.exec(waiting, signal, { onlySpare: true }))
+      .then(() => connection.exec(waiting, signal, { wait: "nothing" }))
       .catch(() => undefined);
   }
 

@@ -9,6 +9,7 @@ import type {
   Endpoint,
   RemoteExit,
   RemoteProcess,
+  SessionWait,
   TerminalSize,
   Transport,
 } from "../../transport/transport.ts";
@@ -295,16 +296,21 @@ interface StartAsOptions {
   readonly signal: AbortSignal;
   /** Size of the process's terminal. Default: no terminal. */
   readonly pty?: TerminalSize | undefined;
+  /** See {@link ExecOptions}. */
+  readonly wait?: SessionWait;
 }
 
 /** Start a script for `sh` in a user's home. Fails with `BECOME_FAILED`, `CONNECTION_LOST` or `CANCELLED`. */
 export async function startAs(
   connection: Connection,
   script: string,
-  { become, host, login, signal, pty }: StartAsOptions,
+  { become, host, login, signal, pty, wait }: StartAsOptions,
 ): Promise<RemoteProcess> {
   const start = (text: string): Promise<RemoteProcess> =>
-    connection.exec(text, signal, pty === undefined ? {} : { pty });
+    connection.exec(text, signal, {
+      ...(pty === undefined ? {} : { pty }),
+      ...(wait === undefined ? {} : { wait }),
+    });
   if (become === null) return start(script);
   return startAsAnother(start, `cd "$HOME" 2>/dev/null || cd /; ${script}`, {
     ...{ host, login, become, signal, onTerminal: pty !== undefined },

@@ -148,7 +148,8 @@ export async function transferHost(host: FanOutHost, options: HostTransferOption
   }
   const startsAs = { host: host.name, login: host.endpoint.user, become: host.become, signal };
   const reached = connection;
-  remoteHashes = createRemoteHasher(() => startAs(reached, HASH_SCRIPT, startsAs));
+  // The file session stays meanwhile: where the host grants no other, the wait would have no end.
+  remoteHashes = createRemoteHasher(() => startAs(reached, HASH_SCRIPT, { ...startsAs, wait: "freed" }));
   let files: FileSession | undefined;
   const onAbort = (): void => {
     files?.close();

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Channels } from "../channels.ts";
+import { createSessions } from "../sessions.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";
 import { sendFile } from "../sftp/send-file.ts";
 import type { Connection, Endpoint, FileSession, RemoteProcess, UploadOptions } from "../transport.ts";
@@ -33,18 +34,17 @@ export function createSshConnection(
       throw thrown;
     }
   };
-  /** Close the session for uploads when it is idle; return whether there was one. */
-  const freeUploadSession = async (): Promise<boolean> => {
-    if (uploadSession === undefined || uploads > 0) return false;
-    const opened = await uploadSession.catch(() => undefined);
-    // An upload may have begun meanwhile.
-    if (opened === undefined || uploads > 0) return false;
-    uploadSession = undefined;
-    opened.close();
-    await Promise.race([opened.closed, closed]);
-    return true;
+  const sessions = createSessions(host);
+  let keepUploadSession = (): void => {};
+  /** Offer the session for uploads to others while no upload uses it. */
+  const offerUploadSession = (session: FileSession): void => {
+    if (uploads > 0) return;
+    keepUploadSession();
+    keepUploadSession = sessions.idle(() => {
+      uploadSession = undefined;
+      session.close();
+    });
   };
-  const opener = createOpener(freeUploadSession);
   const openFiles = async (options: {
     readonly signal: AbortSignal;
     readonly awaitsLimits?: boolean;
@@ -55,53 +55,61 @@ export function createSshConnection(
   const openUploadSession = (): Promise<FileSession> => {
     if (uploadSession !== undefined) return uploadSession;
     const forget = (): void => {
-      if (uploadSession === opening) uploadSession = undefined;
+      if (uploadSession !== opening) return;
+      uploadSession = undefined;
+      keepUploadSession();
     };
     // Not an upload's signal: the next upload uses the same session.
     const { signal } = new AbortController();
     const open = (): Promise<FileSession> => openFiles({ signal, awaitsLimits: false });
-    const opening = opener.open(open, { frees: false });
-    opening.then((session) => session.closed.then(forget), forget);
+    const opening = sessions.open(open, closedOf, { wait: "freed" });
+    opening.then((session) => {
+      void session.closed.then(forget);
+      offerUploadSession(session);
+    }, forget);
     uploadSession = opening;
     return opening;
   };
   const upload = async (bytes: Buffer, path: string, options: UploadOptions): Promise<void> => {
     uploads++;
+    keepUploadSession();
     try {
       const session = await orLost("opening SFTP", openUploadSession().catch(asUploadError));
       await sendFile(session, host, bytes, path, options);
     } finally {
       uploads--;
+      void uploadSession?.then(offerUploadSession, () => {});
     }
   };
-  const exec: Connection["exec"] = async (command, signal, options = {}) => {
-    const { onlySpare = false, ...terminal } = options;
+  const exec: Connection["exec"] = (command, signal, { wait = "freed", ...terminal } = {}) => {
     const open = async (): Promise<RemoteProcess> => {
       refuseAborted(signal);
       return await channels.command(command, { ...terminal, env });
     };
-    const process = onlySpare ? await open() : await opener.open(open);
-    void process.exit.then(opener.freed);
-    return process;
+    return wait === "taken" ? open() : sessions.open(open, ({ exit }) => exit, { wait, signal });
   };
-  const files: Connection["files"] = async (signal) => {
-    const session = await opener.open(() => openFiles({ signal }));
-    void session.closed.then(opener.freed);
-    return session;
+  const files: Connection["files"] = (signal, wait = "freed") => {
+    const open = (): Promise<FileSession> => openFiles({ signal });
+    return wait === "taken" ? open() : sessions.open(open, closedOf, { wait, signal });
   };
 
   return {
     closed,
     timings,
+    sessions,
     exec: (command, signal, options) => orLost("starting a command", exec(command, signal, options)),
     upload: (bytes, path, options) => orLost("sending a file", upload(bytes, path, options)),
     // The upload reports the error.
     expectUpload: async () => void (await openUploadSession().catch(() => {})),
-    files: (signal) => orLost("opening SFTP", files(signal)),
+    files: (signal, wait) => orLost("opening SFTP", files(signal, wait)),
     forward: (address, port) => orLost("opening a port", channels.forward(address, port)),
     ...(listen === undefined ? {} : { listen: (...given) => orLost("asking for a port", listen(...given)) }),
     close: () => channels.close(),
   };
+}
+
+function closedOf({ closed }: FileSession): Promise<unknown> {
+  return closed;
 }
 
 function refuseAborted(signal: AbortSignal): void {
@@ -119,45 +127,4 @@ function asUploadError(thrown: unknown): never {
 
 function isCancelled(thrown: unknown): boolean {
   return isVolleyError(thrown) && thrown.code === "CANCELLED";
-}
-
-/** Time for sshd to free the place of a session that both ends have closed, in milliseconds. */
-const FREED_MS = 1_000;
-const FIRST_PAUSE_MS = 5;
-const LONGEST_PAUSE_MS = 200;
-
-/** Options for opening a session. */
-interface OpenOptions {
-  /** Free the idle upload session for this one. Default: true; false for the upload session itself. */
-  readonly frees?: boolean;
-}
-
-/** The opener of a connection's sessions. */
-interface Opener {
-  /** Open a session. After a refusal, retry where another session was just closed or can be freed. */
-  open<T>(attempt: () => Promise<T>, options?: OpenOptions): Promise<T>;
-  /** Report that a session was closed. */
-  freed(): void;
-}
-
-/** Make an {@link Opener}; `free` closes an idle session and returns whether there was one. */
-function createOpener(free: () => Promise<boolean>): Opener {
-  let freedAt = Number.NEGATIVE_INFINITY;
-  return {
-    freed: () => {
-      freedAt = performance.now();
-    },
-    open: async (attempt, { frees = true } = {}) => {
-      for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
-        try {
-          return await attempt();
-        } catch (thrown) {
-          if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") throw thrown;
-          if (frees && (await free())) freedAt = performance.now();
-          else if (performance.now() - freedAt > FREED_MS) throw thrown;
-          else await sleep(wait);
-        }
-      }
-    },
-  };
 }

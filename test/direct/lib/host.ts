@@ -1,6 +1,6 @@
 import { openTransports } from "../../../src/controller/prepare/transports.ts";
 import { quote } from "../../../src/core/unix/shell.ts";
-import { createSessions } from "../../../src/direct/sessions.ts";
+import { sessionsOf } from "../../../src/direct/sessions.ts";
 import { type OpenedSystem, openSystem } from "../../../src/direct/users.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
@@ -32,15 +32,15 @@ export async function connectDirectly<Fleet extends Pick<EmbeddedFleet, "knownHo
   const reach = { sshConfig: "none", connectTimeoutMs: 30_000, knownHostsFiles: [fleet.knownHostsPath] };
   const transports = await openTransports([host!], reach, signal);
   const connection = await connectTo(transports, host!);
-  const sessions = createSessions(host!.name);
+  const sessions = sessionsOf(connection, host!.name);
   return {
     fleet,
     connection,
     open: async ({ root, connection: used = connection } = {}) =>
       await openSystem(
         {
-          start: (script) => used.exec(`exec sh -c ${quote(script)}`, signal),
-          files: () => used.files(signal),
+          start: (script) => used.exec(`exec sh -c ${quote(script)}`, signal, { wait: "taken" }),
+          files: () => used.files(signal, "taken"),
           forward: used.forward,
         },
         sessions,
