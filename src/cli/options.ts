@@ -2,10 +2,10 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { BecomeOptions, TransportsOptions } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
 import { MAX_TIMER_SECONDS } from "../core/options.ts";
+import { PERSIST_TIMES, parsePersistTime } from "../core/unix/duration.ts";
 import type { BecomeMethod } from "../core/unix/users.ts";
 import { CONNECTION_KINDS } from "../inventory/containers.ts";
 import { defaultInventory } from "../inventory/default.ts";
-import { PERSIST_TIMES, parsePersistTime } from "../transport/persist/time.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";
 import type { SecretOptions } from "../vars/secrets/sources.ts";
 import { askHostKeys, askPassphrase, expandHome, readGivenPassword } from "./terminal.ts";
@@ -107,12 +107,10 @@ export function addConnectionOptions(command: Command): Command {
   const reaching = addReachOptions(command)
     .option("-b, --become", "become root, with sudo unless another method is set")
     .option("--become-user <name>", "become this user instead of root");
-  return addPersistOptions(reaching, "ssh_config's ControlPersist with ControlMaster").option(
-    "-f, --forks <number>",
-    "hosts to work on at a time",
-    positiveInteger,
-    50,
-  );
+  return addPersistOptions(
+    reaching,
+    "volley_persist, else ssh_config's ControlPersist with ControlMaster",
+  ).option("-f, --forks <number>", "hosts to work on at a time", positiveInteger, 50);
 }
 
 /** The flag of commands that work on containers, too. */

@@ -22,7 +22,8 @@ export interface ConnectOptions extends Omit<FleetOptions, "persist"> {
   /**
    * Keep connections for the next program or command, for so long after their last use, in a background process of the
    * user's, and use those that others have left: a time such as `"10m"`, `"2h"` or `"90"` (seconds), or a number of
-   * milliseconds; false: keep none, and use none. Default: ssh_config's ControlPersist with ControlMaster.
+   * milliseconds; false: keep none, and use none. Default: the inventory's `volley_persist`, else ssh_config's
+   * ControlPersist with ControlMaster.
    */
   readonly persist?: PersistTime;
 }

@@ -2,9 +2,9 @@ import { volleyProgram, volleyVersion } from "../bundle/own-parts.ts";
 import type { PersistChoice, TransportsOptions } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
 import { MAX_TIMER_SECONDS } from "../core/options.ts";
+import { PERSIST_TIMES, parsePersistTime } from "../core/unix/duration.ts";
 import { type BackgroundLink, type BackgroundPlace, openLink } from "../transport/persist/link.ts";
 import { persistDirectory } from "../transport/persist/place.ts";
-import { PERSIST_TIMES, parsePersistTime } from "../transport/persist/time.ts";
 
 /** A time such as `"10m"`, `"2h"` or `"90"` (seconds), or a number of milliseconds; false: keep no connection, and use none. */
 export type PersistTime = string | number | false;

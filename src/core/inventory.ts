@@ -78,6 +78,8 @@ export interface ConnectionSettings {
   readonly becomeMethod: string | undefined;
   /** The vars `volley_runtime` and `volley_runtime_dir`: how a host without a usable Node gets one, and where it is kept. */
   readonly runtime?: { readonly mode?: RuntimeMode | undefined; readonly directory?: string | undefined };
+  /** The var `volley_persist`: how many milliseconds a connection over SSH is kept after its last use; 0: not at all. */
+  readonly persistMs?: number;
 }
 
 /** A host, with everything the inventory says about it. */

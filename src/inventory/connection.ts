@@ -4,6 +4,7 @@ import { VolleyError } from "../core/errors.ts";
 import type { ConnectionSettings, Host, Inventory } from "../core/inventory.ts";
 import { RUNTIME_MODES } from "../core/runtimes.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
+import { PERSIST_TIMES, parsePersistTime } from "../core/unix/duration.ts";
 import { Data, numeric, writeJson } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
 import { isIPv6 } from "../patterns/names.ts";
@@ -210,6 +211,7 @@ export function readConnection(input: ConnectionInput): ConnectionSettings {
     become: readBecome(input),
     becomeMethod: text(input, read(input, "ansible_become_method")),
     ...readRuntime(input),
+    ...readPersist(input),
   };
 }
 
@@ -230,6 +232,16 @@ function readRuntime(input: ConnectionInput): Pick<ConnectionSettings, "runtime"
   if (place !== undefined && directory?.startsWith("/") !== true)
     return refuse(input, place.name, place.entry, `${writeJson(place.value)} is not an absolute path`);
   return { runtime: { mode: word, directory } };
+}
+
+function readPersist(input: ConnectionInput): Pick<ConnectionSettings, "persistMs"> {
+  const setting = read(input, "volley_persist");
+  if (setting === undefined) return {};
+  const { name, entry, value } = setting;
+  const written = String(value);
+  const persistMs = parsePersistTime(written) ?? (FLAGS.get(written.toLowerCase()) === false ? 0 : undefined);
+  if (persistMs !== undefined) return { persistMs };
+  return refuse(input, name, entry, `must be ${PERSIST_TIMES}, or false, not ${writeJson(value)}`);
 }
 
 /** Describe a host that no source of the inventory names, by vars over those of `all`. Fails as {@link readConnection} does. */

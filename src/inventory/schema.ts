@@ -93,6 +93,17 @@ export const KNOWN_VARS: Readonly<Record<string, JsonSchema>> = {
     description: "Directory on the host to keep runtimes in. Default: below the home.",
     anyOf: [{ type: "string", pattern: "^/" }, { type: "null" }, TEMPLATE],
   },
+  volley_persist: {
+    description:
+      "Time to keep the connection for the next command after its last use: 10m, 2h, seconds; false: close it. Default: --persist, else ssh_config's ControlPersist with ControlMaster.",
+    anyOf: [
+      { enum: [false] },
+      { type: "integer", minimum: 0 },
+      { type: "string", pattern: "^(?:(?:\\d+[smhdwSMHDW])+\\d*|\\d+|[Nn]o|NO|[Ff]alse|FALSE|[Oo]ff|OFF|)$" },
+      { type: "null" },
+      TEMPLATE,
+    ],
+  },
 };
 
 const DRAFT = "http://json-schema.org/draft-07/schema#";

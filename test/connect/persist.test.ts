@@ -115,7 +115,7 @@ describe("A fleet that persists", () => {
     expect(all.map((result) => result.text)).toEqual(all.map((_result, index) => String(index)));
   });
 
-  it("keeps connections as ssh_config says, or not at all", async () => {
+  it("keeps connections as ssh_config or the inventory says, or not at all", async () => {
     await startBackground();
     const sshConfig = join(directory, "config");
     writeFileSync(sshConfig, "Host *\n ControlMaster auto\n ControlPersist 2m\n");
@@ -130,6 +130,10 @@ describe("A fleet that persists", () => {
     const [kept] = await allIdle(1);
     expect(kept!.leftMs).toBeGreaterThan(60_000);
     expect(kept!.leftMs).toBeLessThanOrEqual(120_000);
+    const inventory = join(directory, "kept.yaml");
+    writeFileSync(inventory, `${embedded.inventoryYaml()}  vars: { volley_persist: 20m }\n`);
+    await use({ ...byConfig, inventory });
+    expect((await allIdle(1))[0]!.leftMs).toBeGreaterThan(1_000_000);
     await use({ ...byConfig, persist: 3_600_000 });
     expect((await allIdle(1))[0]!.leftMs).toBeGreaterThan(3_000_000);
   });

@@ -38,6 +38,12 @@ describe("connection settings", () => {
     ["ansible_port: 2222", { port: 2222 }],
     ["ansible_ssh_port: '2222'", { port: 2222 }],
     ["ansible_user: deploy", { user: "deploy" }],
+    ["volley_persist: 10m", { persistMs: 600_000 }],
+    ["volley_persist: 90", { persistMs: 90_000 }],
+    ["volley_persist: '{{ kept }}h', kept: 2", { persistMs: 7_200_000 }],
+    ["volley_persist: false", { persistMs: 0 }],
+    ["volley_persist: 'off'", { persistMs: 0 }],
+    ["volley_persist: 0", { persistMs: 0 }],
     ["ansible_ssh_user: admin, ansible_user: deploy", { user: "admin" }],
     ["ansible_private_key_file: ~/.ssh/id", { privateKeyFile: `${homedir()}/.ssh/id` }],
     ["ansible_ssh_private_key_file: /keys/id", { privateKeyFile: "/keys/id" }],
@@ -103,6 +109,10 @@ describe("connection settings", () => {
     [
       "ansible_port: 22x",
       'ansible_port of host web1.example.org: "22x" is not a port; a port is a number from 1 to 65535',
+    ],
+    [
+      "volley_persist: true",
+      "volley_persist of host web1.example.org: must be a time above 0, of 24 days at most, such as 10m, 2h or 90 (seconds), or false, not true",
     ],
     [
       "ansible_become: perhaps",

@@ -64,13 +64,13 @@ export interface ReachOptions {
   readonly password?: string;
   /** Allow the hosts to use this machine's SSH agent. Default: ssh_config's. */
   readonly forwardAgent?: boolean;
-  /** Keep connections for the next command in a process of the user's. Default: connections are closed. */
+  /** Keep connections for the next command in a process of the user's. Default: connections are closed, whatever the inventory says. */
   readonly persist?: PersistChoice;
 }
 
 /** How to keep connections. */
 export interface PersistChoice {
-  /** Time after the last use; 0: keep none. Default: ssh_config's ControlPersist. */
+  /** Time after the last use; 0: keep none. Default: the inventory's, else ssh_config's ControlPersist. */
   readonly forMs?: number;
   /** Reach the background process, or start one. */
   openLink(): Promise<BackgroundLink>;
@@ -109,7 +109,7 @@ export function openReach(options: ReachOptions, canAsk: boolean, signal: AbortS
     knownHostsFiles: options.knownHostsFiles,
     connectTimeoutMs: options.connectTimeoutMs,
     forwardAgent: options.forwardAgent,
-    // Without a background process to start, ssh_config may say what it likes.
+    // Without a background process to start, inventory and ssh_config may say what they like.
     persistMs: options.persist === undefined ? 0 : options.persist.forMs,
   });
   // A wrong file is told before any host is looked at.
@@ -123,7 +123,7 @@ export function openReach(options: ReachOptions, canAsk: boolean, signal: AbortS
 }
 
 function wishOf(host: Host, options: ReachOptions): HostWish & { readonly configFile?: string } {
-  const { address, port = options.port, user, privateKeyFile } = host.connection;
+  const { address, port = options.port, user, privateKeyFile, persistMs } = host.connection;
   const given = ARGUMENTS.flatMap((name) => {
     const own = readText(host, `ansible_${name}`);
     const text = own ?? options.sshArguments?.[name];
@@ -139,6 +139,7 @@ function wishOf(host: Host, options: ReachOptions): HostWish & { readonly config
     user,
     privateKeyFile,
     password: PASSWORD_VARS.map((name) => readText(host, name)).find((text) => text !== undefined),
+    persistMs,
     written: given.flatMap(({ options }) => options),
     words: given.flatMap(({ words }) => words),
   };

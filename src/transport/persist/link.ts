@@ -133,8 +133,8 @@ export interface Talk {
 }
 
 /**
- * Connect to the background process, and have it prove that it can read the directory's key. Fails with `ENOENT` or
- * `ECONNREFUSED` where there is none.
+ * Connect to the background process, and have it prove that it can read the directory's key. Fails with an
+ * error that {@link isAbsent} knows where there is none.
  */
 export async function openTalk({
   directory,
@@ -156,7 +156,8 @@ export async function openTalk({
       socket.destroy();
       reject(error);
     };
-    const onEnd = (): void => fail(new Error("the background process closed the socket"));
+    const onEnd = (): void =>
+      fail(Object.assign(new Error("the background process closed the socket"), { code: "ECONNRESET" }));
     socket.once("error", fail).once("close", onEnd);
     let talk: Talk | undefined;
     onFrames(socket, {
@@ -184,9 +185,11 @@ export async function openTalk({
   });
 }
 
-/** Return whether an error says that no background process is there. */
+/** Return whether an error says that no background process is there, or that it has just ended. */
 export function isAbsent(thrown: unknown): boolean {
-  return ["ENOENT", "ECONNREFUSED"].includes((thrown as NodeJS.ErrnoException).code ?? "");
+  return ["ENOENT", "ECONNREFUSED", "ECONNRESET", "EPIPE"].includes(
+    (thrown as NodeJS.ErrnoException).code ?? "",
+  );
 }
 
 /** The background process gets no more of a client's environment, which may hold passwords. */

@@ -46,7 +46,7 @@ export interface RunSettings extends RunPart {
   /** The policy where no source sets one. */
   readonly defaultHostKeyPolicy: HostKeyPolicy;
   readonly connectTimeoutMs: number | undefined;
-  /** How long connections are kept; 0: not at all; undefined: by ssh_config. */
+  /** How long connections are kept; 0: not at all; undefined: as the host's settings say. */
   readonly persistMs: number | undefined;
 }
 
@@ -56,6 +56,8 @@ export interface HostWish extends HostPart {
   /** The name or address for `ssh`. */
   readonly name: string;
   readonly password: string | undefined;
+  /** How long the connection is kept, where the run does not say; 0: not at all. Default: by ssh_config. */
+  readonly persistMs?: number | undefined;
   /** The options of `words`. */
   readonly written: readonly WrittenOption[];
 }
@@ -151,7 +153,7 @@ async function resolveHost(wish: HostWish, context: Context): Promise<Endpoint> 
     connectTimeoutMs: run.connectTimeoutMs ?? (timeMs(options.first("connecttimeout")) || DEFAULT_CONNECT_MS),
     keepAliveMs: timeMs(options.first("serveraliveinterval")) ?? DEFAULT_KEEPALIVE_MS,
     keepAliveCountMax: Number(options.first("serveralivecountmax") ?? DEFAULT_KEEPALIVES),
-    persistMs: run.persistMs === 0 ? undefined : (run.persistMs ?? persistMsOf(options)),
+    persistMs: (run.persistMs ?? wish.persistMs ?? persistMsOf(options)) || undefined,
     usesProxyCommand:
       commandOf(options.first("proxycommand")) || jumps.some(({ ssh }) => ssh?.usesProxyCommand === true),
     needsOpenSsh:

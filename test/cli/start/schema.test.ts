@@ -45,6 +45,7 @@ test.each([
   "all: { vars: { ansible_port: '22', ansible_become: '{{ wanted }}', ansible_connection: my.own.plugin } }",
   "all: { vars: { ansible_password: !secret 'env:PASSWORD', ansible_host: } }",
   "all: { vars: { volley_runtime: never, volley_runtime_dir: /opt/volley, ansible_connection: docker } }",
+  "all: { vars: { volley_persist: 10m }, hosts: { web1: { volley_persist: false }, web2: { volley_persist: 90 } } }",
   "{ plugin: constructed, strict: true, compose: { a: b }, groups: { c: true }, keyed_groups: [{ key: d, prefix: '' }] }",
   "plugin: { hosts: { web1: } }",
 ])("inventory: %s", (text) => {
@@ -64,6 +65,8 @@ test.each([
   ["all: { hosts: { web1: { ansible_host: [a] } } }", "must be string,number,null"],
   ["all: { vars: { volley_runtime: sometimes } }", "must be equal to one of the allowed values"],
   ["all: { vars: { volley_runtime_dir: opt } }", "must match pattern"],
+  ["all: { vars: { volley_persist: soon } }", "must match pattern"],
+  ["all: { vars: { volley_persist: true } }", "must be equal to one of the allowed values"],
   ["{ plugin: aws_ec2 }", "must be equal to one of the allowed values"],
   ["{ plugin: constructed, composes: {} }", "must NOT have additional properties"],
 ])("no inventory: %s", (text, reason) => {

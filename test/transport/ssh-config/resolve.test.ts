@@ -93,6 +93,18 @@ Host *
   });
 });
 
+test("a connection is kept as the command line says, else the inventory, else ControlPersist with ControlMaster", async () => {
+  const config = "Host *\n ControlMaster auto\n ControlPersist 1m\n";
+  const persistMs = async (given: Partial<Parameters<typeof resolve>[0]>): Promise<number | undefined> =>
+    (await resolve({ config, ...given })).endpoint.ssh!.persistMs;
+  expect(await persistMs({})).toBe(60_000);
+  expect(await persistMs({ config: "ControlPersist 1m\n" })).toBeUndefined();
+  expect(await persistMs({ wish: { persistMs: 2_000 } })).toBe(2_000);
+  expect(await persistMs({ wish: { persistMs: 0 } })).toBeUndefined();
+  expect(await persistMs({ wish: { persistMs: 0 }, run: { persistMs: 3_000 } })).toBe(3_000);
+  expect(await persistMs({ wish: { persistMs: 2_000 }, run: { persistMs: 0 } })).toBeUndefined();
+});
+
 test("the inventory and the command line win over it", async () => {
   const config =
     "Host *\n User config\n Port 1\n HostName elsewhere\n StrictHostKeyChecking no\n ConnectTimeout 3\n";
