@@ -78,7 +78,8 @@ const asModules = new Map<object, object>();
 
 /** What `import` makes of a module that knows only `require`. */
 function asModule(required: object): object {
-  if (Object.hasOwn(required, "__esModule")) return required;
+  // A package made of modules may export no default; Node's `import` gives all of it as one.
+  if (Object.hasOwn(required, "__esModule") && Object.hasOwn(required, "default")) return required;
   const known = asModules.get(required);
   if (known !== undefined) return known;
   const module = { default: required };
