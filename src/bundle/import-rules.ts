@@ -1,4 +1,5 @@
-import type { Metafile } from "esbuild";
+import { resolve } from "node:path";
+import type { Metafile, Plugin } from "esbuild";
 import { VolleyError } from "../core/errors.ts";
 
 /** The folders of `src/` that a folder may import from besides itself, types included. */
@@ -225,6 +226,18 @@ export function refuseForbidden({ inputs }: Metafile, entry: string, ownSource: 
     }
   }
 }
+
+/** Takes native modules that are not there for empty ones, so that {@link refuseForbidden} can tell who imports them. */
+export const absentNativeModules: Plugin = {
+  name: "absent native modules",
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /\.node$/ }, ({ path, resolveDir }) => ({
+      path: resolve(resolveDir, path),
+      namespace: "absent",
+    }));
+    onLoad({ filter: /.*/, namespace: "absent" }, () => ({ contents: "" }));
+  },
+};
 
 /** The reason why an input cannot be in the build; undefined for one that can. */
 function whyForbidden(input: string, ownSource: boolean): string | undefined {

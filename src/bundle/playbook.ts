@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { createRequire, SourceMap } from "node:module";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { Script } from "node:vm";
-import type { BuildFailure, BuildResult, Message, Plugin } from "esbuild";
+import type { BuildFailure, BuildOptions, Message, Metafile, Plugin } from "esbuild";
 import type { AnsibleSettings } from "../ansible/config/settings.ts";
 import * as ansible from "../ansible/index.ts";
 import { isVolleyError, messageOf, type SourceLocation, VolleyError } from "../core/errors.ts";
@@ -14,7 +14,7 @@ import type { VaultedText } from "../core/values/vaulted.ts";
 import { locateStrays } from "../system/strays.ts";
 import type { ActionNames } from "./actions.ts";
 import { type CacheSlot, type Fingerprint, fingerprint, isFresh, openSlot } from "./cache.ts";
-import { refuseForbidden } from "./import-rules.ts";
+import { absentNativeModules, refuseForbidden } from "./import-rules.ts";
 import { volleyVersion } from "./own-parts.ts";
 
 // A playbook on the controller: found, compiled, evaluated, and its errors located in the source.
@@ -270,40 +270,42 @@ export async function compile(from: string | SourceText, projectDirectory: strin
   const entry = typeof from === "string" ? from : from.file;
   const { build } = await import("esbuild");
   const directories: Record<string, string> = {};
-  let result: BuildResult<{ write: false; metafile: true }>;
-  try {
-    result = await build({
-      ...(typeof from === "string"
-        ? { entryPoints: [from] }
-        : {
-            stdin: { contents: from.text, resolveDir: dirname(from.file), sourcefile: basename(from.file) },
-          }),
-      absWorkingDir: projectDirectory,
-      bundle: true,
-      write: false,
-      metafile: true,
-      minifyWhitespace: true,
-      minifySyntax: true,
-      platform: "node",
-      // Native modules are accepted here so that `refuseForbidden` can name the chain of imports.
-      loader: { ".node": "empty" },
-      format: "cjs",
-      target: "node18",
-      sourcemap: "external",
-      sourcesContent: false,
-      legalComments: "none",
-      charset: "utf8",
-      outfile: resolve(projectDirectory, "playbook.js"),
-      logLevel: "silent",
-      plugins: [volleyModule(projectDirectory, dirname(entry), directories)],
-      // Packages that a playbook shares with Volley, such as valibot, need not be installed beside it.
-      nodePaths: createRequire(import.meta.url).resolve.paths("valibot") ?? [],
-      tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
-    });
-  } catch (thrown) {
+  const options = {
+    ...(typeof from === "string"
+      ? { entryPoints: [from] }
+      : {
+          stdin: { contents: from.text, resolveDir: dirname(from.file), sourcefile: basename(from.file) },
+        }),
+    absWorkingDir: projectDirectory,
+    bundle: true,
+    write: false,
+    metafile: true,
+    minifyWhitespace: true,
+    minifySyntax: true,
+    platform: "node",
+    // Native modules are accepted here so that `refuseForbidden` can name the chain of imports.
+    loader: { ".node": "empty" },
+    format: "cjs",
+    target: "node18",
+    sourcemap: "external",
+    sourcesContent: false,
+    legalComments: "none",
+    charset: "utf8",
+    outfile: resolve(projectDirectory, "playbook.js"),
+    logLevel: "silent",
+    plugins: [volleyModule(projectDirectory, dirname(entry), directories)],
+    // Packages that a playbook shares with Volley, such as valibot, need not be installed beside it.
+    nodePaths: createRequire(import.meta.url).resolve.paths("valibot") ?? [],
+    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
+  } as const satisfies BuildOptions;
+  const refuse = ({ metafile }: { readonly metafile: Metafile }): void =>
+    refuseForbidden(metafile, relative(projectDirectory, entry).split(sep).join("/"), false);
+  const result = await build(options).catch(async (thrown: unknown) => {
+    // A package that a host cannot have may lack its native module: npm need not have built that.
+    await build({ ...options, plugins: [...options.plugins, absentNativeModules] }).then(refuse, () => {});
     throw explainFailure(thrown);
-  }
-  refuseForbidden(result.metafile, relative(projectDirectory, entry).split(sep).join("/"), false);
+  });
+  refuse(result);
   const text = (ending: string): string => result.outputFiles.find(({ path }) => path.endsWith(ending))!.text;
   return {
     code: text(".js"),

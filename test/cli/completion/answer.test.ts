@@ -18,7 +18,7 @@ import { scratchDirectory } from "../../e2e/lib/project.ts";
 import { PATIENCE_MS } from "../../lib/patience.ts";
 
 const scratch = scratchDirectory();
-const program = new Command("volley");
+const program = new Command("volley").enablePositionalOptions();
 for (const add of [
   addRunCommand,
   addReportCommand,
