@@ -3,6 +3,7 @@ import type { PersistChoice, TransportsOptions } from "../controller/prepare/rea
 import { VolleyError } from "../core/errors.ts";
 import { MAX_TIMER_SECONDS } from "../core/options.ts";
 import { PERSIST_TIMES, parsePersistTime } from "../core/unix/duration.ts";
+import { SERVE } from "../transport/persist/hung.ts";
 import { type BackgroundLink, type BackgroundPlace, openLink } from "../transport/persist/link.ts";
 import { persistDirectory } from "../transport/persist/place.ts";
 
@@ -17,7 +18,7 @@ export function backgroundPlace(main: string, onStartFailed: (why: string) => vo
   return {
     directory: persistDirectory(),
     version: volleyVersion(),
-    command: [process.execPath, main, "persist", "serve"],
+    command: [process.execPath, main, ...SERVE],
     onStartFailed,
   };
 }

@@ -1,11 +1,25 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, expect, it } from "vitest";
 import { recordedPersist } from "../../src/controller/prepare/options.ts";
 import { listRuns, runsDirectory } from "../../src/controller/records/records.ts";
 import type { EmbeddedFleet } from "../../src/embedded/options.ts";
+import { processStart } from "../../src/system/this-process.ts";
+import { processBehind } from "../../src/transport/persist/hung.ts";
+import { persistDirectory, socketsIn } from "../../src/transport/persist/place.ts";
+import { listKept } from "../../src/transport/persist/visit.ts";
 import { PATIENT, until } from "../lib/patience.ts";
 import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
 import { fleetStarter } from "./lib/drive.ts";
@@ -141,3 +155,51 @@ it("attach uses kept connections as the run was started, or as it is told to", a
     await volley(["persist", "stop", "web01"]);
   }
 });
+
+it("a background process that hangs is named and ended, and holds nothing of the command that started it", async () => {
+  const { directory, env, reach, volley } = await site();
+  const inherited = join(directory, "inherited");
+  const descriptor = openSync(inherited, "w");
+  const exec = ["exec", "web01", ...reach, "--", "true"];
+  const client = spawn(process.execPath, [await builtCli(), ...exec], {
+    cwd: directory,
+    env: { ...process.env, ...env },
+    stdio: [...Array.from({ length: 20 }, () => "ignore" as const), descriptor],
+  });
+  closeSync(descriptor);
+  expect(await once(client, "close")).toEqual([0, null]);
+  const place = persistDirectory({ ...process.env, ...env });
+  await expect.poll(async () => (await listKept(place)).map(({ host }) => host), PATIENT).toEqual(["web01"]);
+  const { pid } = processBehind(socketsIn(place)[0]!)!;
+  const open = readdirSync(`/proc/${pid}/fd`).map((name) => linkOr(`/proc/${pid}/fd/${name}`));
+  expect(open.length).toBeGreaterThan(3);
+  expect(open).not.toContain(inherited);
+  process.kill(pid, "SIGSTOP");
+  closers.push(() => processBehind(socketsIn(place)[0] ?? "") && process.kill(pid, "SIGKILL"));
+  const hangs = `the background process ${pid} does not answer: it is halted (SIGSTOP)`;
+  const [listed, stopped] = await Promise.all([
+    volley(["persist", "list"]),
+    volley(["persist", "stop", "web01"]),
+  ]);
+  for (const { code, stderr } of [listed, stopped]) {
+    expect(code).toBe(1);
+    expect(stderr).toContain(hangs);
+    expect(stderr).toContain(`kill -CONT ${pid} lets it go on; volley persist stop`);
+  }
+  expect(await volley(["persist", "stop"])).toEqual({
+    code: 0,
+    stdout: `process ${pid} did not answer and was killed, with its connections\n`,
+    stderr: "",
+  });
+  expect(processStart(pid)).toBeUndefined();
+  expect(readdirSync(place).filter((name) => name !== "key")).toEqual([]);
+  expect(await volley(exec)).toMatchObject({ code: 0, stderr: expect.not.stringContaining("kept") });
+});
+
+function linkOr(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}

@@ -22,19 +22,25 @@ export function addPersistCommand(program: Command): void {
   persist
     .command("stop")
     .description(
-      "close the connections to these hosts, or all, and end the background process with the last one",
+      "close the connections to these hosts, or all, and end the background process with the last one, even one that does not answer",
     )
     .argument("[hosts...]", "names of hosts, as volley persist list shows them (default: all)")
     .action(async (hosts: readonly string[]) => {
       const { stopKept } = await import("../../transport/persist/visit.ts");
       const { persistDirectory } = await import("../../transport/persist/place.ts");
-      const stopped = await stopKept(persistDirectory(), hosts.length === 0 ? undefined : hosts);
+      const { hosts: stopped, killed } = await stopKept(
+        persistDirectory(),
+        hosts.length === 0 ? undefined : hosts,
+      );
       const missing = hosts.filter((host) => !stopped.includes(host));
       if (missing.length > 0)
         throw new VolleyError("USAGE", `no connection is kept to ${missing.join(", ")}`, {
           hint: "volley persist list shows those that are",
         });
+      for (const pid of killed)
+        process.stdout.write(`process ${pid} did not answer and was killed, with its connections\n`);
       const count = stopped.length;
+      if (count === 0 && killed.length > 0) return;
       process.stdout.write(`${count} ${count === 1 ? "connection" : "connections"} closed\n`);
     });
   persist.command("serve", { hidden: true }).action(async () => {

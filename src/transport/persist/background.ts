@@ -5,6 +5,7 @@ import type { Readable } from "node:stream";
 import { VolleyError } from "../../core/errors.ts";
 import { serveChannel } from "./channel-server.ts";
 import { onFrames, sendMessage } from "./frames.ts";
+import { forgetProcess, recordProcess } from "./hung.ts";
 import {
   checkDirectory,
   isProof,
@@ -106,20 +107,25 @@ export async function openBackground({
   });
   renameSync(temporary, path);
   const inode = inodeOf(path);
+  recordProcess(path);
   const look = setInterval(() => {
     if (inodeOf(path) === inode && isStillOwn(directory)) return;
     // Nobody can reach this process any more: its clients may finish.
     clearInterval(look);
     pool.retire();
+    endWhenEmpty();
   }, LOOK_MS);
   endWhenEmpty();
   const attend = (requests: Readable): void => {
     isAttending = true;
+    const leave = (): void => {
+      isAttending = false;
+    };
+    // A file, such as /dev/null, ends without being closed.
     requests
       .on("error", () => {})
-      .once("close", () => {
-        isAttending = false;
-      });
+      .once("end", leave)
+      .once("close", leave);
     onFrames(requests, {
       message: (message) => {
         if (message.type === "loan") void pool.keep(message as unknown as LoanRequest);
@@ -248,6 +254,7 @@ function removeOwn(path: string, inode: number | undefined): void {
   if (inodeOf(path) !== inode) return;
   try {
     unlinkSync(path);
+    forgetProcess(path);
   } catch {
     // The directory is gone, or another user's: nothing of it is this process's to change.
   }

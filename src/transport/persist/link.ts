@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { connect, type Socket } from "node:net";
+import { describeError } from "../../core/errors.ts";
 import { onFrames, sendMessage } from "./frames.ts";
+import { hungError } from "./hung.ts";
 import {
   checkDirectory,
   isProof,
@@ -18,7 +20,8 @@ import {
   tolerant,
 } from "./protocol.ts";
 
-const ANSWER_MS = 4_000;
+/** Time for the background process to answer. */
+export const ANSWER_MS = 4_000;
 /** A process that could not be used is not tried again for so long: the other hosts need not wait as well. */
 const FAILED_MS = 30_000;
 
@@ -96,7 +99,7 @@ export function openLink(place: BackgroundPlace): BackgroundLink {
       talk?.socket.unref();
       return undefined;
     },
-    (thrown: Error) => thrown.message,
+    (thrown: Error) => describeError(thrown),
   );
   return {
     reached,
@@ -134,7 +137,7 @@ export interface Talk {
 
 /**
  * Connect to the background process, and have it prove that it can read the directory's key. Fails with an
- * error that {@link isAbsent} knows where there is none.
+ * error that {@link isAbsent} knows where there is none, and with `TIMEOUT` where it does not answer.
  */
 export async function openTalk({
   directory,
@@ -150,7 +153,7 @@ export async function openTalk({
   const socket = tolerant(connect(path));
   const nonce = makePersistNonce();
   return await new Promise<Talk>((resolve, reject) => {
-    const timer = setTimeout(() => fail(new Error("the background process does not answer")), answerMs);
+    const timer = setTimeout(() => fail(hungError(path)), answerMs);
     const fail = (error: Error): void => {
       clearTimeout(timer);
       socket.destroy();

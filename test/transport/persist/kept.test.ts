@@ -246,9 +246,9 @@ describe("a kept connection", () => {
     const [one, two] = hostsOf(fleet);
     await use(fleet, { hosts: [one!] });
     const used = await connectAnew(fleet, { hosts: [two!] });
-    expect(await stopKept(directory(), ["web01", "other"])).toEqual(["web01"]);
+    expect(await stopKept(directory(), ["web01", "other"])).toEqual({ hosts: ["web01"], killed: [] });
     expect((await listKept(directory())).map(({ host }) => host)).toEqual(["web02"]);
-    expect(await stopKept(directory())).toEqual(["web02"]);
+    expect(await stopKept(directory())).toEqual({ hosts: ["web02"], killed: [] });
     expect(await used.closed).toEqual(expect.any(String));
     await background.ended;
     expect(await listKept(directory())).toEqual([]);
@@ -318,7 +318,9 @@ describe("a background process that cannot be used is passed by, and told of", (
     const fleet = await startFleet();
     preparePlace(directory());
     chmodSync(directory(), 0o750);
-    expect(await passesBy(fleet)).toBe(`the directory ${directory()} has mode 0750, not 0700`);
+    expect(await passesBy(fleet)).toBe(
+      `the directory ${directory()} has mode 0750, not 0700 (chmod 700 ${directory()})`,
+    );
     await expect(startBackground()).rejects.toMatchObject({ code: "USAGE" });
     rmSync(directory(), { recursive: true });
     writeFileSync(directory(), "");
@@ -364,7 +366,9 @@ describe("a background process that cannot be used is passed by, and told of", (
     }).listen(socket());
     onTestFinished(() => void other.close());
     await until(() => other.listening);
-    expect(await passesBy(fleet, 200)).toBe("the background process does not answer");
+    expect(await passesBy(fleet, 200)).toMatch(
+      /^the background process does not answer \(end the process that ps shows as "persist serve"/,
+    );
     answer = { type: "hello", protocol: 1, version: VERSION, nonce: "1", proof: "0".repeat(64) };
     expect(await passesBy(fleet)).toBe("the background process cannot prove that it is this user's");
     answer = { type: "hello", protocol: 99, version: "9.9.9" };
