@@ -8,8 +8,8 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
  * Sign a bundle as `ssh-keygen -Y sign` does, and return the signed file. ssh-keygen asks for a passphrase on the
- * terminal by itself. Fails with `USAGE` for a key that is missing, `SIGNING_FAILED` for one that cannot sign, and
- * `CANCELLED` when ssh-keygen was interrupted.
+ * terminal by itself. Fails with `USAGE` for a key that is missing, `SIGNING_FAILED` for one that cannot sign or whose
+ * certificate has expired, and `CANCELLED` when ssh-keygen was interrupted.
  *
  * @param bundle A bundle that was built to verify itself, and has no signature.
  * @param key A file with a private key, or with a public key or certificate whose private key lies beside it or is held
@@ -21,6 +21,7 @@ export async function signBundle(bundle: Buffer, key: string): Promise<Buffer> {
       hint: "name a file with a private key, or a .pub whose private key the agent holds",
     });
   const signed = bytesToSign(bundle);
+  await refuseExpired(key);
   return withPrivateDirectory(async (directory) => {
     // Only the call without a standard input may ask for a passphrase.
     const file = join(directory, "bundle");
@@ -40,6 +41,19 @@ export async function signBundle(bundle: Buffer, key: string): Promise<Buffer> {
     } finally {
       for (const signal of SIGNALS) process.off(signal, ignore);
     }
+  });
+}
+
+/** Refuse a certificate that has expired: ssh-keygen signs with it, and verifiers refuse the signature. */
+async function refuseExpired(key: string): Promise<void> {
+  const certificate = [key, `${key}.pub`].find((path) => /^\S+-cert-v01@openssh\.com /.test(beginOf(path)));
+  if (certificate === undefined) return;
+  const { stdout } = await sshKeygen(["-L", "-f", resolve(certificate)]);
+  // Local time, as Date.parse takes it.
+  const [, end] = /^\s*Valid: (?:from \S+ to|before) (\S+)$/m.exec(stdout) ?? [];
+  if (end === undefined || Date.parse(end) > Date.now()) return;
+  throw new VolleyError("SIGNING_FAILED", `cannot sign with ${key}: the certificate expired at ${end}`, {
+    hint: "every verifier would refuse the signature: have the key certified anew",
   });
 }
 
@@ -64,11 +78,14 @@ function cannotSign(key: string, end: SshKeygenEnd, directory: string): VolleyEr
 
 /** True for a key on a security key (FIDO), which may ask to be touched. */
 function isOnDevice(key: string): boolean {
-  return [key, `${key}.pub`].some((path) => {
-    try {
-      return readFileSync(path, "latin1").startsWith("sk-");
-    } catch {
-      return false;
-    }
-  });
+  return [key, `${key}.pub`].some((path) => beginOf(path).startsWith("sk-"));
+}
+
+/** Return a file's first characters; none for a file that cannot be read. */
+function beginOf(path: string): string {
+  try {
+    return readFileSync(path, "latin1").slice(0, 100);
+  } catch {
+    return "";
+  }
 }

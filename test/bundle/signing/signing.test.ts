@@ -147,7 +147,13 @@ describe.skipIf(!hasSshKeygen)("with ssh-keygen (skipped: no ssh-keygen of OpenS
       code: "SIGNATURE_REFUSED",
     });
     await expect(verify(good)).rejects.toThrow("site.run is not signed by an allowed signer");
-    const late = await signBundle(unsigned, certify("-n", "carol@example.com", "-V", "20200101:20210101"));
+    const expired = certify("-n", "carol@example.com", "-V", "20200101:20210101");
+    const message = `cannot sign with ${expired}: the certificate expired at 2021-01-01T00:00:00`;
+    const failure = { code: "SIGNING_FAILED", message, hint: expect.stringContaining("certified anew") };
+    await expect(signBundle(unsigned, expired)).rejects.toMatchObject(failure);
+    const args = ["-q", "-Y", "sign", "-f", expired, "-n", "volley"];
+    const armor = execFileSync("ssh-keygen", args, { input: bytesToSign(unsigned), encoding: "utf8" });
+    const late = withSignature(bytesToSign(unsigned), dearmor(armor)!);
     await expect(verify(late, signers)).rejects.toMatchObject({
       code: "SIGNATURE_REFUSED",
       message:
