@@ -51,7 +51,7 @@ function exactly<T>(): <U>(value: U) => [U, T] extends [T, U] ? void : never {
 
 export async function connecting(signal: AbortSignal): Promise<void> {
   const secrets: SecretOptions = { vaultPasswordFiles: ["vault"] };
-  const { inventory } = await readInventory("inventory", { cwd: ".", playbookDirectory: "." });
+  const { inventory } = await readInventory("inventory");
   const options: ConnectOptions = {
     inventory,
     limit: "db",

@@ -123,8 +123,10 @@ export interface ReadInventory {
 
 /** Options of reading an inventory. */
 export interface ReadInventoryOptions {
-  readonly cwd: string;
-  readonly playbookDirectory: string;
+  /** The directory that relative paths count from. Default: the process's. */
+  readonly cwd?: string;
+  /** The playbook's directory, whose `group_vars` and `host_vars` win over the inventory's. Default: `cwd`. */
+  readonly playbookDirectory?: string;
   /** Opens encrypted files. Default: they stay closed. */
   readonly secrets?: SecretStore;
   /** The hosts whose vars are needed; encrypted files of other hosts stay closed. Default: all hosts. */
@@ -147,15 +149,19 @@ export interface Concerned {
   readonly limit?: string | undefined;
 }
 
-/** Read an inventory, or take the one given. Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`. */
+/**
+ * Read an inventory, or take the one given. Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`.
+ *
+ * @param from A file, a directory, or host names with a comma; or several of them; or an inventory.
+ */
 export async function readInventory(
   from: string | readonly string[] | Inventory,
-  options: ReadInventoryOptions,
+  options: ReadInventoryOptions = {},
 ): Promise<ReadInventory> {
-  const { cwd, local } = options;
+  const { cwd = process.cwd(), local } = options;
   const inventory = isInventory(from)
     ? addExtraVars(from, options.extraVars)
-    : await load(typeof from === "string" ? [from] : from, options);
+    : await load(typeof from === "string" ? [from] : from, { ...options, cwd });
   if (local !== undefined) {
     const { inventory: narrowed, name, forPatterns } = narrowToThisMachine(inventory, local.limit, cwd);
     const select: ReadInventory["select"] = (pattern, _limit, some) =>
@@ -182,13 +188,25 @@ function isInventory(value: string | readonly string[] | Inventory): value is In
   return typeof value === "object" && "hosts" in value;
 }
 
-function load(paths: readonly string[], options: ReadInventoryOptions): Promise<Inventory> {
+function load(
+  paths: readonly string[],
+  options: ReadInventoryOptions & { readonly cwd: string },
+): Promise<Inventory> {
   if (paths.length === 0 && options.isOptional !== true) {
     throw new VolleyError("INVENTORY_MISSING", "no inventory was given", {
       hint: "name one with -i: a file, a directory, or host names with a comma: -i 'web1,web2,'",
     });
   }
-  const { cwd, playbookDirectory, secrets, concerned, extraVars, connection, isLenient, local } = options;
+  const {
+    cwd,
+    playbookDirectory = cwd,
+    secrets,
+    concerned,
+    extraVars,
+    connection,
+    isLenient,
+    local,
+  } = options;
   const passOver = isLenient === true || local !== undefined ? { onUnknown: () => {} } : {};
   const among = (outline: Inventory): readonly [Inventory, string | undefined] => {
     if (local === undefined) return [outline, concerned?.limit];

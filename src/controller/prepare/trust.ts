@@ -212,7 +212,7 @@ export async function trustHosts(options: TrustHostsOptions): Promise<TrustedHos
   const cwd = options.cwd ?? process.cwd();
   // Imported here because it loads every action, which learning keys for a run or `exec` must not wait for.
   const { readInventory } = await import("./read.ts");
-  const { select } = await readInventory(options.inventory, { cwd, playbookDirectory: cwd });
+  const { select } = await readInventory(options.inventory, { cwd });
   const hosts = select(options.pattern ?? "all", options.limit).filter(
     ({ connection }) => connection.connection === "ssh",
   );
