@@ -16,9 +16,11 @@ export const STAT_FORMAT = "%f %u %g %s %X %Y";
  * shell; `$n`, which the first line sets, is the client's nonce. Each line's output ends with a line of `\n`, the nonce,
  * `!` and the text of the error, which is empty for success.
  *
- * - `r COMMAND`: carry out a command or one of the functions below.
+ * - `r COMMAND`: carry out a command or one of the functions from `g` on. A program takes one process, a function one more.
  * - `o FD HOW UMASK PATH`, `c FD`: open and close a descriptor. `HOW` is a redirection, or `x` for a new file.
- * - `d FD BYTES`, `w FD BYTES`: read, and write what follows the line; `g FD BYTES` and `s FD BYTES` pass bytes over.
+ * - `d FD BYTES`, `w FD BYTES`: read, and write what follows the line.
+ * - `m UMASK PATH`, `v FROM TO`, `z PATH`: make a directory, rename, and write to the disk.
+ * - `g FD BYTES` and `s FD BYTES` pass bytes over.
  * - `l DIRECTORY`: list; each entry is a line of nonce, `:`, {@link STAT_FORMAT} and name, so a name may hold newlines.
  *
  * Where `dd` cannot fill its block from a pipe, bytes are written one by one.
@@ -31,25 +33,28 @@ T=; mv --help 2>&1 | grep -q -e -T && T=-T
 B=1; dd bs=1 count=0 iflag=fullblock </dev/null >/dev/null 2>&1 && B=
 t(){ printf '\\n%s!%s\\n' "$n" "\${e%%"$N"*}"; }
 r(){ { e=$("$@" 2>&1 >&3 3>&-) && e= || e=\${e:-Failure}; } 3>&1; t; }
-o(){ e=; u=$(umask); umask "$(printf %o $((0$u|0$3)))"; h=$2
+U=$(umask)
+u(){ x=$((0$U|0$1)); umask "0$((x>>6&7))$((x>>3&7))$((x&7))"; }
+o(){ e=; u "$3"; h=$2
 case $h in x) h='>'; set -C;; '+') h='<>'; [ -e "$4" ] || e="No such file or directory";; esac
 [ -n "$e" ] || eval "command exec $1$h\\"\\$4\\"" 2>/dev/null || { if [ "$2" = x ] && { [ -e "$4" ] || [ -L "$4" ]; }; then e="File exists"; else e=$( (eval ": $h\\"\\$4\\"") 2>&1); e=\${e:-Failure}; fi; }
-set +C; umask "$u"; t; }
+set +C; umask "$U"; t; }
 c(){ eval "exec $1>&-"; e=; t; }
-d(){ dd bs="$2" count=1 <&"$1"; }
+d(){ { e=$(dd bs="$2" count=1 <&"$1" 2>&1 >&3 3>&-) && e= || e=\${e:-Failure}; } 3>&1; t; }
+w(){ if [ -n "$B" ]; then e=$(dd bs=1 count="$2" 2>&1 >&"$1"); else e=$(dd bs="$2" count=1 iflag=fullblock 2>&1 >&"$1"); fi && e= || e=\${e:-Failure}; t; }
+m(){ u "$1"; r mkdir "$2"; umask "$U"; }
+v(){ if [ -d "$2" ] || [ -L "$2" ]; then r i "$1" "$2"; else r mv -f "$1" "$2"; fi; }
+z(){ sync "$1" >/dev/null 2>&1; e=; t; }
 g(){ dd bs=1 skip="$2" count=0 <&"$1"; }
 s(){ dd bs=1 seek="$2" count=0 >&"$1"; }
-w(){ if [ -n "$B" ]; then dd bs=1 count="$2" >&"$1"; else dd bs="$2" count=1 iflag=fullblock >&"$1"; fi; }
 l(){ ls -d "$1/." >/dev/null && cd "$1" && { [ -r . ] || { echo "$1: Permission denied" >&2; return 1; }; } || return
 set --; for f in ./* ./.[!.]* ./..?*; do set -- "$@" "$f"; [ $# -lt 200 ] || { stat -c "$n:${STAT_FORMAT} %n" "$@" 2>/dev/null; set --; }; done
 [ $# = 0 ] || stat -c "$n:${STAT_FORMAT} %n" "$@" 2>/dev/null; :; }
-m(){ umask "$(printf %o $((0$(umask)|0$1)))"; mkdir "$2"; }
-v(){ if [ -d "$2" ] && [ -n "$T" ] && mv -f -T "$1" "$2" 2>/dev/null; then :; elif [ -L "$2" ]; then rm -f "$2" && mv -f "$1" "$2"; elif [ ! -d "$2" ]; then mv -f "$1" "$2"; elif [ -d "$1" ]; then rmdir "$2" && mv "$1" "$2"; else echo "$2: Is a directory" >&2; return 1; fi; }
+i(){ if [ -d "$2" ] && [ -n "$T" ] && mv -f -T "$1" "$2" 2>/dev/null; then :; elif [ -L "$2" ]; then rm -f "$2" && mv -f "$1" "$2"; elif [ -d "$1" ]; then rmdir "$2" && mv "$1" "$2"; else echo "$2: Is a directory" >&2; return 1; fi; }
 y(){ if [ -e "$2" ] || [ -L "$2" ]; then echo "$2: File exists" >&2; return 1; fi; ln -s -- "$1" "$2"; }
 k(){ if [ -e "$2" ] || [ -L "$2" ]; then echo "$2: File exists" >&2; return 1; fi; ln "$1" "$2"; }
 a(){ touch -c -a -d "@$1" "$3" 2>/dev/null && touch -c -m -d "@$2" "$3" || touch -c -d "@$2" "$3"; }
 f(){ stat -f -c '%S %b %a %c %d' "$1" && if [ -w "$1" ] || [ "$(id -u)" != 0 ]; then echo rw; else echo ro; fi; }
-z(){ sync "$1" || :; }
 h(){ eval "e=~$1"; case $e in /*) printf %s "$e";; *) echo "$1: not found" >&2; return 1;; esac; }
 if [ -e /proc/self/fd/0 ]; then printf %s '${greetingLine(true)}'; else printf %s '${greetingLine(false)}'; fi
 while IFS= read -r i; do eval "$i"; done`;

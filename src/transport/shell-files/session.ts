@@ -189,11 +189,17 @@ export function createShellFiles(server: ShellServer): ShellFiles {
   /** The path of an open file, which leads to the file itself even where another has taken its place. */
   const pathOf = (file: OpenFile): string =>
     hasProc && file.descriptor !== undefined ? `/proc/self/fd/${file.descriptor}` : plain(file.path);
-  /** Carry out a command. An open file's path is that of the moment: descriptors go from file to file. */
-  const run = async (what: string, ...words: readonly (string | OpenFile)[]): Promise<Buffer> =>
+  /** Send a line in its turn. An open file's path is that of the moment: descriptors go from file to file. */
+  const send = async (what: string, ...words: readonly (string | OpenFile)[]): Promise<Buffer> =>
     await requests.inTurn(() =>
-      requests.line(what, ["r", ...words.map((word) => (typeof word === "string" ? word : pathOf(word)))]),
+      requests.line(
+        what,
+        words.map((word) => (typeof word === "string" ? word : pathOf(word))),
+      ),
     );
+  /** Carry out a command. */
+  const run = (what: string, ...words: readonly (string | OpenFile)[]): Promise<Buffer> =>
+    send(what, "r", ...words);
   const close = async (file: OpenFile): Promise<void> => {
     const { descriptor } = file;
     readers.delete(file);
@@ -302,7 +308,7 @@ export function createShellFiles(server: ShellServer): ShellFiles {
       const wanted = Math.min(length, MAX_DATA_BYTES);
       return await requests.inTurn(async () => {
         const descriptor = await seek(file, position, "g", what);
-        const bytes = await requests.line(what, ["r", "d", descriptor, String(wanted)], undefined, wanted);
+        const bytes = await requests.line(what, ["d", descriptor, String(wanted)], undefined, wanted);
         file.at += bytes.length;
         return bytes.length === 0 ? null : bytes;
       });
@@ -315,7 +321,7 @@ export function createShellFiles(server: ShellServer): ShellFiles {
       if (bytes.length === 0) return;
       await requests.inTurn(async () => {
         const descriptor = await seek(file, position, "s", what);
-        await requests.line(what, ["r", "w", descriptor, String(bytes.length)], bytes);
+        await requests.line(what, ["w", descriptor, String(bytes.length)], bytes);
         file.at += bytes.length;
       });
     },
@@ -337,10 +343,10 @@ export function createShellFiles(server: ShellServer): ShellFiles {
       return output.split(requests.entryMark).slice(1).map(readEntry);
     },
     makeDirectory: async (path, { mode = 0o777 } = {}) =>
-      void (await run(`make the directory ${path}`, "m", without(mode), plain(path))),
+      void (await send(`make the directory ${path}`, "m", without(mode), plain(path))),
     removeDirectory: async (path) => void (await run(`remove the directory ${path}`, "rmdir", plain(path))),
     remove: async (path) => void (await run(`remove ${path}`, "rm", plain(path))),
-    rename: async (from, to) => void (await run(`rename ${from} to ${to}`, "v", plain(from), plain(to))),
+    rename: async (from, to) => void (await send(`rename ${from} to ${to}`, "v", plain(from), plain(to))),
     readLink: (path) => oneLine(`read the link ${path}`, "readlink", "-v", plain(path)),
     symlink: async (target, path) => void (await run(`make the link ${path}`, "y", target, plain(path))),
     link: async (existing, path) =>
@@ -368,7 +374,7 @@ export function createShellFiles(server: ShellServer): ShellFiles {
     },
     sync: async (handle) => {
       const file = fileOf(handle, "write a file");
-      await run(`write ${file.path} to the disk`, "z", file);
+      await send(`write ${file.path} to the disk`, "z", file);
     },
     close: () => server.fail(new VolleyError("CONNECTION_LOST", `${host}: the file session was closed`)),
     closed: server.closed,
