@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
@@ -177,6 +178,12 @@ export function openWire(input: Readable, output: Writable, jobMs = JOB_MS): Wir
     if (store === undefined) endWaits();
     else orphaned = setTimeout(endWaits, ORPHAN_MS);
   };
+  /** Keep the process while it waits for the controller. At other times only its work keeps it: a role's code may wait for nothing. */
+  const awaited = <T>(answer: Promise<T>): Promise<T> => {
+    const timer = setInterval(() => {}, ORPHAN_MS);
+    return answer.finally(() => clearInterval(timer));
+  };
+  (input as Partial<Socket>).unref?.();
   readLines(
     input,
     (line) => {
@@ -234,9 +241,11 @@ export function openWire(input: Readable, output: Writable, jobMs = JOB_MS): Wir
     readJob: async () => {
       const timer = setTimeout(() => giveJob?.(""), jobMs);
       input.once("data", () => clearTimeout(timer));
-      const line = await new Promise<string | null>((resolve) => {
-        giveJob = resolve;
-      });
+      const line = await awaited(
+        new Promise<string | null>((resolve) => {
+          giveJob = resolve;
+        }),
+      );
       clearTimeout(timer);
       if (line === null) throw new VolleyError("PROTOCOL_INVALID", "the controller sent no job");
       const job = parseLine(line) as Job | undefined;
@@ -259,7 +268,7 @@ export function openWire(input: Readable, output: Writable, jobMs = JOB_MS): Wir
       if (cancel.signal.aborted) return Promise.resolve(false);
       const answer = new Promise<boolean>((resolve) => waiting.set(play, resolve));
       watchOrphan();
-      return answer;
+      return awaited(answer);
     },
     ask: (question) => {
       const key = questionKey(question);
@@ -270,7 +279,7 @@ export function openWire(input: Readable, output: Writable, jobMs = JOB_MS): Wir
       if (cancel.signal.aborted) return Promise.resolve(undefined);
       const answered = new Promise<Answer | null | undefined>((answer) => asking.set(key, { line, answer }));
       watchOrphan();
-      return answered;
+      return awaited(answered);
     },
     share: (task, whole) => {
       const line = shareLine(task, whole);

@@ -161,6 +161,20 @@ try { await run({ playbook: "site.ts", inventory: "inventory.yaml" }).summary; }
   expect({ status, stdout }).toEqual({ status: 0, stdout: "STARVED\n" });
 });
 
+test("a host whose role waits for nothing fails and says so, while its controller listens", async () => {
+  const project = makeProject(scratch(), {
+    "site.ts": playbookText(
+      `{ name: "One", hosts: "one", tasks: async ({ task }) => { task("x", debug({ msg: "x" })); await new Promise(() => {}); } }`,
+    ),
+    "inventory.yaml": LOCAL,
+  });
+  const end = await volley(["run", "site.ts", "-i", "inventory.yaml", "--via", "bundle"], {
+    cwd: project.directory,
+  });
+  expect(end.stdout).toMatch(/the run has not ended, and nothing is left that it waits for/);
+  expect(end.code).toBe(2);
+});
+
 test("a carried bundle whose role waits for nothing says so, and exits 70", async () => {
   using project = await bundleProject({
     "site.ts": `import { debug, definePlaybook } from "volley";
