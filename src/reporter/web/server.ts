@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
 import { html, type Page, pagePolicy, renderPage, type Served } from "../html/page.ts";
@@ -14,7 +15,7 @@ export interface WebServer {
   /** The address, with the token that opens it. */
   readonly url: string;
   event(event: Event): void;
-  /** Give viewers the last state, for at most {@link CLOSING_MS}, and close the port. */
+  /** Give viewers the last state, and close the port: each takes at most {@link CLOSING_MS}. */
   close(): Promise<void>;
 }
 
@@ -123,7 +124,11 @@ export async function startWebServer({
       clearInterval(timer);
       if (isStale && viewers.size > 0) refresh();
       await viewers.close(CLOSING_MS);
-      server.close();
+      // A page that is being sent is sent to its end.
+      const closed = new Promise<unknown>((resolve) => server.close(resolve));
+      const limit = new AbortController();
+      await Promise.race([closed, sleep(CLOSING_MS, undefined, { signal: limit.signal }).catch(() => {})]);
+      limit.abort();
       server.closeAllConnections();
     },
   };

@@ -21,7 +21,7 @@ export interface Viewers {
   bring(): void;
   /** Let everybody load the page anew. */
   reload(): void;
-  /** Send everybody the last changes and the end; resolve once all have taken them, or after `limitMs`. */
+  /** Send everybody the last changes and the end; resolve once all have taken them or loaded the page anew, or after `limitMs`. */
   close(limitMs: number): Promise<void>;
 }
 
@@ -44,12 +44,25 @@ export function openViewers(changes: () => Changes): Viewers {
   };
   const end = async (viewer: Viewer): Promise<void> => {
     const { stream } = viewer;
+    if (viewer.page !== changes().page) {
+      // It is loading the page anew, and closes the stream once it has the new one.
+      await new Promise((resolve) => stream.once("close", resolve));
+      return;
+    }
     if (stream.writableNeedDrain)
       await new Promise((resolve) => stream.once("drain", resolve).once("close", resolve));
     bringTo(viewer);
     await new Promise<void>((resolve) => {
       stream.once("close", resolve).end("event: over\ndata:\n\n", resolve);
     });
+  };
+  const endAll = async (): Promise<void> => {
+    const told = new Set<Viewer>();
+    for (let rest = [...viewers]; rest.length > 0; rest = [...viewers].filter((each) => !told.has(each))) {
+      for (const each of rest) told.add(each);
+      // A page that is loaded meanwhile is a viewer of its own.
+      await Promise.all(rest.map(end));
+    }
   };
 
   return {
@@ -73,7 +86,7 @@ export function openViewers(changes: () => Changes): Viewers {
     async close(limitMs) {
       await new Promise<void>((resolve) => {
         const limit = setTimeout(resolve, limitMs);
-        void Promise.all([...viewers].map(end)).finally(() => {
+        void endAll().finally(() => {
           clearTimeout(limit);
           resolve();
         });

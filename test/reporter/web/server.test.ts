@@ -121,6 +121,20 @@ describe("what viewers see", () => {
     expect(late.frames).toEqual([]);
   });
 
+  it("the report of a run that was over before they had loaded the page anew", async () => {
+    const viewer = await view(server.url, versionOf((await ask(server.url)).body));
+    server.feed(EVENTS);
+    const closing = server.close();
+    await until(() => viewer.told.includes("reload"));
+    const { body } = await ask(server.url);
+    viewer.leave();
+    await closing;
+    expect(viewer.told).toEqual(["reload"]);
+    expect(body).toContain(`site.ts on ${HOSTS.length} hosts`);
+    expect(body).toContain("exit code");
+    expect(body).not.toMatch(/<html[^>]* data-live/);
+  });
+
   it("what changes: cells of hosts, and the sections that others see whole", async () => {
     server.feed(HALF);
     const { body } = await ask(server.url);
