@@ -19,7 +19,7 @@ export const STAT_FORMAT = "%f %u %g %s %X %Y";
  * - `r COMMAND`: carry out a command or one of the functions from `g` on. A program takes one process, a function one more.
  * - `o FD HOW UMASK PATH`, `c FD`: open and close a descriptor. `HOW` is a redirection, or `x` for a new file.
  * - `d FD BYTES`, `w FD BYTES`: read, and write what follows the line.
- * - `m UMASK PATH`, `v FROM TO`, `z PATH`: make a directory, rename, and write to the disk.
+ * - `m UMASK PATH`, `v FROM TO`, `z PATH...`: make a directory, rename, and write to the disk.
  * - `g FD BYTES` and `s FD BYTES` pass bytes over.
  * - `l DIRECTORY`: list; each entry is a line of nonce, `:`, {@link STAT_FORMAT} and name, so a name may hold newlines.
  *
@@ -44,7 +44,7 @@ d(){ { e=$(dd bs="$2" count=1 <&"$1" 2>&1 >&3 3>&-) && e= || e=\${e:-Failure}; }
 w(){ if [ -n "$B" ]; then e=$(dd bs=1 count="$2" 2>&1 >&"$1"); else e=$(dd bs="$2" count=1 iflag=fullblock 2>&1 >&"$1"); fi && e= || e=\${e:-Failure}; t; }
 m(){ u "$1"; r mkdir "$2"; umask "$U"; }
 v(){ if [ -d "$2" ] || [ -L "$2" ]; then r i "$1" "$2"; else r mv -f "$1" "$2"; fi; }
-z(){ sync "$1" >/dev/null 2>&1; e=; t; }
+z(){ sync "$@" >/dev/null 2>&1; e=; t; }
 g(){ dd bs=1 skip="$2" count=0 <&"$1"; }
 s(){ dd bs=1 seek="$2" count=0 >&"$1"; }
 l(){ ls -d "$1/." >/dev/null && cd "$1" && { [ -r . ] || { echo "$1: Permission denied" >&2; return 1; }; } || return

@@ -99,6 +99,25 @@ class Requests {
     return done;
   }
 
+  /** Return a call whose items are worked on together where they wait for the same turn. */
+  together<I, O>(work: (items: readonly I[]) => Promise<readonly O[]>): (item: I) => Promise<O> {
+    let next: { readonly items: I[]; readonly done: Promise<readonly O[]> } | undefined;
+    const begin = (): NonNullable<typeof next> => {
+      const items: I[] = [];
+      const done = this.inTurn(() => {
+        next = undefined;
+        return work(items);
+      });
+      return { items, done };
+    };
+    return async (item) => {
+      next ??= begin();
+      const { items, done } = next;
+      const index = items.push(item) - 1;
+      return (await done)[index]!;
+    };
+  }
+
   /** Send a line, and return its output. Only within {@link inTurn}. Fails with what the server refused. */
   async line(
     what: string,
@@ -237,14 +256,30 @@ export function createShellFiles(server: ShellServer): ShellFiles {
     if (readers.delete(file)) readers.add(file);
     return descriptor;
   };
-  const attributesOf = async (
-    what: string,
-    path: string | OpenFile,
-    follow: boolean,
-  ): Promise<FileAttributes> => {
+  const attributesOf = async (what: string, path: string, follow: boolean): Promise<FileAttributes> => {
     const output = await run(what, "stat", ...(follow ? ["-L"] : []), "-c", STAT_FORMAT, path);
     return readAttributes(output.toString("latin1"));
   };
+  // Transfers of small files ask for many at a time: a process for each would take most of the time.
+  const lookAt = requests.together(async (some: readonly OpenFile[]) => {
+    const look = async (files: readonly OpenFile[]): Promise<readonly FileAttributes[]> => {
+      const words = ["r", "stat", "-L", "-c", STAT_FORMAT, ...files.map(pathOf)];
+      const output = await requests.line(`look at ${files[0]!.path}`, words);
+      return output.toString("latin1").trimEnd().split("\n").map(readAttributes);
+    };
+    const found = some.length === 1 ? [] : await look(some).catch(() => []);
+    if (found.length === some.length) return found.map((attributes) => async () => attributes);
+    const each: PromiseSettledResult<readonly FileAttributes[]>[] = [];
+    for (const file of some) each.push(...(await Promise.allSettled([look([file])])));
+    return each.map((looked) => async () => {
+      if (looked.status === "rejected") throw looked.reason;
+      return looked.value[0]!;
+    });
+  });
+  const flush = requests.together(async (some: readonly OpenFile[]) => {
+    await requests.line("write files to the disk", ["z", ...some.map(pathOf)]);
+    return some;
+  });
   const orNull = async (path: string, follow: boolean): Promise<FileAttributes | null> => {
     try {
       return await attributesOf(`look at ${path}`, plain(path), follow);
@@ -327,10 +362,7 @@ export function createShellFiles(server: ShellServer): ShellFiles {
     },
     stat: (path) => orNull(path, true),
     lstat: (path) => orNull(path, false),
-    fstat: async (handle) => {
-      const file = fileOf(handle, "look at a file");
-      return await attributesOf(`look at ${file.path}`, file, true);
-    },
+    fstat: async (handle) => (await lookAt(fileOf(handle, "look at a file")))(),
     setstat: (path, attributes) => change(`set attributes of ${path}`, plain(path), attributes),
     fsetstat: async (handle, attributes) => {
       const file = fileOf(handle, "set attributes of a file");
@@ -373,8 +405,7 @@ export function createShellFiles(server: ShellServer): ShellFiles {
       };
     },
     sync: async (handle) => {
-      const file = fileOf(handle, "write a file");
-      await send(`write ${file.path} to the disk`, "z", file);
+      await flush(fileOf(handle, "write a file"));
     },
     close: () => server.fail(new VolleyError("CONNECTION_LOST", `${host}: the file session was closed`)),
     closed: server.closed,

@@ -9,6 +9,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -195,8 +196,15 @@ describe.each(SERVERS)("files served by a script of $name", ({ shell, toolbox })
     await Promise.all(names.map((name) => write(name, Buffer.from(name))));
     const handles = await Promise.all(names.map((name) => files.open(name, OPEN.read)));
     const writing = await files.open("last", NEW);
-    const sizes = handles.map(async (handle) => (await files.fstat(handle)).size);
-    expect(await Promise.all(sizes)).toEqual(names.map(({ length }) => length));
+    const sizes = () => Promise.allSettled(handles.map(async (handle) => (await files.fstat(handle)).size));
+    expect(await sizes()).toEqual(names.map(({ length: value }) => ({ status: "fulfilled", value })));
+    // The first has lent its descriptor, and is looked at by its name.
+    renameSync(at("f0"), at("gone"));
+    const [first, ...others] = await sizes();
+    expect(first).toMatchObject({ reason: { status: STATUS.noSuchFile } });
+    expect(others.every(({ status }) => status === "fulfilled")).toBe(true);
+    renameSync(at("gone"), at("f0"));
+    await Promise.all([...handles, writing].map((handle) => files.sync(handle)));
     for (const half of [0, 1])
       for (const [index, handle] of handles.entries()) {
         const text = names[index]!.slice(half, half + 1);
