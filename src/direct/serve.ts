@@ -24,6 +24,7 @@ import { createTemplates } from "../template/index.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import { askForFacts, type FactRecords, gatherDirectFacts, passwdOf } from "./facts.ts";
 import { type DirectHost, openHost } from "./host.ts";
+import { watchIdleness } from "./idle.ts";
 import { takeDirectLock } from "./lock.ts";
 import { createDirectUsers } from "./users.ts";
 
@@ -225,6 +226,9 @@ async function carryOut(
     limitMs: RENDER_BESIDE_OTHERS_MS,
     look,
   });
+  const idle = watchIdleness((text) => emit({ type: "log", level: "warn", text }));
+  // Hosts of a playbook in YAML wait for each other, and none for code.
+  if (playbook.isText === true) idle.close();
   const evaluated = playbook.evaluateAnew(consoleOf((level, text) => emit({ type: "log", level, text })));
   const effects = createEffects({
     job,
@@ -242,20 +246,29 @@ async function carryOut(
         forget();
       }
       emit(event);
+      idle.see(event);
       // The name of an action that is made late is known only at the task's end.
       if (event.type !== "task:start" && event.type !== "task:end") return;
       if (event.action !== "get_url" || toldOfDownloads) return;
       toldOfDownloads = true;
       emit({ type: "log", level: "info", text: DOWNLOADS });
     },
-    ...lendingTurns(wire, lock),
+    ...lendingTurns(
+      {
+        ask: (question) => idle.during(wire.ask(question)),
+        waitForOthers: (play) => idle.during(wire.waitForOthers(play)),
+      },
+      lock,
+    ),
     share: wire.share,
     ...(leftovers === undefined ? {} : { leftovers }),
     cancel: wire.cancel,
     kill: wire.kill,
   });
   tellRunsApart(() => jobNow.getStore());
-  const { tally, cancelled, error } = await jobNow.run(job, () => runJob(evaluated, job, effects));
+  const { tally, cancelled, error } = await jobNow
+    .run(job, () => runJob(evaluated, job, effects))
+    .finally(idle.close);
   await leftovers?.flush();
   return {
     type: "bye",
