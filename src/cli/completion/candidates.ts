@@ -3,7 +3,12 @@ import { dirname, resolve } from "node:path";
 import type { RunRecord } from "../../controller/records/records.ts";
 import type { Names } from "../../patterns/select.ts";
 import { inventoryPaths } from "../options.ts";
-import { ansibleSettings, isAnsiblePlaybook, settleSources } from "../run/options.ts";
+import {
+  ansibleSettings,
+  inventoriesOf as inventoriesOfRun,
+  isAnsiblePlaybook,
+  settleSources,
+} from "../run/options.ts";
 import type { ReadLine } from "./line.ts";
 
 // The words that a word may become: names of hosts and groups, tags, runs, actions and their parameters.
@@ -158,7 +163,9 @@ function moduleLoader({ onCode }: Line): (file: string) => Promise<unknown> {
 async function inventoriesOf({ given, values }: ReadLine): Promise<readonly string[]> {
   const inventory = given.get("inventory")?.map((path) => path.replace(/^~(?=\/|$)/, homedir()));
   const flags = inventory === undefined ? {} : { inventory };
-  return inventoryPaths(settleSources(flags, await ansibleSettings(values.get("playbook") ?? [])));
+  const playbooks = values.get("playbook") ?? [];
+  const settled = settleSources(flags, await ansibleSettings(playbooks));
+  return inventoriesOfRun(settled, inventoryPaths, playbooks.some(isAnsiblePlaybook));
 }
 
 /** The most runs that are offered. */

@@ -295,6 +295,20 @@ describe("inventories", () => {
   });
 });
 
+test("the tags of a playbook of Ansible's need no inventory", async () => {
+  const project = process.cwd();
+  const empty = join(project, "..", "empty");
+  mkdirSync(empty);
+  vi.mocked(process.cwd).mockReturnValue(empty);
+  vi.stubEnv("VOLLEY_INVENTORY", "");
+  try {
+    expect(await ask("run", join(project, "site.yml"), "-t", "")).toEqual(["", "deploy"]);
+  } finally {
+    vi.mocked(process.cwd).mockReturnValue(project);
+    vi.stubEnv("VOLLEY_INVENTORY", join(project, "inventory.yaml"));
+  }
+});
+
 test("descriptions stand behind a tab, but not for bash, which would insert them", async () => {
   expect(await answer(program, "fish", ["shap"])).toBe("\nshapes\n");
   expect(await answer(program, "fish", ["do"])).toContain("\ndo\tdo one action on many hosts\n");
