@@ -62,15 +62,8 @@ export async function readAction(given: ActionWords, sources: ArgumentSources): 
   const args = takesCommand(name) ? await reader.command(given) : await reader.parameters(given);
   // The parameters of a module of one's own are its own business.
   if (!Object.hasOwn(library, name)) checkArguments(name, args);
-  if (IDLE_ALONE.has(name) && Object.keys(args).length === 0)
-    throw new VolleyError("USAGE", `${name} has nothing to do without parameters`, {
-      hint: `write for instance name=nginx; \`volley doc ${name}\` shows them`,
-    });
   return { module, name, args };
 }
-
-/** Actions that require no parameter, as in Ansible, and do nothing without one: in a command that is a slip. */
-const IDLE_ALONE: ReadonlySet<string> = new Set(["apt", "dnf", "package", "yum"]);
 
 type Library = Collection["library"];
 

@@ -116,8 +116,6 @@ describe("arguments of an action", () => {
 
 describe("faults, told before any host is touched", () => {
   it.each([
-    ["apt", [], "apt has nothing to do without parameters"],
-    ["ansible.builtin.package", [], "package has nothing to do without parameters"],
     ["aptt", [], 'there is no action "aptt"; did you mean "apt"?'],
     ["snake", [], "needs Ansible's Python"],
     ["apt", ["nmae=x"], 'apt has no parameter "nmae"; did you mean "name"?'],
