@@ -387,3 +387,19 @@ export function splitList(values: readonly string[] | undefined): readonly strin
     .map((value) => value.trim())
     .filter((value) => value !== "");
 }
+
+/** Flags of commands that work on the hosts that they name. */
+export interface WorkFlags
+  extends InventoryFlags,
+    HostsFlags,
+    ConnectionFlags,
+    KindFlags,
+    BecomeFlags,
+    SecretFlags {}
+
+/** Add the options of commands that work on the hosts that they name. */
+export function addWorkOptions(command: Command): Command {
+  return addSecretOptions(
+    addBecomeOptions(addKindOption(addConnectionOptions(addHostsOption(addInventoryOptions(command))))),
+  );
+}

@@ -4,30 +4,10 @@ import { VolleyError } from "../../core/errors.ts";
 import { type KeptFiles, type KeptKind, listScript, parseKept, removeScript } from "../../fanout/clean.ts";
 import type { HostResult } from "../../fanout/exec/fan-out.ts";
 import type { FanOutTarget } from "../fan-out.ts";
-import {
-  addBecomeOptions,
-  addConnectionOptions,
-  addHostsOption,
-  addInventoryOptions,
-  addKindOption,
-  addSecretOptions,
-  type BecomeFlags,
-  type ConnectionFlags,
-  eitherHosts,
-  type HostsFlags,
-  type InventoryFlags,
-  type KindFlags,
-  type SecretFlags,
-} from "../options.ts";
+import { addWorkOptions, eitherHosts, type WorkFlags } from "../options.ts";
 import { onSignals } from "../terminal.ts";
 
-interface CleanFlags
-  extends InventoryFlags,
-    HostsFlags,
-    ConnectionFlags,
-    KindFlags,
-    BecomeFlags,
-    SecretFlags {
+interface CleanFlags extends WorkFlags {
   readonly yes?: boolean;
 }
 
@@ -39,9 +19,7 @@ export function addCleanCommand(program: Command): void {
     .description(
       "Show what Volley keeps in an account of each host (bundles, also pulled ones, compiled code, journals of runs, runtimes), ask, and remove it. The account is the login user's, or with --become another user's. Handlers that a failed run left stay, and so do hosts with a run at work.",
     );
-  addSecretOptions(
-    addBecomeOptions(addKindOption(addConnectionOptions(addHostsOption(addInventoryOptions(command))))),
-  )
+  addWorkOptions(command)
     .option("-y, --yes", "remove without asking")
     .addHelpText(
       "after",

@@ -7,27 +7,12 @@ import { fileReason } from "../../core/unix/user-file.ts";
 import type { FanOutListener } from "../../fanout/exec/fan-out.ts";
 import type { RemoteCommand } from "../../fanout/exec/remote-command.ts";
 import type { FanOutTarget } from "../fan-out.ts";
-import {
-  addBecomeOptions,
-  addConnectionOptions,
-  addHostsOption,
-  addInventoryOptions,
-  addKindOption,
-  addSecretOptions,
-  type BecomeFlags,
-  type ConnectionFlags,
-  collect,
-  type HostsFlags,
-  type InventoryFlags,
-  type KindFlags,
-  type SecretFlags,
-  seconds,
-} from "../options.ts";
+import { addWorkOptions, collect, seconds, type WorkFlags } from "../options.ts";
 import { onSignals, outputOption, shownAs } from "../terminal.ts";
 import type { ExecPrinter } from "./printer.ts";
 import { type ExecWords, splitWords } from "./words.ts";
 
-interface ExecFlags extends InventoryFlags, HostsFlags, ConnectionFlags, KindFlags, BecomeFlags, SecretFlags {
+interface ExecFlags extends WorkFlags {
   readonly script?: string;
   readonly stdin?: string;
   readonly env?: readonly string[];
@@ -55,9 +40,7 @@ export function addExecCommand(program: Command): void {
     .passThroughOptions()
     .helpOption("--help", "show this help")
     .showHelpAfterError("(options come before the command; --help shows what can be given)");
-  addSecretOptions(
-    addBecomeOptions(addKindOption(addConnectionOptions(addHostsOption(addInventoryOptions(command))))),
-  )
+  addWorkOptions(command)
     .option("--script <file>", "run this local script, with the interpreter its first line names, else sh")
     .option("--stdin <file>", "pass this file to every command on its stdin; -: pass volley's own stdin")
     .option("--env <NAME=VALUE>", "set this environment variable of the command; repeatable", collect)

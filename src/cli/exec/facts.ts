@@ -3,33 +3,17 @@ import type { FactsResult } from "../../connect/apply.ts";
 import { writeJson } from "../../core/values/value.ts";
 import type { Row } from "../../reporter/rows/row.ts";
 import {
-  addBecomeOptions,
-  addConnectionOptions,
-  addHostsOption,
-  addInventoryOptions,
-  addKindOption,
-  addSecretOptions,
-  type BecomeFlags,
+  addWorkOptions,
   becomeOptions,
-  type ConnectionFlags,
-  type HostsFlags,
-  type InventoryFlags,
-  type KindFlags,
   reachOptions,
-  type SecretFlags,
   secretOptions,
   takeHosts,
+  type WorkFlags,
 } from "../options.ts";
 import { expandLimit } from "../run/runs.ts";
 import { askPassphrase, onSignals, outputOption, printWarning } from "../terminal.ts";
 
-interface FactsFlags
-  extends InventoryFlags,
-    HostsFlags,
-    ConnectionFlags,
-    KindFlags,
-    BecomeFlags,
-    SecretFlags {
+interface FactsFlags extends WorkFlags {
   readonly output: "auto" | "table" | "fold" | "json";
   readonly fold?: boolean;
 }
@@ -45,9 +29,7 @@ export function addFactsCommand(program: Command): void {
     )
     .usage("[options] <hosts> [facts...]")
     .argument("[words...]");
-  addSecretOptions(
-    addBecomeOptions(addKindOption(addConnectionOptions(addHostsOption(addInventoryOptions(command))))),
-  )
+  addWorkOptions(command)
     .addOption(
       outputOption(
         "how to show them: a table, folded by equal values, or JSON, a line for each host (default: a table for named facts or one host, else folded)",

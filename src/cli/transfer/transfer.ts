@@ -4,31 +4,11 @@ import { VolleyError } from "../../core/errors.ts";
 import type { FanOutHost } from "../../fanout/exec/fan-out.ts";
 import type { TransferResult } from "../../fanout/transfer/result.ts";
 import type { TransferOptions } from "../../fanout/transfer/transfer.ts";
-import {
-  addBecomeOptions,
-  addConnectionOptions,
-  addHostsOption,
-  addInventoryOptions,
-  addKindOption,
-  addSecretOptions,
-  type BecomeFlags,
-  type ConnectionFlags,
-  type HostsFlags,
-  type InventoryFlags,
-  type KindFlags,
-  type SecretFlags,
-  takeHosts,
-} from "../options.ts";
+import { addWorkOptions, takeHosts, type WorkFlags } from "../options.ts";
 import { cannotWrite, onSignals, outputOption } from "../terminal.ts";
 import type { TransferPrinter, TransferShown } from "./printer.ts";
 
-interface TransferFlags
-  extends InventoryFlags,
-    HostsFlags,
-    ConnectionFlags,
-    KindFlags,
-    BecomeFlags,
-    SecretFlags {
+interface TransferFlags extends WorkFlags {
   readonly preserve?: boolean;
   readonly checksum?: boolean;
   readonly follow?: boolean;
@@ -115,9 +95,7 @@ Exit codes: 0 all ok, 1 usage or set-up (nothing was fetched), 2 some host or fi
 }
 
 function addTransferOptions(command: Command): Command {
-  return addSecretOptions(
-    addBecomeOptions(addKindOption(addConnectionOptions(addHostsOption(addInventoryOptions(command))))),
-  )
+  return addWorkOptions(command)
     .option("-p, --preserve", "keep modes and times")
     .option("--checksum", "compare files by content even when size and time are the same")
     .option("-C, --check", "send nothing, show what would be sent")
