@@ -76,7 +76,7 @@ function addGetters(target: object, getters: Readonly<Record<string, () => unkno
 
 const asModules = new Map<object, object>();
 
-/** What `import` makes of a module that knows only `require`. */
+/** Return the exports of a module for `require` as `import` gives them. */
 function asModule(required: object): object {
   // A package made of modules may export no default; Node's `import` gives all of it as one.
   if (Object.hasOwn(required, "__esModule") && Object.hasOwn(required, "default")) return required;

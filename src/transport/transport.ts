@@ -51,7 +51,7 @@ export interface PtyOptions extends TerminalSize {
 }
 
 /**
- * What an opening waits for where the server grants no further session. `nothing`: it fails at once. `freed`: a session
+ * The event that an opening waits for where the server grants no further session. `nothing`: it fails at once. `freed`: a session
  * that was closed a moment ago, or that is idle and is closed for it. `ended`: the end of any session.
  */
 export type SessionWait = "nothing" | "freed" | "ended";
@@ -85,7 +85,7 @@ export interface Sessions {
   readonly limited: Promise<number>;
 }
 
-/** What is waited for where the host grants no further session; `taken`: the caller opens it by {@link Connection.sessions}. */
+/** The event to wait for where the host grants no further session; `taken`: the caller opens it by {@link Connection.sessions}. */
 type Wait = SessionWait | "taken";
 
 /** Options for starting a command. */
