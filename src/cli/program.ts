@@ -28,7 +28,7 @@ import { addRuntimeCommand } from "./runtime.ts";
 import { addShellCommand } from "./shell.ts";
 import { addInitCommand } from "./start/init.ts";
 import { addSchemaCommand } from "./start/schema.ts";
-import { cannotWrite, tellTemporary } from "./terminal.ts";
+import { cannotWrite, tellTemporary, written } from "./terminal.ts";
 import { addGetCommand, addPutCommand } from "./transfer/transfer.ts";
 import { addVerifyCommand } from "./verify.ts";
 
@@ -188,6 +188,9 @@ export function main(): void {
       // Node would take the heap apart first, which takes a tenth of the time of a short command.
       process.on("exit", () => process.exit());
       // A timer of a playbook's code, which is executed here to learn what it declares, would keep the process for ever.
-      setTimeout(() => process.exit(), LEFT_MS).unref();
+      setTimeout(() => {
+        // A slow reader gets all the same what was written for it.
+        void Promise.all([process.stdout, process.stderr].map(written)).then(() => process.exit());
+      }, LEFT_MS).unref();
     });
 }

@@ -57,6 +57,11 @@ export function tellTemporary(thrown: unknown): unknown {
   return cannotWrite(`in ${tmpdir()}`, thrown, "TMPDIR names another directory for temporary files");
 }
 
+/** Wait until all that was written to a stream has left the process, or can no more. */
+export async function written(stream: Writable): Promise<void> {
+  if (stream.writableLength > 0) await new Promise<void>((resolve) => stream.write("", () => resolve()));
+}
+
 /** Ask at the terminal without an echo. Returns null when there is no terminal, or on Ctrl-C and Ctrl-D. */
 export async function askPassphrase(prompt: string): Promise<string | null> {
   if (process.stdin.isTTY !== true) return null;
