@@ -53,27 +53,43 @@ function openCode([own, ...others]: readonly [string, ...string[]]): {
   };
 }
 
-/** Join the code of scripts to the content of a file: a line of JSON with their names and lengths, then the code. */
-function joined(code: ReadonlyMap<string, Buffer>): Buffer {
-  const lengths = [...code].map(([name, data]) => [name, data.length]);
-  return Buffer.concat([Buffer.from(`${JSON.stringify(lengths)}\n`), ...code.values()]);
+/**
+ * Join the code of scripts to the content of a file: a line of JSON with the sum of the code, and the name and length of
+ * each script's; then the code.
+ */
+function joined(scripts: ReadonlyMap<string, Buffer>): Buffer {
+  const code = Buffer.concat([...scripts.values()]);
+  const lengths = [...scripts].map(([name, data]) => [name, data.length]);
+  return Buffer.concat([Buffer.from(`${JSON.stringify([sumOf(code), lengths])}\n`), code]);
 }
 
-/** Read a file of {@link joined}; undefined if it is not there, or cut short. */
+/** Read a file of {@link joined}; undefined if it is not there, or damaged. */
 function readCode(file: string): ReadonlyMap<string, Buffer> | undefined {
   const content = files.read(file);
   if (content === undefined) return undefined;
-  const code = new Map<string, Buffer>();
+  const scripts = new Map<string, Buffer>();
   let at = content.indexOf("\n") + 1;
   try {
-    for (const [name, length] of JSON.parse(content.toString("latin1", 0, at)) as [string, number][]) {
-      code.set(name, content.subarray(at, at + length));
+    const [sum, lengths] = JSON.parse(content.toString("latin1", 0, at)) as [number, [string, number][]];
+    if (sum !== sumOf(content.subarray(at))) return undefined;
+    for (const [name, length] of lengths) {
+      scripts.set(name, content.subarray(at, at + length));
       at += length;
     }
   } catch {
     return undefined;
   }
-  return at === content.length ? code : undefined;
+  return at === content.length ? scripts : undefined;
+}
+
+/**
+ * Tell code from what a crash or a bad disk leaves of it, which would end the process: V8 looks at the beginning alone.
+ * What is lost are blocks: one word in 64 bytes tells, and takes a tenth of the time of all.
+ */
+function sumOf(code: Buffer): number {
+  let sum = code.length;
+  for (let at = 0; at + 4 <= code.length; at += 64) sum = (Math.imul(sum, 31) + code.readInt32LE(at)) | 0;
+  return sum;
 }
 
 /** Read the first of these files that is there. */

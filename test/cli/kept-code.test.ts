@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { volley } from "../e2e/lib/cli.ts";
@@ -48,4 +48,20 @@ test("a first start of a command takes the code kept of the help, and later ones
   expect(await start("ls", "-i", "hosts.yml")).toEqual([taken, none]);
   expect(await start("ls", "-i", "hosts.yml")).toEqual([taken]);
   expect(await start("ls", "-i", "hosts.ini")).toEqual([taken]);
+});
+
+test("code of which a crash has left a gap is not given to V8, which it would end", async () => {
+  const project = makeProject(scratch(), { "tell.cjs": TELLS_REJECTED });
+  const env = {
+    XDG_CACHE_HOME: project.path("cache"),
+    NODE_OPTIONS: `--require=${project.path("tell.cjs")}`,
+  };
+  const start = () => volley(["--help"], { cwd: project.directory, env });
+  await start();
+  const directory = project.path("cache/volley/code");
+  const [file] = readdirSync(directory).map((name) => join(directory, name));
+  const kept = readFileSync(file!);
+  writeFileSync(file!, Buffer.from(kept).fill(0, 8_192, 12_288));
+  expect(await start()).toMatchObject({ code: 0, stderr: expect.not.stringContaining("false") });
+  expect(await start()).toMatchObject({ stderr: expect.not.stringContaining("undefined") });
 });
