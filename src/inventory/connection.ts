@@ -238,7 +238,8 @@ function readPersist(input: ConnectionInput): Pick<ConnectionSettings, "persistM
   const setting = read(input, "volley_persist");
   if (setting === undefined) return {};
   const { name, entry, value } = setting;
-  const written = String(value);
+  // A list of one number would read as that number.
+  const written = typeof value === "object" ? "" : String(value);
   const persistMs = parsePersistTime(written) ?? (FLAGS.get(written.toLowerCase()) === false ? 0 : undefined);
   if (persistMs !== undefined) return { persistMs };
   return refuse(input, name, entry, `must be ${PERSIST_TIMES}, or false, not ${writeJson(value)}`);

@@ -111,6 +111,10 @@ describe("connection settings", () => {
       'ansible_port of host web1.example.org: "22x" is not a port; a port is a number from 1 to 65535',
     ],
     [
+      "volley_persist: [90]",
+      "volley_persist of host web1.example.org: must be a time above 0, of 24 days at most, such as 10m, 2h or 90 (seconds), or false, not [90]",
+    ],
+    [
       "volley_persist: true",
       "volley_persist of host web1.example.org: must be a time above 0, of 24 days at most, such as 10m, 2h or 90 (seconds), or false, not true",
     ],
