@@ -31,10 +31,8 @@ export interface WebServerOptions {
 
 const ADDRESS = "127.0.0.1";
 const TOKEN_BYTES = 24;
-/** Twice a second is soon enough to look at; painting takes most of the time of a page. */
-const FRAME_MS = 500;
-/** The clock goes on while there are no events. */
-const QUIET_FRAME_MS = 1_000;
+/** Once a second is soon enough to look at; painting takes most of the time of a page. The clock goes on without events. */
+const FRAME_MS = 1_000;
 const CLOSING_MS = 1_000;
 const MAX_VIEWERS = 50;
 const MAX_CONNECTIONS = 200;
@@ -59,7 +57,6 @@ export async function startWebServer({
   let live: LiveRun | undefined;
   let run = 0;
   let isStale = false;
-  let drawnAtMs = Number.NEGATIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
   const viewers = openViewers(() => ({
     page: run,
@@ -69,12 +66,11 @@ export async function startWebServer({
 
   const refresh = (): void => {
     isStale = false;
-    drawnAtMs = now();
-    live?.refresh(drawnAtMs);
+    live?.refresh(now());
   };
   const draw = (): void => {
     if (viewers.size === 0) return;
-    if (isStale || now() - drawnAtMs >= QUIET_FRAME_MS) refresh();
+    refresh();
     viewers.bring();
   };
   const watch = (response: ServerResponse, from: string): void => {
