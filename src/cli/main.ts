@@ -83,8 +83,8 @@ function readCode(file: string): ReadonlyMap<string, Buffer> | undefined {
 }
 
 /**
- * Tell code from what a crash or a bad disk leaves of it, which would end the process: V8 looks at the beginning alone.
- * What is lost are blocks: one word in 64 bytes tells, and takes a tenth of the time of all.
+ * Sum up code, to tell it from the rest that a crash or a bad disk leaves of it: V8 looks at the beginning alone, and a gap
+ * would end the process. Disks lose blocks, so one word in 64 bytes tells, and takes a tenth of the time of all.
  */
 function sumOf(code: Buffer): number {
   let sum = code.length;

@@ -30,7 +30,7 @@ interface ShellRun {
 
 /** Options for running a line. */
 interface ShellRunOptions {
-  /** What is waited for where no session is free. Default: `ended`. */
+  /** The event to wait for where no session is free. Default: `ended`. */
   readonly wait?: SessionWait;
   /** The line runs as long as the connection, and sends the signals that it reads: lines of a name and a process group. Default: false. */
   readonly holds?: boolean;

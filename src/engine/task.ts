@@ -57,7 +57,7 @@ export async function runTask(task: DeclaredTask, environment: TaskEnvironment):
     return await withTimeLimit(timeout, environment.kill, environment.system, (kill, system) => {
       const limited = { ...environment, kill, system };
       if (loop === undefined) return runItem(task, { values: [], position: 0, shown: undefined }, limited);
-      // Which item restarted the host is not known: the loop has been gone through that far, and is not begun again.
+      // The item that restarted the host is not known: the loop has been gone through that far, and is not begun again.
       return restartedMs === undefined
         ? runLoop(task, loop, limited)
         : Promise.resolve({ state: "changed", message: "the host was restarted" });

@@ -127,7 +127,7 @@ export function createSessions(host: string): Sessions {
         }
         if (isFreeing && wait !== "nothing" && (wait === "ended" || idle.size === 0)) {
           probing = false;
-          // One more at a time is tried until the place is free.
+          // Until the place is free, one session more than there are is tried at a time.
           most = Math.min(most, used + 1);
           await sleep(pause);
           pause = Math.min(2 * pause, LONGEST_PAUSE_MS);

@@ -43,7 +43,7 @@ export async function runTask(run: TaskRun): Promise<TaskEnd> {
   const isLoop = loops(keys);
   try {
     if (isLoop && run.turn.restartedMs !== undefined) {
-      // Which item restarted the host is not known: the loop has been gone through that far, and is not begun again.
+      // The item that restarted the host is not known: the loop has been gone through that far, and is not begun again.
       register = { changed: true, msg: "the host was restarted", results: [] };
       passes = [{ register }];
     } else if (!isLoop) {

@@ -1,10 +1,10 @@
-import * as connect from "../../connect/persist.ts";
+import * as fleet from "../../connect/persist.ts";
 import type { PersistChoice } from "../../controller/prepare/reach.ts";
 import type { BackgroundPlace } from "../../transport/persist/link.ts";
 
 /** Return the place of this user's background process, and the command that starts it. */
 export function backgroundPlace(): BackgroundPlace {
-  return connect.backgroundPlace(process.argv[1]!, (why) => {
+  return fleet.backgroundPlace(process.argv[1]!, (why) => {
     // A screen may be open until the end.
     process.once("exit", () => process.stderr.write(`volley: connections are not kept: ${why}\n`));
   });
@@ -12,7 +12,7 @@ export function backgroundPlace(): BackgroundPlace {
 
 /** Choose to keep connections for so long, by default as ssh_config says. With a time, the process is reached at once. */
 export function chooseBackground(forMs: number | undefined): PersistChoice {
-  const choice = connect.chooseBackground(forMs, backgroundPlace);
+  const choice = fleet.chooseBackground(forMs, backgroundPlace);
   // A failure is told when a host is connected to.
   if (forMs !== undefined) choice.openLink().catch(() => {});
   return choice;

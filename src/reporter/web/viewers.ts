@@ -45,7 +45,7 @@ export function openViewers(changes: () => Changes): Viewers {
   const end = async (viewer: Viewer): Promise<void> => {
     const { stream } = viewer;
     if (viewer.page !== changes().page) {
-      // It is loading the page anew, and closes the stream once it has the new one.
+      // The viewer is loading the page anew, and closes the stream once the new one is there.
       await new Promise((resolve) => stream.once("close", resolve));
       return;
     }

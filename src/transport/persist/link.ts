@@ -161,7 +161,7 @@ export async function openTalk({
     };
     const onEnd = (): void =>
       fail(Object.assign(new Error("the background process closed the socket"), { code: "ECONNRESET" }));
-    // Of a process that hangs, as many clients wait as the kernel allows.
+    // EAGAIN: a process that hangs has as many clients waiting as the kernel allows.
     const onError = (error: NodeJS.ErrnoException): void =>
       fail(error.code === "EAGAIN" ? hungError(path) : error);
     socket.once("error", onError).once("close", onEnd);
