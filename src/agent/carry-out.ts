@@ -12,7 +12,7 @@ import { createLocalSystem } from "../system/local/local-system.ts";
 import { createEffects, type EffectsOptions } from "./effects.ts";
 import { gatherFacts } from "./facts/gather.ts";
 import { thisMachine } from "./facts/sources.ts";
-import { type BundleReader, openParts, type Parts } from "./parts.ts";
+import type { BundleReader, Parts } from "./parts.ts";
 import { createUserSystems } from "./users.ts";
 
 /** How a Job is carried out by this bundle; the bundle itself supplies the rest of the Effects. */
@@ -32,10 +32,9 @@ export type CarryOutOptions = Omit<
 /** Carry out a Job with the contents of the bundle. */
 export type CarryOut = (options: CarryOutOptions) => Promise<JobEnd>;
 
-/** Make the function that carries out Jobs with a bundle. */
-export function createCarryOut(bundle: BundleReader): CarryOut {
+/** Make the function that carries out Jobs with a bundle and its opened parts. */
+export function createCarryOut(bundle: BundleReader, parts: Parts): CarryOut {
   return async (options) => {
-    const parts = openParts(bundle);
     const playbook = loadPlaybook(bundle, parts);
     const system = createLocalSystem();
     const systems = createUserSystems(system, bundle.file, options.job.become);

@@ -8,7 +8,7 @@ import { attach } from "./attach.ts";
 import { type CarryOut, createCarryOut } from "./carry-out.ts";
 import type { Carried } from "./local/command-line.ts";
 import { takeLock } from "./lock.ts";
-import { type BundleReader, openParts } from "./parts.ts";
+import { type BundleReader, loadAhead, openParts } from "./parts.ts";
 import { serve } from "./serve.ts";
 import { serveSystem } from "./users.ts";
 
@@ -32,12 +32,19 @@ export function main(bundle: BundleReader, argv: readonly string[]): void {
 async function start(bundle: BundleReader, argv: readonly string[]): Promise<number> {
   const [what, subject = "", from = "1", part = ""] = argv;
   const { starved } = watchEventLoop("the run");
-  const carry = createCarryOut(bundle);
+  const parts = openParts(bundle);
+  const carry = createCarryOut(bundle, parts);
   const carryOut: CarryOut = (options) => Promise.race([carry(options), starved]);
   switch (what) {
     case "--target":
       settleWorkingDirectory(process.env.HOME);
-      return serve({ bundle, id: subject, playbook: readManifest(bundle).playbook, carryOut });
+      return serve({
+        bundle,
+        id: subject,
+        playbook: readManifest(bundle).playbook,
+        prepare: () => loadAhead(bundle, parts),
+        carryOut,
+      });
     case "--attach":
       return attach(subject, Number(from), part);
     case SYSTEM_ARGUMENT:
@@ -45,7 +52,7 @@ async function start(bundle: BundleReader, argv: readonly string[]): Promise<num
     default:
       if (!bundle.names.includes("local.js.br"))
         throw new VolleyError("USAGE", "this bundle is part of a run; volley bundle makes one to carry");
-      return (openParts(bundle).local as Local).runLocally({
+      return (parts.local as Local).runLocally({
         bundle,
         manifest: readManifest(bundle),
         argv,

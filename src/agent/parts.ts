@@ -87,6 +87,21 @@ export function openParts(bundle: BundleReader): Parts {
   return parts;
 }
 
+/**
+ * Load Volley's own code while the controller prepares the job: what a run of such a bundle uses anyway, and nothing of
+ * the playbook. A part that cannot be loaded fails when the run uses it.
+ */
+export function loadAhead({ names }: BundleReader, parts: Parts): void {
+  const holds = (name: string): boolean => names.includes(`${name}.js.br`);
+  try {
+    Object.values(parts.volley);
+    if (holds("ansible")) void parts.ansible;
+    if (holds("ansible") || holds(PRECOMPILED)) void parts.template;
+  } catch {
+    // See above.
+  }
+}
+
 /** The actions that a bundle holds: `bundle/actions.ts` writes it. */
 interface ActionsScript {
   /** The module of each action. */

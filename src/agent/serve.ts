@@ -22,16 +22,17 @@ interface ServeOptions {
   readonly id: string;
   /** The playbook's name, which handlers left over are kept under. */
   readonly playbook: string;
+  /** Called while the controller prepares the job. */
+  readonly prepare: () => void;
   readonly carryOut: CarryOut;
 }
 
 /** Carry out the Job on standard input, and tell of it on standard output. Returns the exit code. */
-export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): Promise<number> {
+export async function serve({ bundle, id, playbook, prepare, carryOut }: ServeOptions): Promise<number> {
   const wire = openWire(process.stdin, process.stdout);
   // sshd hangs up on what it started when the connection goes.
   process.on("SIGHUP", () => {});
   const prints = sendConsoleTo(wire.emit);
-  const startedAt = performance.now();
   wire.emit({
     type: "hello",
     protocol: PROTOCOL_VERSION,
@@ -46,8 +47,13 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
   let lock: HostLock | undefined;
   let kept: SessionParts = {};
   let wentWell = false;
+  let startedAt = performance.now();
   try {
-    const job = await wire.readJob();
+    const waiting = wire.readJob();
+    prepare();
+    const job = await waiting;
+    // A controller may start the agent some time before it has a job.
+    startedAt = performance.now();
     prints.maskWith(maskOfJob(job));
     const { session, options } = job;
     if (session !== undefined) {
