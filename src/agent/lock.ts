@@ -121,7 +121,7 @@ async function amend(file: string, mine: Holder, wish: Wish): Promise<"done" | "
       if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown;
       // The breaker of a process that was killed amid the few lines below.
       const left = readText(breaker);
-      if (left !== undefined && !parseHolders(left).some(isAlive)) fs.rmSync(breaker, { force: true });
+      if (left !== undefined && !parseHolders(left).some(isAlive)) remove(breaker);
       return "busy";
     }
     try {
@@ -129,28 +129,28 @@ async function amend(file: string, mine: Holder, wish: Wish): Promise<"done" | "
       const before = wish === "turn" ? inTheWay(rest, mine) : undefined;
       if (before !== undefined) return before;
       const lines = granted(rest, mine, wish);
-      if (lines.length === 0) fs.rmSync(file, { force: true });
+      if (lines.length === 0) remove(file);
       else {
         fs.writeFileSync(`${own}.new`, encodeHolders(lines), { mode: 0o600 });
         fs.renameSync(`${own}.new`, file);
       }
       return "done";
     } finally {
-      fs.rmSync(breaker, { force: true });
+      remove(breaker);
     }
   } catch (thrown) {
+    remove(`${own}.new`);
     if (wish !== "turn") return "done";
     throw cannotLock((thrown as Error).message, thrown);
   } finally {
     remove(own);
-    remove(`${own}.new`);
   }
 }
 
-/** Remove a file, where that is possible: a failure to write it was told already. */
+/** Remove a file, where it is there and that is possible: a failure to write it was told already. */
 function remove(path: string): void {
   try {
-    fs.rmSync(path, { force: true });
+    fs.unlinkSync(path);
   } catch {
     // See above.
   }

@@ -9,6 +9,7 @@ import { dirname } from "node:path";
  * @param mode The mode of all directories that are made. Default 0777. The umask applies.
  */
 export function makeDirectories(directory: string, mode = 0o777): void {
+  if (isDirectory(directory)) return;
   try {
     mkdirSync(directory, { mode });
   } catch (thrown) {
@@ -26,7 +27,7 @@ export function makeDirectories(directory: string, mode = 0o777): void {
 
 function isDirectory(path: string): boolean {
   try {
-    return statSync(path).isDirectory();
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
   } catch {
     return false;
   }

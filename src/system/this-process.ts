@@ -10,9 +10,16 @@ const FIRST_NAMESPACE = "4026531836";
  * not report it.
  */
 export function bootId(): string {
-  const boot = readOr("/proc/sys/kernel/random/boot_id", "").trim();
+  boot ??= readBootId();
+  return boot;
+}
+
+let boot: string | undefined;
+
+function readBootId(): string {
+  const id = readOr("/proc/sys/kernel/random/boot_id", "").trim();
   const namespace = /\d+/.exec(linkOr("/proc/self/ns/pid"))?.[0] ?? FIRST_NAMESPACE;
-  return namespace === FIRST_NAMESPACE ? boot : `${boot}.${namespace}`;
+  return namespace === FIRST_NAMESPACE ? id : `${id}.${namespace}`;
 }
 
 /** This machine: machine-id(5), else the boot. Several machines may share a home. Safe in file names. */

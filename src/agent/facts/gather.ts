@@ -33,7 +33,7 @@ export async function gatherFacts(
   env: NodeJS.ProcessEnv,
   machine?: Machine,
 ): Promise<Facts> {
-  const reader = createFactReader(system);
+  const reader = createFactReader(system, machine);
   const [names, firmware, uptime, load] = await Promise.all([
     gatherNames(reader),
     gatherFirmware(reader),

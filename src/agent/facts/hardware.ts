@@ -82,28 +82,16 @@ export async function gatherMemory(reader: FactReader): Promise<MemoryTotals> {
   };
 }
 
+/** Files of /sys/class/dmi/id that are facts by their own names. */
+const FIRMWARE = [
+  ...(["product_name", "product_version", "product_serial", "product_uuid"] as const),
+  ...(["bios_date", "bios_vendor", "bios_version"] as const),
+  ...(["board_name", "board_vendor", "board_version", "board_serial", "board_asset_tag"] as const),
+  ...(["chassis_vendor", "chassis_version", "chassis_serial", "chassis_asset_tag"] as const),
+] as const;
+
 /** Facts the firmware gives (SMBIOS). */
-type FirmwareFacts = Pick<
-  Facts,
-  | "system_vendor"
-  | "product_name"
-  | "product_version"
-  | "product_serial"
-  | "product_uuid"
-  | "bios_date"
-  | "bios_vendor"
-  | "bios_version"
-  | "board_name"
-  | "board_vendor"
-  | "board_version"
-  | "board_serial"
-  | "board_asset_tag"
-  | "chassis_vendor"
-  | "chassis_version"
-  | "chassis_serial"
-  | "chassis_asset_tag"
-  | "form_factor"
->;
+type FirmwareFacts = Pick<Facts, "system_vendor" | "form_factor" | (typeof FIRMWARE)[number]>;
 
 // SMBIOS specification, table 17: system enclosure or chassis types.
 const CHASSIS = (
@@ -119,27 +107,10 @@ export async function gatherFirmware(reader: FactReader): Promise<FirmwareFacts>
   const present = new Set(await reader.list(directory));
   const read = async (name: string): Promise<string> =>
     (present.has(name) ? await reader.text(`${directory}/${name}`) : null) || "NA";
-  const chassis = await read("chassis_type");
-  return {
-    system_vendor: await read("sys_vendor"),
-    product_name: await read("product_name"),
-    product_version: await read("product_version"),
-    product_serial: await read("product_serial"),
-    product_uuid: await read("product_uuid"),
-    bios_date: await read("bios_date"),
-    bios_vendor: await read("bios_vendor"),
-    bios_version: await read("bios_version"),
-    board_name: await read("board_name"),
-    board_vendor: await read("board_vendor"),
-    board_version: await read("board_version"),
-    board_serial: await read("board_serial"),
-    board_asset_tag: await read("board_asset_tag"),
-    chassis_vendor: await read("chassis_vendor"),
-    chassis_version: await read("chassis_version"),
-    chassis_serial: await read("chassis_serial"),
-    chassis_asset_tag: await read("chassis_asset_tag"),
-    form_factor: CHASSIS[Number(chassis)] ?? "NA",
-  };
+  const facts: Partial<Record<keyof FirmwareFacts, string>> = { system_vendor: await read("sys_vendor") };
+  for (const name of FIRMWARE) facts[name] = await read(name);
+  facts.form_factor = CHASSIS[Number(await read("chassis_type"))] ?? "NA";
+  return facts as FirmwareFacts;
 }
 
 /** Mounted file systems that have a device, as Ansible lists them; those over a network without their sizes, since a dead server would hang the question. */

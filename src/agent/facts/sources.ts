@@ -15,8 +15,8 @@ export interface FactReader {
   linkName(path: string): Promise<string | null>;
 }
 
-/** A {@link FactReader} over a system. */
-export function createFactReader(system: ReadSystem): FactReader {
+/** A {@link FactReader} over a system, and over the files of `machine` where it has a way to them. */
+export function createFactReader(system: ReadSystem, machine?: Machine): FactReader {
   const orElse = async <T, E>(reading: Promise<T>, otherwise: E): Promise<T | E> => {
     try {
       return await reading;
@@ -24,8 +24,14 @@ export function createFactReader(system: ReadSystem): FactReader {
       return otherwise;
     }
   };
-  const read = async (path: string): Promise<string | null> =>
-    (await orElse(system.readIfExists(path), null))?.toString("utf8").trim() ?? null;
+  const read = async (path: string): Promise<string | null> => {
+    try {
+      const content = machine?.text?.(path) ?? (await system.readIfExists(path));
+      return content?.toString().trim() ?? null;
+    } catch {
+      return null;
+    }
+  };
   // Several facts come from one file.
   const texts = new Map<string, Promise<string | null>>();
   const text = (path: string): Promise<string | null> => {
@@ -82,10 +88,14 @@ export interface Machine {
   /** Undefined where they are not known: they are then worked out from the routes. */
   ipv4Addresses(): readonly MachineAddress[] | undefined;
   fileSystemSize(path: string): FileSystemSize | undefined;
+  /** Read a file in a directory of root. Fails for one that cannot be read. Default: the system reads it. */
+  text?(path: string): string;
 }
 
 /** The machine this process runs on. */
 export const thisMachine: Machine = {
+  // As root a System looks at every directory of the path, in case another user has put a link there.
+  text: (path) => fs.readFileSync(path, { encoding: "utf8", flag: fs.constants.O_NONBLOCK as never }),
   nowMs: () => Date.now(),
   ipv4Addresses: () =>
     Object.entries(networkInterfaces()).flatMap(([device, addresses = []]) =>

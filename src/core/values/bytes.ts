@@ -11,18 +11,17 @@ const SEQUENCE =
  * character of its own. A byte order mark stays part of the text.
  */
 export function bytesToText(bytes: Uint8Array): string {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-      .toString("latin1")
-      .replace(SEQUENCE, (whole, invalid: string | undefined) =>
-        invalid === undefined
-          ? decoder.decode(Buffer.from(whole, "latin1"))
-          : String.fromCharCode(0xdc00 + invalid.charCodeAt(0)),
-      );
-  }
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const text = buffer.toString();
+  // What is no UTF-8 has become this character, which the bytes may also hold themselves.
+  if (!text.includes("\ufffd")) return text;
+  return buffer
+    .toString("latin1")
+    .replace(SEQUENCE, (whole, invalid: string | undefined) =>
+      invalid === undefined
+        ? Buffer.from(whole, "latin1").toString()
+        : String.fromCharCode(0xdc00 + invalid.charCodeAt(0)),
+    );
 }
 
 /** Text as bytes: UTF-8, with what {@link bytesToText} made of other bytes as these. */
