@@ -127,12 +127,9 @@ function parseAddresses(text: string): readonly MachineAddress[] | undefined {
 function sizeOf(records: FactRecords, path: string): FileSystemSize | undefined {
   const written = path.replace(/[ \t\n\\]/g, (odd) => `\\${odd.charCodeAt(0).toString(8).padStart(3, "0")}`);
   const numbers = records.get(`size ${written}`)?.toString("utf8").trim().split(" ").map(Number) ?? [];
-  const [blockSize, blocks, blocksAvailable, blocksFree, inodes, inodesFree] = numbers;
-  if (blockSize === undefined || blocks === undefined || blocksAvailable === undefined) return undefined;
-  return {
-    ...{ blockSize, blocks, blocksAvailable, blocksFree: blocksFree ?? 0 },
-    ...{ inodes: inodes ?? 0, inodesFree: inodesFree ?? 0 },
-  };
+  const [bsize, blocks, bavail, , files = 0, ffree = 0] = numbers;
+  if (bsize === undefined || blocks === undefined || bavail === undefined) return undefined;
+  return { bsize, blocks, bavail, files, ffree };
 }
 
 /** Files with the fields of uname(2), and the options of uname(1) that stand in for them where there is no /proc. */

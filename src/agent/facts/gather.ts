@@ -66,7 +66,7 @@ export async function gatherFacts(
     gatherMounts(reader, (path) => machine?.fileSystemSize(path)),
     gatherSecurity(reader, (path) => identityOf(system, path)),
     gatherCommandLine(reader),
-    (async () => gatherDateTime(system, machine?.nowMs() ?? (await clockFromFiles(reader)), env))(),
+    (async () => gatherDateTime(system, machine?.nowMs() ?? (await clockFromFiles(reader)), env, machine))(),
     gatherHostKeys(reader),
     gatherPython(reader),
     gatherLocalFacts(system),

@@ -141,17 +141,17 @@ export async function gatherMounts(
   });
 }
 
-function sizeFacts(size: FileSystemSize): Partial<MountFacts> {
+function sizeFacts({ bsize, blocks, bavail, files, ffree }: FileSystemSize): Partial<MountFacts> {
   return {
-    block_size: size.blockSize,
-    block_total: size.blocks,
-    block_available: size.blocksAvailable,
-    block_used: size.blocks - size.blocksAvailable,
-    size_total: size.blocks * size.blockSize,
-    size_available: size.blocksAvailable * size.blockSize,
-    inode_total: size.inodes,
-    inode_available: size.inodesFree,
-    inode_used: size.inodes - size.inodesFree,
+    block_size: bsize,
+    block_total: blocks,
+    block_available: bavail,
+    block_used: blocks - bavail,
+    size_total: blocks * bsize,
+    size_available: bavail * bsize,
+    inode_total: files,
+    inode_available: ffree,
+    inode_used: files - ffree,
   };
 }
 

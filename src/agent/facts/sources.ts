@@ -39,12 +39,12 @@ export function createFactReader(system: ReadSystem, machine?: Machine): FactRea
     texts.set(path, known);
     return known;
   };
+  const exists = async (path: string): Promise<boolean> => (await orElse(system.stat(path), null)) !== null;
   return {
     text,
     lines: async (path) => ((await text(path)) ?? "").split("\n").filter((line) => line !== ""),
-    exists: async (path) => (await orElse(system.stat(path), null)) !== null,
-    list: async (path) =>
-      (await orElse(system.stat(path), null)) === null ? [] : orElse(system.list(path), []),
+    exists,
+    list: async (path) => ((await exists(path)) ? orElse(system.list(path), []) : []),
     linkName: async (path) => {
       if ((await orElse(system.lstat(path), null))?.type !== "link") return null;
       return (await orElse(system.readLink(path), null))?.split("/").at(-1) ?? null;
@@ -72,15 +72,8 @@ export interface MachineAddress {
   readonly netmask: string;
 }
 
-/** Blocks and inodes of a file system, as statfs(2) counts them. */
-export interface FileSystemSize {
-  readonly blockSize: number;
-  readonly blocks: number;
-  readonly blocksAvailable: number;
-  readonly blocksFree: number;
-  readonly inodes: number;
-  readonly inodesFree: number;
-}
+/** Blocks and inodes of a file system, as statfs(2) names and counts them. */
+export type FileSystemSize = Pick<fs.StatsFs, "bsize" | "blocks" | "bavail" | "files" | "ffree">;
 
 /** Facts that no file has. The caller of `gatherFacts` passes them when the system is its own machine. */
 export interface Machine {
@@ -89,13 +82,14 @@ export interface Machine {
   ipv4Addresses(): readonly MachineAddress[] | undefined;
   fileSystemSize(path: string): FileSystemSize | undefined;
   /** Read a file in a directory of root. Fails for one that cannot be read. Default: the system reads it. */
-  text?(path: string): string;
+  text?(path: string, encoding?: BufferEncoding): string;
 }
 
 /** The machine this process runs on. */
 export const thisMachine: Machine = {
   // As root a System looks at every directory of the path, in case another user has put a link there.
-  text: (path) => fs.readFileSync(path, { encoding: "utf8", flag: fs.constants.O_NONBLOCK as never }),
+  text: (path, encoding = "utf8") =>
+    fs.readFileSync(path, { encoding, flag: fs.constants.O_NONBLOCK as never }),
   nowMs: () => Date.now(),
   ipv4Addresses: () =>
     Object.entries(networkInterfaces()).flatMap(([device, addresses = []]) =>
@@ -104,19 +98,10 @@ export const thisMachine: Machine = {
         .map(({ address, netmask }) => ({ device, address, netmask })),
     ),
   fileSystemSize: (path) => {
-    // Absent before Node 18.15.
-    if (typeof fs.statfsSync !== "function") return undefined;
     try {
-      const { bsize, blocks, bavail, bfree, files, ffree } = fs.statfsSync(path);
-      return {
-        blockSize: bsize,
-        blocks,
-        blocksAvailable: bavail,
-        blocksFree: bfree,
-        inodes: files,
-        inodesFree: ffree,
-      };
+      return fs.statfsSync(path);
     } catch {
+      // A mount point that cannot be reached, or a Node before 18.15.
       return undefined;
     }
   },

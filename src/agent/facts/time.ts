@@ -1,6 +1,6 @@
 import type { DateTimeFacts } from "../../core/facts.ts";
 import type { ReadSystem } from "../../core/system.ts";
-import type { FactReader } from "./sources.ts";
+import type { FactReader, Machine } from "./sources.ts";
 
 const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
@@ -9,15 +9,23 @@ export async function gatherDateTime(
   system: ReadSystem,
   nowMs: number,
   env: NodeJS.ProcessEnv,
+  machine?: Machine,
 ): Promise<DateTimeFacts> {
-  return describeTime(nowMs, await readZone(system, nowMs / 1000, env.TZ));
+  return describeTime(nowMs, await readZone(system, nowMs / 1000, env.TZ, machine));
 }
 
-async function readZone(system: ReadSystem, seconds: number, tz: string | undefined): Promise<ZoneTime> {
+async function readZone(
+  system: ReadSystem,
+  seconds: number,
+  tz: string | undefined,
+  machine: Machine | undefined,
+): Promise<ZoneTime> {
   const name = tz?.replace(/^:/, "");
   const path = !name ? "/etc/localtime" : name.startsWith("/") ? name : `/usr/share/zoneinfo/${name}`;
   try {
-    const file = await system.readIfExists(path);
+    // TZ may name any file.
+    const text = name ? undefined : machine?.text?.(path, "latin1");
+    const file = text === undefined ? await system.readIfExists(path) : Buffer.from(text, "latin1");
     if (file !== null) return zoneTimeAt(file, seconds);
   } catch {
     // A zone that cannot be read is none.

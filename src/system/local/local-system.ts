@@ -61,12 +61,13 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
     readIfExists: async (path) => readIfExists(at(path)),
     checksum: async (path, algorithm) => checksumOf(at(path), algorithm),
     list: async (path) =>
-      attempt("list", path, () =>
-        fs
-          .readdirSync(nativePath(at(path)), { encoding: "buffer" })
-          .map(bytesToText)
-          .sort(),
-      ),
+      attempt("list", path, () => {
+        const directory = nativePath(at(path));
+        const names = fs.readdirSync(directory);
+        // Names that are no UTF-8 hold this character.
+        const isOdd = names.join().includes("\ufffd");
+        return (isOdd ? fs.readdirSync(directory, { encoding: "buffer" }).map(bytesToText) : names).sort();
+      }),
     readLink: async (path) => attempt("read the link", path, () => readLink(at(path))),
     realPath: async (path) =>
       attempt("resolve", path, () => {
