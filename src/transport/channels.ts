@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import type { Connection, ExecOptions, RemoteProcess } from "./transport.ts";
 
 /** Options for starting a command on a channel of its own. */
-export interface CommandOptions extends Pick<ExecOptions, "pty"> {
+export interface CommandOptions extends Pick<ExecOptions, "pty" | "awaitsInput"> {
   readonly env: Readonly<Record<string, string>>;
   /**
    * Return the process as soon as the host was asked for it, so that its input needs no round trip of its own; a refusal is

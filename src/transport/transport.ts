@@ -94,6 +94,11 @@ export interface ExecOptions {
   readonly pty?: PtyOptions;
   /** Default: `freed`. */
   readonly wait?: Wait;
+  /**
+   * The command does nothing before its standard input speaks, and ends with it. The process may then have been started
+   * before it was asked for. Default: no.
+   */
+  readonly awaitsInput?: boolean;
 }
 
 /** A connection to one host. */

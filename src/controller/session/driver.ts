@@ -333,9 +333,11 @@ class Driver implements HostSession {
     const waiting = script.is === "verify" ? await verifying?.release() : undefined;
     if (waiting !== undefined) return waiting;
     const command = this.#commandOf(script, as);
-    return as !== null && needsTerminal(as.become)
-      ? connection.exec(command, signal, { pty: BECOME_TERMINAL })
-      : connection.exec(command, signal);
+    if (as !== null && needsTerminal(as.become))
+      return connection.exec(command, signal, { pty: BECOME_TERMINAL });
+    // Neither does it talk, nor does it wait for more than the job.
+    const awaitsInput = script.is === "launch" && (as === null || !isLaunchTalked(as.become));
+    return connection.exec(command, signal, { awaitsInput });
   }
 
   #commandOf(script: Exclude<Script, { is: "direct" }>, as: LaunchAs | null): string {

@@ -149,6 +149,7 @@ function serveClient(socket: Socket, service: Service): void {
   const { key, version } = service;
   const nonce = makePersistNonce();
   let clientNonce: string | undefined;
+  let words: string | undefined;
   const timer = setTimeout(() => socket.destroy(), GREETING_MS);
   let isAsked = false;
   const listener: Parameters<typeof onFrames>[1] = {
@@ -165,7 +166,8 @@ function serveClient(socket: Socket, service: Service): void {
       }
       if (message.type === "hello" && clientNonce === undefined) {
         clientNonce = String(message.nonce);
-        service.pool.warm();
+        if (typeof message.words === "string") words = message.words;
+        socket.once("close", service.pool.warm(words));
         sendMessage(socket, {
           type: "hello",
           protocol: PERSIST_PROTOCOL,
@@ -178,7 +180,7 @@ function serveClient(socket: Socket, service: Service): void {
       if (clientNonce === undefined || !isProof(message.proof, proofOf(key, "client", [clientNonce, nonce])))
         return void socket.destroy();
       isAsked = true;
-      carryOut(socket, message as unknown as PersistRequest, service);
+      carryOut(socket, message as unknown as PersistRequest, service, words);
     },
     data: () => void socket.destroy(),
   };
@@ -186,7 +188,12 @@ function serveClient(socket: Socket, service: Service): void {
   socket.once("close", () => clearTimeout(timer));
 }
 
-function carryOut(socket: Socket, request: PersistRequest, { pool, loans, close }: Service): void {
+function carryOut(
+  socket: Socket,
+  request: PersistRequest,
+  { pool, loans, close }: Service,
+  words: string | undefined,
+): void {
   const answer = (given: PersistAnswer): void => {
     if (!socket.destroyed) sendMessage(socket, given);
   };
@@ -211,7 +218,7 @@ function carryOut(socket: Socket, request: PersistRequest, { pool, loans, close 
     socket.once("end", () => socket.destroy()).once("close", () => gone.abort());
     const working = setInterval(() => answer({ type: "working" }), WORKING_MS);
     pool
-      .loan(request as Extract<PersistRequest, { type: "loan" }>, gone.signal)
+      .loan(request as Extract<PersistRequest, { type: "loan" }>, gone.signal, words)
       .finally(() => clearInterval(working))
       .then(
         (loan) => {

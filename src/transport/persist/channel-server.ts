@@ -53,11 +53,8 @@ export function serveChannel(
     for (const [type, payload] of early.splice(0)) take(type, payload);
   };
   const opening = async (): Promise<RemoteProcess> => {
-    const { channels } = loan;
-    if (open.is === "sftp") return await channels.sftp();
-    if (open.is === "forward") return processOf(await channels.forward(open.address, open.port));
-    const { command, env, pty } = open;
-    return await channels.command(command, { env, isEager: true, ...(pty === undefined ? {} : { pty }) });
+    if (open.is === "forward") return processOf(await loan.channels.forward(open.address, open.port));
+    return await loan.start(open);
   };
   opening().then(
     (opened) => {

@@ -136,7 +136,7 @@ function channelsOf(
 ): Channels {
   return {
     closed,
-    command: (command, { env, pty }) =>
+    command: (command, { env, pty, awaitsInput }) =>
       openChannel(
         path,
         host,
@@ -146,6 +146,7 @@ function channelsOf(
             is: "command",
             env,
             ...(command === undefined ? {} : { command }),
+            ...(awaitsInput === true ? { awaitsInput } : {}),
             // The background process has another terminal, or none.
             ...(pty === undefined ? {} : { pty: { ...pty, term: pty.term ?? process.env.TERM ?? "xterm" } }),
           },

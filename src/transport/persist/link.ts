@@ -31,6 +31,8 @@ export interface BackgroundPlace {
   readonly version: string;
   /** The command that starts the background process, which says `ready` on its standard output, or why it cannot be. */
   readonly command: readonly string[];
+  /** Tells this command line from others: see `ahead.ts`. Default: nothing is started ahead. */
+  readonly words?: string;
   /** Called with the reason when the process could not be started. */
   onStartFailed?(why: string): void;
   /** Time for the process to greet, in milliseconds. Default: 4 s. */
@@ -70,11 +72,11 @@ export function openLink(place: BackgroundPlace): BackgroundLink {
   const openOne = async (): Promise<Talk | undefined> => {
     // Nobody need wait until the process has started.
     if (isStarting) return undefined;
-    const { directory, answerMs } = place;
+    const { directory, answerMs, words } = place;
     const path = socketPath(directory, place.version);
     preparePlace(directory);
     try {
-      return await openTalk({ directory, path, answerMs });
+      return await openTalk({ directory, path, answerMs, words });
     } catch (thrown) {
       if (!isAbsent(thrown)) throw thrown;
       if (!isStarting && !hasFailed) start();
@@ -143,10 +145,12 @@ export async function openTalk({
   directory,
   path,
   answerMs = ANSWER_MS,
+  words,
 }: {
   readonly directory: string;
   readonly path: string;
   readonly answerMs?: number | undefined;
+  readonly words?: string | undefined;
 }): Promise<Talk> {
   checkDirectory(directory);
   const key = readKey(directory);
@@ -187,7 +191,7 @@ export async function openTalk({
       },
       data: () => void socket.destroy(),
     });
-    sendMessage(socket, { type: "hello", protocol: PERSIST_PROTOCOL, nonce });
+    sendMessage(socket, { type: "hello", protocol: PERSIST_PROTOCOL, nonce, words });
   });
 }
 

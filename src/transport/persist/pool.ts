@@ -1,11 +1,13 @@
 import { createHmac, randomBytes } from "node:crypto";
+import { isVolleyError } from "../../core/errors.ts";
 import type { Channels } from "../channels.ts";
 import { connectCancelled } from "../connect-errors.ts";
 import { KeyRing } from "../ssh/keys.ts";
 import { openKnownHosts } from "../ssh/known-hosts.ts";
 import { createSshTransport, type SshTransport } from "../ssh/ssh-transport.ts";
-import type { Connection, Endpoint } from "../transport.ts";
-import type { KeptConnection, LoanRequest } from "./protocol.ts";
+import type { Connection, Endpoint, RemoteProcess } from "../transport.ts";
+import { type Ahead, createAhead } from "./ahead.ts";
+import type { ChannelRequest, KeptConnection, LoanRequest } from "./protocol.ts";
 
 /** Connections at a time; the one that was idle longest makes room. */
 const MAX_CONNECTIONS = 512;
@@ -24,6 +26,8 @@ const LOOK_MS = 5_000;
 export interface Loan {
   readonly channels: Channels;
   readonly timings: Connection["timings"];
+  /** Start a command or the SFTP server; the command may have been started already. */
+  start(open: Exclude<ChannelRequest["open"], { readonly is: "forward" }>): Promise<RemoteProcess>;
   /** Count a process that was started over it, to know when all have ended. */
   watch(process: { end(): void; readonly ended: Promise<unknown> }): void;
   /** Give the connection back. Commands that go on without their input are cut off by closing the connection. */
@@ -34,7 +38,7 @@ export interface Loan {
 /** The connections of the background process. */
 export interface KeptPool {
   /** Lend an idle connection of the same settings, or connect. Fails as `Transport.connect` does. */
-  loan(request: LoanRequest, signal: AbortSignal): Promise<Loan>;
+  loan(request: LoanRequest, signal: AbortSignal, words?: string): Promise<Loan>;
   /** Connect for a later command, unless a connection of the same settings is there. A failure is nobody's. */
   keep(request: LoanRequest): Promise<void>;
   list(): readonly KeptConnection[];
@@ -43,13 +47,17 @@ export interface KeptPool {
   /** Keep nothing from now on: connections that are in use are closed after it, and all others at once. */
   retire(): void;
   isEmpty(): boolean;
-  /** Ask the hosts whether they are still there: a client has come, and will ask for some of their connections. */
-  warm(): void;
+  /**
+   * Ask the hosts whether they are still there: a client has come, and will ask for some of their connections. Start what
+   * the same words asked for before. Call what is returned when the client has gone.
+   */
+  warm(words?: string): () => void;
 }
 
 interface Kept extends Pick<Endpoint, "host" | "address" | "port" | "user"> {
   readonly key: string;
   readonly channels: Channels;
+  readonly ahead: Ahead;
   readonly origin: Origin;
   persistMs: number;
   processes: number;
@@ -87,6 +95,8 @@ function since(moment: Moment): number {
 export function createKeptPool(onEmpty: () => void): KeptPool {
   const all = new Set<Kept>();
   const origins = new Map<string, Origin>();
+  /** The number of clients' sockets, by the words of their command lines. */
+  const clients = new Map<string, number>();
   const secret = randomBytes(32);
   let connecting = 0;
   let isRetired = false;
@@ -159,6 +169,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
       const kept = {
         key,
         channels,
+        ahead: createAhead(channels),
         origin,
         persistMs,
         processes: 0,
@@ -178,12 +189,13 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
       closeUnused(origins);
     }
   };
-  const lend = ({ kept, timings }: Opened): Loan => {
+  const lend = ({ kept, timings }: Opened, words: string | undefined): Loan => {
     const running = new Set<Parameters<Loan["watch"]>[0]>();
     let isReleased = false;
     return {
       channels: kept.channels,
       timings,
+      start: (open) => start(kept, open, words),
       watch: (process) => {
         running.add(process);
         kept.processes++;
@@ -207,7 +219,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
     };
   };
   return {
-    loan: async (request, signal) => {
+    loan: async (request, signal, words) => {
       const { endpoint, persistMs } = request;
       const key = keyOf(endpoint);
       const startedAt = performance.now();
@@ -218,7 +230,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
           kept === undefined
             ? await connect(request, key, signal)
             : { kept, timings: { connectMs: performance.now() - startedAt, authenticateMs: 0 } };
-        const loan = lend(opened);
+        const loan = lend(opened, words);
         if (!signal.aborted) return loan;
         loan.release();
         throw connectCancelled(endpoint);
@@ -257,12 +269,50 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
       for (const kept of [...all].filter(isIdle)) drop(kept);
     },
     isEmpty,
-    warm: () => {
+    warm: (words) => {
       const idle = [...all].filter(isIdle);
       if (idle.length <= MAX_WARMED)
-        for (const kept of idle) void prove(kept).then((isThere) => isThere || drop(kept));
+        for (const kept of idle)
+          void prove(kept).then((isThere) => {
+            if (!isThere) drop(kept);
+            else if (words !== undefined && clients.has(words)) kept.ahead.start(words);
+          });
+      if (words === undefined) return () => {};
+      clients.set(words, (clients.get(words) ?? 0) + 1);
+      return () => {
+        const left = clients.get(words)! - 1;
+        if (left > 0) return void clients.set(words, left);
+        clients.delete(words);
+        for (const { ahead } of all) void ahead.end(words);
+      };
     },
   };
+}
+
+/** Start a command or the SFTP server on a connection, or take the process that was started ahead. */
+async function start(
+  { channels, ahead }: Kept,
+  open: Parameters<Loan["start"]>[0],
+  words: string | undefined,
+): Promise<RemoteProcess> {
+  if (open.is === "command" && open.awaitsInput === true) {
+    const started = ahead.take(open);
+    if (words !== undefined) ahead.remember(words, open);
+    const process = await started?.catch(() => undefined);
+    if (process !== undefined) return process;
+  }
+  const begin = (): Promise<RemoteProcess> => {
+    if (open.is === "sftp") return channels.sftp();
+    const { command, env, pty } = open;
+    return channels.command(command, { env, isEager: true, ...(pty === undefined ? {} : { pty }) });
+  };
+  try {
+    return await begin();
+  } catch (thrown) {
+    // What was started ahead may have taken the place.
+    if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED" || !(await ahead.end())) throw thrown;
+    return await begin();
+  }
 }
 
 interface Opened {

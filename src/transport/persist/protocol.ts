@@ -41,6 +41,8 @@ export interface ChannelRequest {
         readonly command?: string;
         readonly env: Readonly<Record<string, string>>;
         readonly pty?: PtyOptions;
+        /** See `ExecOptions.awaitsInput`. */
+        readonly awaitsInput?: boolean;
       }
     | { readonly is: "sftp" }
     | { readonly is: "forward"; readonly address: string; readonly port: number };

@@ -1,0 +1,95 @@
+import type { Channels } from "../channels.ts";
+import type { RemoteProcess } from "../transport.ts";
+import type { ChannelRequest } from "./protocol.ts";
+
+// A command line that is given again asks a host for the same command again. Where that command does nothing before its
+// input speaks, the background process starts it while the client still reads its playbook.
+
+/** A command as a client asks for it. */
+export type CommandRequest = Extract<ChannelRequest["open"], { readonly is: "command" }>;
+
+/** Command lines that are remembered for each connection. */
+const REMEMBERED = 8;
+/** Time for a client to ask for what was started: a person may be typing a password. */
+const UNUSED_MS = 10_000;
+/** Time for what was started to end by itself once its input has ended. */
+const ENDING_MS = 2_000;
+
+/** The command that is started ahead on one connection. */
+export interface Ahead {
+  /** Remember that a command line asked for this command. */
+  remember(words: string, command: CommandRequest): void;
+  /** Start the command that these words asked for last, unless a command waits already. */
+  start(words: string): void;
+  /** Take the process of a command that was started; undefined where there is none. The process of another command ends. */
+  take(command: CommandRequest): Promise<RemoteProcess> | undefined;
+  /** End what was started, for these words by default for any. Resolves to false where there was nothing to end. */
+  end(words?: string): Promise<boolean>;
+}
+
+interface Started {
+  readonly words: string;
+  readonly command: string;
+  readonly process: Promise<RemoteProcess>;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** Make an {@link Ahead} of a connection's channels. */
+export function createAhead({ command: startCommand, openAhead }: Channels): Ahead {
+  const remembered = new Map<string, CommandRequest>();
+  let started: Started | undefined;
+  const drop = (): Started | undefined => {
+    const dropped = started;
+    started = undefined;
+    clearTimeout(dropped?.timer);
+    return dropped;
+  };
+  const end = async (words?: string): Promise<boolean> => {
+    if (started === undefined || (words !== undefined && words !== started.words)) return false;
+    const process = await drop()!.process.catch(() => undefined);
+    if (process === undefined) return false;
+    await ended(process);
+    return true;
+  };
+  return {
+    remember: (words, command) => {
+      remembered.delete(words);
+      remembered.set(words, command);
+      const [oldest] = remembered.keys();
+      if (remembered.size > REMEMBERED) remembered.delete(oldest!);
+    },
+    start: (words) => {
+      const request = remembered.get(words);
+      if (request === undefined || started !== undefined) return;
+      const { command, env } = request;
+      const process = startCommand(command, { env, isEager: true });
+      const mine: Started = {
+        ...{ words, process, command: JSON.stringify(request) },
+        timer: setTimeout(() => void end(), UNUSED_MS).unref(),
+      };
+      started = mine;
+      const forget = (): void => {
+        if (started === mine) drop();
+      };
+      // An answer without input, such as that the bundle is missing, is the answer of that moment only.
+      process.then(({ exit }) => exit.then(forget), forget);
+      // The session that was opened ahead is used up, and the client may ask for another command.
+      void openAhead?.().catch(() => {});
+    },
+    take: (command) => {
+      if (started?.command === JSON.stringify(command)) return drop()!.process;
+      void end();
+      return undefined;
+    },
+    end,
+  };
+}
+
+/** End a process that waits for its input, by the end of the input, or else by that of its channel. */
+async function ended({ stdin, stdout, stderr, exit }: RemoteProcess): Promise<void> {
+  const timer = setTimeout(() => stdout.destroy(), ENDING_MS);
+  stdin.end();
+  for (const output of [stdout, stderr]) output.on("error", () => {}).resume();
+  await exit;
+  clearTimeout(timer);
+}
