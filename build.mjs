@@ -158,7 +158,7 @@ const inkInScript = {
 // modules only: the chunks are made into functions afterwards, each of which is called when a chunk first needs it.
 const program = await build({
   ...common,
-  entryPoints: ["src/cli/program.ts"],
+  entryPoints: { program: "src/cli/program.ts", early: "src/cli/persist/early.ts" },
   outdir: join(dist, "cli/program"),
   chunkNames: "[name]-[hash]",
   splitting: true,

@@ -4,8 +4,6 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Script } from "node:vm";
 
-/** The chunk that the program begins with. */
-const ENTRY = "program.js";
 /** The script with all chunks that are too small for one of their own. */
 const SMALL = "small.js";
 
@@ -25,18 +23,24 @@ type Chunk = (
 /** Compile a script of the program; `name` is its file's. */
 export type CompileScript = (name: string, source: string, options: { readonly filename: string }) => Script;
 
+/** The chunks that the command begins with. */
+export interface Program {
+  load(chunk: "program.js"): typeof import("./program.ts");
+  load(chunk: "early.js"): typeof import("./persist/early.ts");
+}
+
 /**
- * Load the built program, and return what it exports. Its chunks are the build's (build.mjs): functions in scripts of
+ * Open the built program. Its chunks are the build's (build.mjs): functions in scripts of
  * dist/cli/program, which are read and compiled when a command first needs one of them.
  * @param directory dist/cli
  * @param importHere imports by the caller: V8 forgets how to import for a script that it has kept (Node 20).
  * @param compile default: from the source alone
  */
-export function loadProgram(
+export function openProgram(
   directory: string,
   importHere: (specifier: string) => Promise<unknown>,
   compile: CompileScript = (_name, source, options) => new Script(source, options),
-): typeof import("./program.ts") {
+): Program {
   const main = join(directory, "main.js");
   const url = pathToFileURL(main).href;
   const requireNode = createRequire(main);
@@ -66,7 +70,7 @@ export function loadProgram(
   const require = (name: string): unknown =>
     name.startsWith("./") ? loadChunk(name.slice(2)) : requireNode(name);
   const load = async (name: string): Promise<unknown> => loadChunk(name.slice(2));
-  return loadChunk(ENTRY) as typeof import("./program.ts");
+  return { load: loadChunk as Program["load"] };
 }
 
 function addGetters(target: object, getters: Readonly<Record<string, () => unknown>>): void {

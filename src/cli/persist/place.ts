@@ -1,16 +1,15 @@
-import { createHash } from "node:crypto";
 import * as fleet from "../../connect/persist.ts";
 import type { PersistChoice } from "../../controller/prepare/reach.ts";
 import type { BackgroundPlace } from "../../transport/persist/link.ts";
+import { takeEarly, wordsOfCommand } from "./early.ts";
 
 /** Return the place of this user's background process, and the command that starts it. */
 export function backgroundPlace(): BackgroundPlace {
-  const words = createHash("sha256").update(JSON.stringify([process.cwd(), ...process.argv.slice(2)]));
   const place = fleet.backgroundPlace(process.argv[1]!, (why) => {
     // A screen may be open until the end.
     process.once("exit", () => process.stderr.write(`volley: connections are not kept: ${why}\n`));
   });
-  return { ...place, words: words.digest("hex") };
+  return { ...place, words: wordsOfCommand(), early: takeEarly() };
 }
 
 /** Choose to keep connections for so long, by default as ssh_config says. With a time, the process is reached at once. */

@@ -33,6 +33,8 @@ export interface BackgroundPlace {
   readonly command: readonly string[];
   /** Tells this command line from others: see `ahead.ts`. Default: nothing is started ahead. */
   readonly words?: string;
+  /** A socket that was opened before. Default: the first is opened now. */
+  readonly early?: Promise<Talk | undefined> | undefined;
   /** Called with the reason when the process could not be started. */
   onStartFailed?(why: string): void;
   /** Time for the process to greet, in milliseconds. Default: 4 s. */
@@ -94,7 +96,8 @@ export function openLink(place: BackgroundPlace): BackgroundLink {
     }
     throw failure;
   };
-  let ahead: Promise<Talk | undefined> | undefined = openOne().catch(fail);
+  const openFirst = async (): Promise<Talk | undefined> => usable(await place.early) ?? (await openOne());
+  let ahead: Promise<Talk | undefined> | undefined = openFirst().catch(fail);
   const reached = ahead.then(
     (talk) => {
       // Nothing waits for it until a host is connected to.
@@ -111,7 +114,7 @@ export function openLink(place: BackgroundPlace): BackgroundLink {
       if (failure !== undefined) throw failure;
       const early = await mine?.catch(() => undefined);
       // A program may ask long after the process has begun, or has ended.
-      const talk = early?.socket.destroyed === false ? early : await openOne().catch(fail);
+      const talk = usable(early) ?? (await openOne().catch(fail));
       talk?.socket.ref();
       return talk;
     },
@@ -127,6 +130,11 @@ export function openLink(place: BackgroundPlace): BackgroundLink {
       );
     },
   };
+}
+
+/** Return a socket unless the other end has closed it. */
+function usable(talk: Talk | undefined): Talk | undefined {
+  return talk?.socket.destroyed === false ? talk : undefined;
 }
 
 /** A socket to a background process that has proved to be this user's. */

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { Writable } from "node:stream";
 // esbuild works for good in the directory in which it was loaded, and a command's own is removed after its test.
 import "esbuild";
-import { loadProgram } from "../../../src/cli/load.ts";
+import { openProgram } from "../../../src/cli/load.ts";
 import { builtCli, type CliEnd } from "./cli.ts";
 
 // The built `volley` in this process. A start of Node and of the program takes most of a command that is refused.
@@ -16,7 +16,10 @@ let loaded: { readonly directory: string; readonly program: Program } | undefine
 async function loadBuilt(): Promise<Program> {
   const directory = dirname(await builtCli());
   if (loaded?.directory === directory) return loaded.program;
-  loaded = { directory, program: loadProgram(directory, (specifier) => import(specifier)) };
+  loaded = {
+    directory,
+    program: openProgram(directory, (specifier) => import(specifier)).load("program.js"),
+  };
   return loaded.program;
 }
 

@@ -1,0 +1,43 @@
+import { createHash } from "node:crypto";
+import { volleyVersion } from "../../bundle/own-parts.ts";
+import { openTalk, type Talk } from "../../transport/persist/link.ts";
+import { persistDirectory, socketPath } from "../../transport/persist/place.ts";
+
+let talk: Promise<Talk | undefined> | undefined;
+
+/**
+ * Greet the background process, if there is one, and then go on to load the program: meanwhile that process finds out
+ * whether the hosts are there, and starts what the same command line asked for before.
+ */
+export function greetEarly(goOn: () => void): void {
+  talk = greet();
+  // The greeting goes out in the event loop's next turn, which loading would put off.
+  setImmediate(goOn);
+}
+
+async function greet(): Promise<Talk | undefined> {
+  try {
+    const directory = persistDirectory();
+    const path = socketPath(directory, volleyVersion());
+    const opened = await openTalk({ directory, path, words: wordsOfCommand() });
+    // Nothing waits for it until a host is connected to.
+    opened.socket.unref();
+    return opened;
+  } catch {
+    // The command itself finds out why, if it keeps connections.
+    return undefined;
+  }
+}
+
+/** Take the socket of {@link greetEarly}. */
+export function takeEarly(): Promise<Talk | undefined> | undefined {
+  const taken = talk;
+  talk = undefined;
+  return taken;
+}
+
+/** Tell this process's command line from others; see `transport/persist/ahead.ts`. */
+export function wordsOfCommand(): string {
+  const words = JSON.stringify([process.cwd(), ...process.argv.slice(2)]);
+  return createHash("sha256").update(words).digest("hex");
+}
