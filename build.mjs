@@ -94,20 +94,37 @@ const { actionFiles } = await import(pathToFileURL(join(dist, "bundle/build-acti
 const { buildOwnParts } = await import(pathToFileURL(join(dist, "bundle/build-parts.js")).href);
 const source = pathToFileURL(`${join(root, "src")}/`).href;
 
-/** An action is loaded when a playbook first names it: all of them take as long as all else. */
+/**
+ * An action is loaded when a playbook first names it: all of them take as long as all else. Their chunk is loaded with the
+ * first of them, because that of a playbook in YAML names none on the controller.
+ */
 const actionsLate = {
   name: "actions late",
   setup(build) {
     const index = join(root, "src/index.ts");
+    const resolveDir = join(root, "src");
+    const files = Object.entries(actionFiles(source));
+    const module = (exports) => `module.exports = { ${exports.join(", ")} };`;
     // A file of this package would be an ES module, whose exports cannot be late.
     build.onResolve({ filter: /\/index\.ts$/ }, ({ path, resolveDir }) =>
       join(resolveDir, path) === index ? { path: index, namespace: "late" } : undefined,
     );
+    build.onResolve({ filter: /^\.\/actions\.js$/ }, ({ path, namespace }) =>
+      namespace === "late" ? { path, external: true } : undefined,
+    );
     build.onLoad({ filter: /\.ts$/, namespace: "late" }, () => ({
-      contents: `module.exports = { ...require("./playbook-api.ts"), ${Object.entries(actionFiles(source))
-        .map(([name, file]) => `get ${name}() { return require("./${file}.ts").${name}; }`)
-        .join(", ")} };`,
-      resolveDir: join(root, "src"),
+      contents: module([
+        '...require("./playbook-api.ts")',
+        ...files.map(([name]) => `get ${name}() { return require("./actions.js").default.${name}; }`),
+      ]),
+      resolveDir,
+    }));
+    build.onResolve({ filter: /^volley:actions$/ }, ({ path }) => ({ path, namespace: "actions" }));
+    build.onLoad({ filter: /.*/, namespace: "actions" }, () => ({
+      contents: module(
+        files.map(([name, file]) => `get ${name}() { return require("./${file}.ts").${name}; }`),
+      ),
+      resolveDir,
     }));
   },
 };
@@ -158,7 +175,11 @@ const inkInScript = {
 // modules only: the chunks are made into functions afterwards, each of which is called when a chunk first needs it.
 const program = await build({
   ...common,
-  entryPoints: { program: "src/cli/program.ts", early: "src/cli/persist/early.ts" },
+  entryPoints: {
+    program: "src/cli/program.ts",
+    early: "src/cli/persist/early.ts",
+    actions: "volley:actions",
+  },
   outdir: join(dist, "cli/program"),
   chunkNames: "[name]-[hash]",
   splitting: true,
@@ -180,8 +201,11 @@ const program = await build({
           path: "ssh2/lib/protocol/crypto/build/Release/sshcrypto.node",
           external: true,
         }));
-        // Of ssh2's agents for HTTP over SSH nothing is used; they load all of Node's HTTP.
-        build.onResolve({ filter: /\/http-agents\.js$/ }, ({ path }) => ({ path, namespace: "empty" }));
+        // Of ssh2's agents for HTTP over SSH and of pino's threads nothing is used; they load all of Node's HTTP and workers.
+        build.onResolve({ filter: /\/http-agents\.js$|^thread-stream$/ }, ({ path }) => ({
+          path,
+          namespace: "empty",
+        }));
         build.onLoad({ filter: /.*/, namespace: "empty" }, () => ({ contents: "" }));
       },
     },

@@ -16,8 +16,8 @@ import { precompile } from "../template/precompiled.ts";
 import { type ActionNames, actionsScript, joinNames, namesReached } from "./actions.ts";
 import { type AssetEntry, collectAssets } from "./assets.ts";
 import { type CacheSlot, type Fingerprint, isFresh, openSlot } from "./cache.ts";
-import { loadOwnParts, ownPartFiles, partFile, volleyVersion } from "./own-parts.ts";
-import { type ActionModules, type OwnParts, PART_RULES } from "./parts.ts";
+import { digestOwnParts, identifyOwnParts, loadOwnParts, partFile, volleyVersion } from "./own-parts.ts";
+import { type ActionModules, type OwnParts, PART_RULES, type TextTest } from "./parts.ts";
 import type { LoadedPlaybook } from "./playbook.ts";
 import { preludeText, writeOffset } from "./prelude.ts";
 
@@ -83,7 +83,6 @@ export async function buildBundle(
       : carried
         ? CARRIED_FILES
         : FILES;
-  const ownParts = given ?? (await loadOwnParts());
   const { code } = loaded.compiled;
   const names = joinNames(namesReached(code), loaded.compiled.actions ?? [], actions);
   // Parts that ride for what the vars or the code hold, whatever the assets do.
@@ -96,12 +95,8 @@ export async function buildBundle(
           (rides.within === "anything" && someText(vars, (text) => holds(text, rides.text)))),
   ).map(([name]) => name);
   const askedFor = GROUPS_IN_CODE.test(code) || someText(vars, (text) => GROUPS.test(text));
-  const parts = digest(
-    Buffer.concat([
-      ...ownPartFiles(ownParts).map(([, content]) => content),
-      Buffer.from(`${asked} ${names} ${code}`),
-    ]),
-  );
+  const own = given === undefined ? await identifyOwnParts() : digestOwnParts(given);
+  const parts = digest(Buffer.from(`${own} ${asked} ${names} ${code}`));
   if (kept !== undefined) {
     const state = slot.readJson<BundleState>(kept.state);
     if (state !== undefined && state.parts === parts && isFresh(state.assets)) {
@@ -112,8 +107,9 @@ export async function buildBundle(
         return { id: state.id, bytes, reused: true, asksForGroups };
     }
   }
+  const ownParts = given ?? (await loadOwnParts());
   const assets = collectAssets(loaded);
-  const assetsHold = (text: string | RegExp): boolean =>
+  const assetsHold = (text: string | TextTest): boolean =>
     assets.entries.some(({ content }) => holds(content, text));
   const groups = assetsHold("groups");
   const asksForGroups = askedFor || groups;
@@ -149,7 +145,7 @@ export function identify({ compiled: { code } }: LoadedPlaybook): Bundle {
 }
 
 /** Tell whether a content holds a text, or what a pattern describes. */
-function holds(content: string | Buffer, text: string | RegExp): boolean {
+function holds(content: string | Buffer, text: string | TextTest): boolean {
   return typeof text === "string"
     ? content.includes(text)
     : text.test(typeof content === "string" ? content : content.toString("latin1"));

@@ -1,6 +1,8 @@
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { fingerprint } from "./cache.ts";
 import { type OwnParts, PART_RULES, type PartName } from "./parts.ts";
 
 /** The names in the package of what Volley puts into bundles. */
@@ -30,6 +32,25 @@ let built: Promise<OwnParts> | undefined;
 export function loadOwnParts(): Promise<OwnParts> {
   built ??= readOrBuild();
   return built;
+}
+
+/**
+ * Return what tells these parts from others. Of the installed package that is its version, because npm sets the times of
+ * all files to one day, and the times and sizes of its files: a bundle that is fresh is found without reading them.
+ */
+export async function identifyOwnParts(): Promise<string> {
+  const directory = partsDirectory();
+  if (directory === undefined) return digestOwnParts(await loadOwnParts());
+  const files = [...Object.values(NAMES), ...PART_RULES.map(([name]) => partFile(name))];
+  const taken = fingerprint(files.map((file) => fileURLToPath(new URL(file, directory))));
+  return JSON.stringify([volleyVersion(), taken]);
+}
+
+/** Return what tells given parts from others. */
+export function digestOwnParts(parts: OwnParts): string {
+  const hash = createHash("sha256");
+  for (const [, content] of ownPartFiles(parts)) hash.update(content);
+  return hash.digest("hex");
 }
 
 async function readOrBuild(): Promise<OwnParts> {

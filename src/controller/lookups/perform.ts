@@ -8,7 +8,6 @@ import { matchesGlob, setGlobPieces } from "../../core/unix/shell.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { isVault } from "../../vars/vault-format.ts";
 import { failLookup } from "./fail-lookup.ts";
-import { fetchUrl } from "./fetch-url.ts";
 import { listTrees } from "./filetree.ts";
 import { keptPassword } from "./kept-password.ts";
 import { settingOf } from "./settings.ts";
@@ -231,8 +230,13 @@ const LOOKUPS: Readonly<Record<string, Perform>> = {
   pipe: each(async (term, asked) => (await run("pipe", term, asked)).trimEnd()),
   template,
   unvault,
-  url: async ({ terms, options, machine }) =>
-    (await Promise.all(terms.map((term) => fetchUrl(textOf(term, "url"), options, machine.signal)))).flat(),
+  url: async ({ terms, options, machine }) => {
+    // All of Node's HTTP, which few playbooks need.
+    const { fetchUrl } = await import("./fetch-url.ts");
+    return (
+      await Promise.all(terms.map((term) => fetchUrl(textOf(term, "url"), options, machine.signal)))
+    ).flat();
+  },
   stat: typeOf,
   mount,
   same_file: sameFile,
