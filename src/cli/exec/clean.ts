@@ -1,4 +1,3 @@
-import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { VolleyError } from "../../core/errors.ts";
 import { type KeptFiles, type KeptKind, listScript, parseKept, removeScript } from "../../fanout/clean.ts";
@@ -157,6 +156,7 @@ async function agree(hosts: number): Promise<boolean> {
     throw new VolleyError("USAGE", "nothing was removed: there is no terminal to ask at", {
       hint: "--yes removes without asking",
     });
+  const { createInterface } = await import("node:readline/promises");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await terminal.question(

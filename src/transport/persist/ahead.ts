@@ -19,6 +19,8 @@ const ENDING_MS = 2_000;
 export interface Ahead {
   /** Remember that a command line asked for this command. */
   remember(words: string, command: CommandRequest): void;
+  /** Open the session on which the next command is started, so that its start needs no round trip. */
+  prepare(): void;
   /** Start the command that these words asked for last, unless a command waits already. */
   start(words: string): void;
   /** Take the process of a command that was started; undefined where there is none. The process of another command ends. */
@@ -58,6 +60,9 @@ export function createAhead({ command: startCommand, openAhead }: Channels): Ahe
       const [oldest] = remembered.keys();
       if (remembered.size > REMEMBERED) remembered.delete(oldest!);
     },
+    prepare: () => {
+      if (remembered.size > 0) void openAhead?.().catch(() => {});
+    },
     start: (words) => {
       const request = remembered.get(words);
       if (request === undefined || started !== undefined) return;
@@ -73,8 +78,6 @@ export function createAhead({ command: startCommand, openAhead }: Channels): Ahe
       };
       // An answer without input, such as that the bundle is missing, is the answer of that moment only.
       process.then(({ exit }) => exit.then(forget), forget);
-      // The session that was opened ahead is used up, and the client may ask for another command.
-      void openAhead?.().catch(() => {});
     },
     take: (command) => {
       if (started?.command === JSON.stringify(command)) return drop()!.process;

@@ -213,6 +213,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
         void allEnded([...running]).then((hasEnded) => {
           if (!hasEnded || isRetired) return drop(kept);
           kept.idle = now();
+          kept.ahead.prepare();
           expire();
         });
       },
@@ -272,11 +273,10 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
     warm: (words) => {
       const idle = [...all].filter(isIdle);
       if (idle.length <= MAX_WARMED)
-        for (const kept of idle)
-          void prove(kept).then((isThere) => {
-            if (!isThere) drop(kept);
-            else if (words !== undefined && clients.has(words)) kept.ahead.start(words);
-          });
+        for (const kept of idle) {
+          if (words !== undefined) kept.ahead.start(words);
+          void prove(kept).then((isThere) => isThere || drop(kept));
+        }
       if (words === undefined) return () => {};
       clients.set(words, (clients.get(words) ?? 0) + 1);
       return () => {
