@@ -275,6 +275,13 @@ renameSync(dist, wanted);
 // Tells which sources are in it: those of that time.
 utimesSync(wanted, startedAt, startedAt);
 
+/** Node's own modules that take a millisecond or more to load, and that most commands never use. */
+function lateModules() {
+  const names =
+    "(child_process|dns/promises|fs/promises|https?|readline/promises|stream/consumers|stream/promises|tls|worker_threads|zlib)";
+  return new RegExp(`__toESM\\(require\\("node:${names}"\\)\\)|\\brequire\\("node:${names}"\\)`, "g");
+}
+
 /**
  * Make a function of a chunk, which is a module that esbuild wrote: `import` and `export` become calls of the function's
  * parameters, which src/cli/load.ts gives.
@@ -299,10 +306,11 @@ async function asFunction(chunk) {
   const body = code
     .slice(start[0].length)
     .replace(/0&&\(module\.exports=\{[^{}]*\}\);\s*$/, "")
+    .replace(lateModules(), (_, name, alone) => `volleyLate("node:${name ?? alone}")`)
     // In templates esbuild leaves what is not ASCII; escaped, the program is read in a third of the time.
     .replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
   const parameters =
-    "exports,volleyExport,__toESM,require,volleyLoad,volleyImport,volleyUrl,__filename,__dirname";
+    "exports,volleyExport,__toESM,require,volleyLate,volleyLoad,volleyImport,volleyUrl,__filename,__dirname";
   return `function(${parameters}){"use strict";volleyExport(exports,${start[1] ?? "{}"});${body}}`;
 }
 

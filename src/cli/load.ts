@@ -13,6 +13,7 @@ type Chunk = (
   addExports: typeof addGetters,
   toModule: typeof asModule,
   require: (name: string) => unknown,
+  requireLate: (name: string) => object,
   load: (name: string) => Promise<unknown>,
   importHere: (specifier: string) => Promise<unknown>,
   url: string,
@@ -64,11 +65,22 @@ export function openProgram(
     const exports = Object.defineProperty({}, "__esModule", { value: true });
     // Known from now on: chunks may need each other.
     modules.set(name, exports);
-    chunk(exports, addGetters, asModule, require, load, importHere, url, main, directory);
+    chunk(exports, addGetters, asModule, require, requireLate, load, importHere, url, main, directory);
     return exports;
   };
   const require = (name: string): unknown =>
     name.startsWith("./") ? loadChunk(name.slice(2)) : requireNode(name);
+  /** Return a module of Node's that is loaded when the program first uses an export of it. */
+  const requireLate = (name: string): object =>
+    new Proxy(
+      {},
+      {
+        get: (_none, key) => {
+          const module = requireNode(name) as Readonly<Record<PropertyKey, unknown>>;
+          return key === "default" ? module : module[key];
+        },
+      },
+    );
   const load = async (name: string): Promise<unknown> => loadChunk(name.slice(2));
   return { load: loadChunk as Program["load"] };
 }
