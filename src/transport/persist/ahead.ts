@@ -1,3 +1,4 @@
+import { isVolleyError } from "../../core/errors.ts";
 import type { Channels } from "../channels.ts";
 import type { RemoteProcess } from "../transport.ts";
 import type { ChannelRequest } from "./protocol.ts";
@@ -5,8 +6,9 @@ import type { ChannelRequest } from "./protocol.ts";
 // A command line that is given again asks a host for the same command again. Where that command does nothing before its
 // input speaks, the background process starts it while the client still reads its playbook.
 
-/** A command as a client asks for it. */
-export type CommandRequest = Extract<ChannelRequest["open"], { readonly is: "command" }>;
+/** A session as a client asks for it. */
+export type SessionRequest = Exclude<ChannelRequest["open"], { readonly is: "forward" }>;
+type CommandRequest = Extract<SessionRequest, { readonly is: "command" }>;
 
 /** Command lines that are remembered for each connection. */
 const REMEMBERED = 8;
@@ -25,8 +27,10 @@ export interface Ahead {
   start(words: string): void;
   /** Take the process of a command that was started; undefined where there is none. The process of another command ends. */
   take(command: CommandRequest): Promise<RemoteProcess> | undefined;
-  /** End what was started, for these words by default for any. Resolves to false where there was nothing to end. */
+  /** End what was started, for these words, by default for any. Resolves to false where there was nothing to end. */
   end(words?: string): Promise<boolean>;
+  /** Return whether a command that was started has a session. */
+  isStarted(): boolean;
 }
 
 interface Started {
@@ -85,7 +89,37 @@ export function createAhead({ command: startCommand, openAhead }: Channels): Ahe
       return undefined;
     },
     end,
+    isStarted: () => started !== undefined,
   };
+}
+
+/**
+ * Start a command or the SFTP server on a connection, or take the process that was started ahead. `words` tell the
+ * client's command line from others.
+ */
+export async function startOn(
+  { channels, ahead }: { readonly channels: Channels; readonly ahead: Ahead },
+  open: SessionRequest,
+  words: string | undefined,
+): Promise<RemoteProcess> {
+  if (open.is === "command" && open.awaitsInput === true) {
+    const started = ahead.take(open);
+    if (words !== undefined) ahead.remember(words, open);
+    const process = await started?.catch(() => undefined);
+    if (process !== undefined) return process;
+  }
+  const begin = (): Promise<RemoteProcess> => {
+    if (open.is === "sftp") return channels.sftp();
+    const { command, env, pty } = open;
+    return channels.command(command, { env, isEager: true, ...(pty === undefined ? {} : { pty }) });
+  };
+  try {
+    return await begin();
+  } catch (thrown) {
+    // The command that was started ahead may have the last session.
+    if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED" || !(await ahead.end())) throw thrown;
+    return await begin();
+  }
 }
 
 /** End a process that waits for its input, by the end of the input, or else by that of its channel. */

@@ -6,8 +6,8 @@ import { KeyRing } from "../ssh/keys.ts";
 import { openKnownHosts } from "../ssh/known-hosts.ts";
 import { createSshTransport, type SshTransport } from "../ssh/ssh-transport.ts";
 import type { Connection, Endpoint, RemoteProcess } from "../transport.ts";
-import { type Ahead, createAhead } from "./ahead.ts";
-import type { ChannelRequest, KeptConnection, LoanRequest } from "./protocol.ts";
+import { type Ahead, createAhead, type SessionRequest, startOn } from "./ahead.ts";
+import type { KeptConnection, LoanRequest } from "./protocol.ts";
 
 /** Connections at a time; the one that was idle longest makes room. */
 const MAX_CONNECTIONS = 512;
@@ -27,7 +27,7 @@ export interface Loan {
   readonly channels: Channels;
   readonly timings: Connection["timings"];
   /** Start a command or the SFTP server; the command may have been started already. */
-  start(open: Exclude<ChannelRequest["open"], { readonly is: "forward" }>): Promise<RemoteProcess>;
+  start(open: SessionRequest): Promise<RemoteProcess>;
   /** Count a process that was started over it, to know when all have ended. */
   watch(process: { end(): void; readonly ended: Promise<unknown> }): void;
   /** Give the connection back. Commands that go on without their input are cut off by closing the connection. */
@@ -195,7 +195,7 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
     return {
       channels: kept.channels,
       timings,
-      start: (open) => start(kept, open, words),
+      start: (open) => startOn(kept, open, words),
       watch: (process) => {
         running.add(process);
         kept.processes++;
@@ -289,32 +289,6 @@ export function createKeptPool(onEmpty: () => void): KeptPool {
   };
 }
 
-/** Start a command or the SFTP server on a connection, or take the process that was started ahead. */
-async function start(
-  { channels, ahead }: Kept,
-  open: Parameters<Loan["start"]>[0],
-  words: string | undefined,
-): Promise<RemoteProcess> {
-  if (open.is === "command" && open.awaitsInput === true) {
-    const started = ahead.take(open);
-    if (words !== undefined) ahead.remember(words, open);
-    const process = await started?.catch(() => undefined);
-    if (process !== undefined) return process;
-  }
-  const begin = (): Promise<RemoteProcess> => {
-    if (open.is === "sftp") return channels.sftp();
-    const { command, env, pty } = open;
-    return channels.command(command, { env, isEager: true, ...(pty === undefined ? {} : { pty }) });
-  };
-  try {
-    return await begin();
-  } catch (thrown) {
-    // What was started ahead may have taken the place.
-    if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED" || !(await ahead.end())) throw thrown;
-    return await begin();
-  }
-}
-
 interface Opened {
   readonly kept: Kept;
   readonly timings: Connection["timings"];
@@ -323,7 +297,7 @@ interface Opened {
 /** Have the host open a session for the next command, which shows that it is there. */
 function prove(kept: Kept): Promise<boolean> {
   if (kept.proof !== undefined) return kept.proof;
-  const proof = answers(kept.channels);
+  const proof = answers(kept);
   kept.proof = proof;
   void proof.then(() => {
     const forget = (): void => {
@@ -374,15 +348,16 @@ function forgetPasswords({ ssh }: Endpoint): void {
   for (const hop of ssh.jumps) forgetPasswords(hop);
 }
 
-async function answers({ openAhead }: Channels): Promise<boolean> {
+async function answers({ channels: { openAhead }, ahead }: Kept): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
     timer = setTimeout(() => resolve(false), PROOF_MS);
   });
   try {
     return await Promise.race([openAhead!().then(() => true), late]);
-  } catch {
-    return false;
+  } catch (thrown) {
+    // The host answers where it grants no session beside the one of a command that was started ahead.
+    return ahead.isStarted() && isVolleyError(thrown) && thrown.code === "SESSION_REFUSED";
   } finally {
     clearTimeout(timer);
   }
