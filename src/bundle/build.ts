@@ -16,10 +16,11 @@ import { precompile } from "../template/precompiled.ts";
 import { type ActionNames, actionsScript, joinNames, namesReached } from "./actions.ts";
 import { type AssetEntry, collectAssets } from "./assets.ts";
 import { type CacheSlot, type Fingerprint, isFresh, openSlot } from "./cache.ts";
-import { digestOwnParts, identifyOwnParts, loadOwnParts, partFile, volleyVersion } from "./own-parts.ts";
+import { digestOwnParts, identifyOwnParts, loadOwnParts, partFile } from "./own-parts.ts";
 import { type ActionModules, type OwnParts, PART_RULES, type TextTest } from "./parts.ts";
 import type { LoadedPlaybook } from "./playbook.ts";
 import { preludeText, writeOffset } from "./prelude.ts";
+import { volleyVersion } from "./this-package.ts";
 
 /** The executable file. */
 export interface Bundle {

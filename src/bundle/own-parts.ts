@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { fingerprint } from "./cache.ts";
 import { type OwnParts, PART_RULES, type PartName } from "./parts.ts";
+import { volleyVersion } from "./this-package.ts";
 
 /** The names in the package of what Volley puts into bundles. */
 const NAMES = { bootstrap: "bootstrap.js", actions: "actions.json" } as const;
@@ -76,35 +76,4 @@ function partsDirectory(): URL | undefined {
   return ["./agent/", "../agent/", "../../agent/"]
     .map((candidate) => new URL(candidate, import.meta.url))
     .find((directory) => existsSync(fileURLToPath(new URL(partFile("runner"), directory))));
-}
-
-let version: string | undefined;
-
-/** Volley's own version, from its package.json. */
-export function volleyVersion(): string {
-  version ??= readVersion();
-  return version;
-}
-
-function readVersion(): string {
-  const require = createRequire(import.meta.url);
-  // Chunks lie at differing depths below the package.
-  for (const candidate of ["../../package.json", "../package.json", "../../../package.json"]) {
-    try {
-      const manifest = require(candidate) as { readonly name?: string; readonly version?: string };
-      if (manifest.name === "volley" && manifest.version !== undefined) return manifest.version;
-    } catch {
-      // Not at this depth.
-    }
-  }
-  return "0.0.0";
-}
-
-/** Return the file of the command `volley` of this package, which a program starts in a process of its own. */
-export function volleyProgram(): string {
-  // Chunks lie at differing depths below dist, and the source beside it.
-  const candidates = ["./main.js", "./cli/main.js", "../cli/main.js", "../../dist/cli/main.js"].map((path) =>
-    fileURLToPath(new URL(path, import.meta.url)),
-  );
-  return candidates.find((path) => existsSync(path)) ?? candidates[1]!;
 }

@@ -15,7 +15,7 @@ import { locateStrays } from "../system/strays.ts";
 import type { ActionNames } from "./actions.ts";
 import { type CacheSlot, type Fingerprint, fingerprint, isFresh, openSlot } from "./cache.ts";
 import { absentNativeModules, refuseForbidden } from "./import-rules.ts";
-import { volleyVersion } from "./own-parts.ts";
+import { volleyVersion } from "./this-package.ts";
 
 // A playbook on the controller: found, compiled, evaluated, and its errors located in the source.
 

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Command, InvalidArgumentError, type Option } from "commander";
-import { volleyVersion } from "../bundle/own-parts.ts";
+import { volleyVersion } from "../bundle/this-package.ts";
 import type { CompareProgress } from "../compare/compare.ts";
 import type { CacheState, Comparison } from "../compare/comparison.ts";
 import { VolleyError } from "../core/errors.ts";

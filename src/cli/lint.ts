@@ -1,6 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { volleyVersion } from "../bundle/own-parts.ts";
+import { volleyVersion } from "../bundle/this-package.ts";
 import type { LintResult } from "../lint/index.ts";
 import { collect, type ExtraVarsFlags } from "./options.ts";
 import { ansibleSettings } from "./run/options.ts";

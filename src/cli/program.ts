@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Command, CommanderError } from "commander";
-import { volleyVersion } from "../bundle/own-parts.ts";
+import { volleyVersion } from "../bundle/this-package.ts";
 import { describeError, exitCodeFor, isVolleyError } from "../core/errors.ts";
 import { safeErrorLines } from "../reporter/rows/sanitize.ts";
 import { reportStrays } from "../system/strays.ts";

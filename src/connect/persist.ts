@@ -1,4 +1,4 @@
-import { volleyProgram, volleyVersion } from "../bundle/own-parts.ts";
+import { volleyProgram, volleyVersion } from "../bundle/this-package.ts";
 import type { PersistChoice, TransportsOptions } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
 import { MAX_TIMER_SECONDS } from "../core/options.ts";

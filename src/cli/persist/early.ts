@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { volleyVersion } from "../../bundle/own-parts.ts";
+import { volleyVersion } from "../../bundle/this-package.ts";
 import { openTalk, type Talk } from "../../transport/persist/link.ts";
 import { persistDirectory, socketPath } from "../../transport/persist/place.ts";
 

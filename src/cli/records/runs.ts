@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
-import { volleyVersion } from "../../bundle/own-parts.ts";
+import { volleyVersion } from "../../bundle/this-package.ts";
 import type { RunRecord } from "../../controller/records/records.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Outcome, Summary } from "../../core/events.ts";

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { AnsibleSettings } from "../../ansible/config/settings.ts";
-import { volleyVersion } from "../../bundle/own-parts.ts";
+import { volleyVersion } from "../../bundle/this-package.ts";
 import type { BecomeOptions } from "../../controller/prepare/reach.ts";
 import type { Via } from "../../controller/session/state.ts";
 import { VolleyError } from "../../core/errors.ts";

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Option } from "commander";
-import { volleyVersion } from "../../bundle/own-parts.ts";
+import { volleyVersion } from "../../bundle/this-package.ts";
 import type { WebServer } from "../../reporter/web/server.ts";
 import { FittingOption } from "../completion/flags.ts";
 
