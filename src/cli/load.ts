@@ -25,7 +25,7 @@ type Chunk = (
 export type CompileScript = (name: string, source: string, options: { readonly filename: string }) => Script;
 
 /** The chunks that the command begins with. */
-export interface Program {
+export interface BuiltProgram {
   load(chunk: "program.js"): typeof import("./program.ts");
   load(chunk: "early.js"): typeof import("./persist/early.ts");
 }
@@ -41,7 +41,7 @@ export function openProgram(
   directory: string,
   importHere: (specifier: string) => Promise<unknown>,
   compile: CompileScript = (_name, source, options) => new Script(source, options),
-): Program {
+): BuiltProgram {
   const main = join(directory, "main.js");
   const url = pathToFileURL(main).href;
   const requireNode = createRequire(main);
@@ -82,7 +82,7 @@ export function openProgram(
       },
     );
   const load = async (name: string): Promise<unknown> => loadChunk(name.slice(2));
-  return { load: loadChunk as Program["load"] };
+  return { load: loadChunk as BuiltProgram["load"] };
 }
 
 function addGetters(target: object, getters: Readonly<Record<string, () => unknown>>): void {

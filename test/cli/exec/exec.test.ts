@@ -319,7 +319,7 @@ describe("what is loaded", () => {
     ];
     expect([...packages].filter((name) => !allowed.includes(name))).toEqual([]);
     const unwanted =
-      /^src\/(template|actions|agent|engine|system\/(local|remote-system)|reporter\/ink|bundle\/(?!own-parts|parts|runtimes\/builds))/;
+      /^src\/(template|actions|agent|engine|system\/(local|remote-system)|reporter\/ink|bundle\/(?!this-package|parts|runtimes\/builds))/;
     expect(loaded.filter((name) => unwanted.test(name))).toEqual([]);
   });
 });
