@@ -51,7 +51,7 @@ export function openParts(bundle: BundleReader): Parts {
   const load = (name: string): unknown => {
     if (!loaded.has(name)) {
       // The template engine is packed with the runner.
-      if (name !== "template" && !bundle.names.includes(`${name}.js.br`)) throw missing(`part "${name}"`);
+      if (name !== "template" && !holds(bundle, name)) throw missing(`part "${name}"`);
       loaded.set(name, bundle.load(`${name}.js`, parts as unknown as Readonly<Record<string, unknown>>));
     }
     return loaded.get(name);
@@ -68,8 +68,7 @@ export function openParts(bundle: BundleReader): Parts {
       return load("template") as Parts["template"];
     },
     get precompiled() {
-      if (!bundle.names.includes(`${PRECOMPILED}.js.br`)) return undefined;
-      return load(PRECOMPILED) as PrecompiledTemplates;
+      return holds(bundle, PRECOMPILED) ? (load(PRECOMPILED) as PrecompiledTemplates) : undefined;
     },
     get "template-more"() {
       return load("template-more");
@@ -87,16 +86,19 @@ export function openParts(bundle: BundleReader): Parts {
   return parts;
 }
 
+function holds({ names }: BundleReader, part: string): boolean {
+  return names.includes(`${part}.js.br`);
+}
+
 /**
  * Load Volley's own code while the controller prepares the job: what a run of such a bundle uses anyway, and nothing of
  * the playbook. A part that cannot be loaded fails when the run uses it.
  */
-export function loadAhead({ names }: BundleReader, parts: Parts): void {
-  const holds = (name: string): boolean => names.includes(`${name}.js.br`);
+export function loadAhead(bundle: BundleReader, parts: Parts): void {
   try {
     Object.values(parts.volley);
-    if (holds("ansible")) void parts.ansible;
-    if (holds("ansible") || holds(PRECOMPILED)) void parts.template;
+    if (holds(bundle, PRECOMPILED)) void parts.template;
+    if (holds(bundle, "ansible")) void [parts.template, parts.ansible];
   } catch {
     // See above.
   }

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
 import { refuseForbidden } from "./import-rules.ts";
-import { fromRunner, type Minify } from "./lent.ts";
+import { fromRunner, MINIFY, type Minify } from "./lent.ts";
 import type { ActionModule, ActionModules } from "./parts.ts";
 
 // The actions as modules: every source file is a function that is given `require` and returns its exports. A bundle can
@@ -106,7 +106,7 @@ function asProperties(names: string): string {
 }
 
 async function minifyFunction(text: string, minify: Minify): Promise<string> {
-  const { code } = await minify(`(${text})`, { compress: false, mangle: { toplevel: true } });
+  const { code } = await minify(`(${text})`, MINIFY);
   return code!.replace(/;$/, "");
 }
 

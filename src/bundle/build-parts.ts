@@ -6,7 +6,7 @@ import { brotliCompress, constants } from "node:zlib";
 import { build, type Plugin } from "esbuild";
 import { buildActions } from "./build-actions.ts";
 import { refuseForbidden } from "./import-rules.ts";
-import { fromRunner, hasSource, type Minify } from "./lent.ts";
+import { fromRunner, hasSource, MINIFY, type Minify } from "./lent.ts";
 import { type OwnParts, PART_RULES, type PartName } from "./parts.ts";
 
 const QUICK_QUALITY = 5;
@@ -23,7 +23,7 @@ export async function buildOwnParts(sourceDirectory: string, minify?: Minify): P
     const code = (await buildPart(name, entry, sourceDirectory)).toString();
     if (minify === undefined) return code;
     // esbuild has made the names short; Terser chooses them so that they repeat, which saves each bundle 3 KB.
-    return (await minify(code, { compress: false, mangle: { toplevel: true } })).code!;
+    return (await minify(code, MINIFY)).code!;
   };
   /** The code of a part, then name and code of each part that is packed with it, with NULs between. */
   const packed = async (part: PartName, own: string): Promise<Buffer> => {

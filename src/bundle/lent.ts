@@ -10,10 +10,10 @@ import { PART_RULES, type PartName } from "./parts.ts";
 // actions/valibot.ts lists), and require each other by name.
 
 /** Terser's `minify`, as far as it is used. */
-export type Minify = (
-  code: string,
-  options: { readonly compress: false; readonly mangle: { readonly toplevel: true } },
-) => Promise<{ readonly code?: string }>;
+export type Minify = (code: string, options: typeof MINIFY) => Promise<{ readonly code?: string }>;
+
+/** One character beyond Latin-1 would make V8 hold a whole text in two bytes a character. */
+export const MINIFY = { compress: false, mangle: { toplevel: true }, format: { ascii_only: true } } as const;
 
 const FACADE = "valibot-facade";
 const SINGLE = "valibot-single";

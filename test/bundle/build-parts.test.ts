@@ -32,6 +32,12 @@ test("what rides in every bundle stays within its budget", () => {
   ).toBeLessThanOrEqual(BUDGET);
 });
 
+test("the code of every part is ASCII, which V8 holds in one byte a character", () => {
+  for (const [name, part] of Object.entries(ownParts.parts))
+    expect(brotliDecompressSync(part).toString("latin1"), name).toMatch(/^[\0-\x7f]+$/);
+  expect(ownParts.actions.toString("latin1")).toMatch(/^[\0-\x7f]+$/);
+});
+
 /** The largest bundle of the 88 actions that speed is measured on, in bytes: 150 KiB. */
 const BUNDLE_OF_88 = 153_600;
 
