@@ -96,8 +96,8 @@ export function listenForControllers(
       }
     },
     close: async () => {
+      // This removes the socket, too.
       server.close();
-      fs.rmSync(store.socket, { force: true });
       await Promise.all([...attached].map((socket) => new Promise<void>((resolve) => socket.end(resolve))));
     },
   };

@@ -301,7 +301,7 @@ export function openWire(input: Readable, output: Writable, jobMs = JOB_MS): Wir
     flush: async () => {
       sendGathered();
       clearTimeout(orphaned);
-      input.destroy();
+      input.pause();
       store?.close();
       const sent = Promise.all([
         control?.close(),
