@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { encodeLine, type WireEvent } from "../core/protocol.ts";
 import { isState } from "../core/result.ts";
@@ -51,8 +51,8 @@ export interface RunStore {
   readonly header: JournalHeader | undefined;
   /** The events written so far. */
   lines(): readonly JournalLine[];
-  /** Begins the journal, or goes on with one after a restart. */
-  open(bundle: string, check?: boolean): void;
+  /** Begins the journal, or goes on with one after a restart, and removes the oldest of the other runs. */
+  open(bundle: string, check?: boolean, runs?: readonly KeptRun[]): void;
   append(line: string): void;
   /** Get what was written onto the disk: the host is about to go down. */
   sync(): void;
@@ -113,7 +113,7 @@ export function openRunStore(
           const [event] = parseJsonLines(line);
           return isTold(event) ? [{ line: `${line}\n`, event }] : [];
         }),
-    open: (bundle, check = false) => {
+    open: (bundle, check = false, runs = lookAtRuns()) => {
       const header: JournalHeader = {
         type: "journal",
         run,
@@ -125,6 +125,7 @@ export function openRunStore(
       };
       try {
         makeDirectories(directory, 0o700);
+        prune(runs, run);
         descriptor = fs.openSync(file, "a", 0o600);
         bytes = fs.fstatSync(descriptor).size;
         // A process that was killed as it wrote has left a line without an end.
@@ -183,7 +184,7 @@ function lastHeader(text: string): JournalHeader | undefined {
 }
 
 /** A run that lies in this home. */
-interface KeptRun {
+export interface KeptRun {
   readonly directory: string;
   readonly journals: readonly string[];
   /** When something was written there last, in milliseconds. */
@@ -191,25 +192,28 @@ interface KeptRun {
   readonly check: boolean;
 }
 
-/**
- * Remove the runs of this home that ended and were used least recently. Runs in check mode are counted apart, because they
- * are many.
- */
-export function pruneRuns(): void {
+/** Look at the runs of this home, unless they are few: what the next journal is opened with. */
+export function lookAtRuns(): readonly KeptRun[] {
   const runs = join(hostDirectory(), "runs");
-  let names: readonly string[] = [];
   try {
-    names = fs.readdirSync(runs);
+    const names = fs.readdirSync(runs);
+    return names.length <= KEPT_RUNS ? [] : names.flatMap((name) => lookAt(join(runs, name)) ?? []);
   } catch {
-    // There is none yet, or the journal tells of the fault.
+    // There is none yet, or the journal cannot be opened either.
+    return [];
   }
-  if (names.length <= KEPT_RUNS) return;
-  const kept = names.flatMap((name) => lookAt(join(runs, name)) ?? []);
+}
+
+/** Remove the runs that ended and were used least recently. Runs in check mode are counted apart, because they are many. */
+function prune(runs: readonly KeptRun[], current: string): void {
   for (const check of [false, true]) {
-    const alike = kept.filter((each) => each.check === check).sort((one, other) => other.usedAt - one.usedAt);
-    for (const each of alike.slice(KEPT_RUNS)) {
+    const alike = runs
+      .filter((each) => each.check === check && basename(each.directory) !== current)
+      .sort((one, other) => other.usedAt - one.usedAt);
+    for (const { directory, usedAt } of alike.slice(KEPT_RUNS)) {
       try {
-        if (!isGoingOn(each)) fs.rmSync(each.directory, { recursive: true, force: true });
+        const now = lookAt(directory);
+        if (now?.usedAt === usedAt && !isGoingOn(now)) fs.rmSync(directory, { recursive: true, force: true });
       } catch {
         // Another process is at it.
       }
@@ -220,25 +224,25 @@ export function pruneRuns(): void {
 /** Undefined for what is no run, or is being removed by another process. */
 function lookAt(directory: string): KeptRun | undefined {
   try {
-    const journals = fs
-      .readdirSync(directory)
-      .map((part) => join(directory, part, JOURNAL))
-      .filter((file) => fs.existsSync(file));
-    const times = [directory, ...journals].map((path) => fs.statSync(path).mtimeMs);
-    const check = journals.some((file) => lastHeader(beginning(file))?.check);
-    return { directory, journals, usedAt: Math.max(...times), check };
+    let usedAt = fs.statSync(directory).mtimeMs;
+    let check = false;
+    const journals = fs.readdirSync(directory).flatMap((part) => {
+      const file = join(directory, part, JOURNAL);
+      if (!fs.existsSync(file)) return [];
+      const descriptor = fs.openSync(file, "r");
+      try {
+        usedAt = Math.max(usedAt, fs.fstatSync(descriptor).mtimeMs);
+        const bytes = Buffer.alloc(HEADER_BYTES);
+        const text = bytes.toString("utf8", 0, fs.readSync(descriptor, bytes));
+        check ||= lastHeader(text)?.check === true;
+      } finally {
+        fs.closeSync(descriptor);
+      }
+      return [file];
+    });
+    return { directory, journals, usedAt, check };
   } catch {
     return undefined;
-  }
-}
-
-function beginning(file: string): string {
-  const descriptor = fs.openSync(file, "r");
-  try {
-    const bytes = Buffer.alloc(HEADER_BYTES);
-    return bytes.toString("utf8", 0, fs.readSync(descriptor, bytes));
-  } finally {
-    fs.closeSync(descriptor);
   }
 }
 

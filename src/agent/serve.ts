@@ -9,7 +9,7 @@ import { maskOfJob } from "../engine/results.ts";
 import { bootId, isAlive } from "../system/this-process.ts";
 import type { Mask, MaskStream } from "../vars/mask.ts";
 import type { CarryOut, CarryOutOptions } from "./carry-out.ts";
-import { findRunStore, pruneRuns, type RunPart } from "./journal.ts";
+import { findRunStore, type KeptRun, lookAtRuns, type RunPart } from "./journal.ts";
 import { type HostLock, lendingTurns, takeLock } from "./lock.ts";
 import type { BundleReader } from "./parts.ts";
 import { openLeftovers, openState, readEarlier, type StateStore } from "./state-store.ts";
@@ -51,7 +51,7 @@ export async function serve({ bundle, id, playbook, prepare, carryOut }: ServeOp
   try {
     const waiting = wire.readJob();
     prepare();
-    pruneRuns();
+    const runs = lookAtRuns();
     const job = await waiting;
     // A controller may start the agent some time before it has a job.
     startedAt = performance.now();
@@ -70,7 +70,7 @@ export async function serve({ bundle, id, playbook, prepare, carryOut }: ServeOp
       }
       const { project } = session;
       kept = {
-        ...openJournal(id, part, job, wire),
+        ...openJournal(id, part, job, wire, runs),
         ...(options.check || project === undefined
           ? {}
           : { leftovers: openLeftovers({ project, playbook, host: job.host }) }),
@@ -143,7 +143,13 @@ function hasEnded(part: RunPart): boolean {
 }
 
 /** Open the run's journal, going on with what it holds when the host was restarted, or with that of the run to resume. */
-function openJournal(id: string, part: RunPart, { session, options }: Job, wire: Wire): SessionParts {
+function openJournal(
+  id: string,
+  part: RunPart,
+  { session, options }: Job,
+  wire: Wire,
+  runs: readonly KeptRun[],
+): SessionParts {
   const { resume, after } = session!;
   const store = findRunStore(part);
   const sameRun = store.header !== undefined;
@@ -154,7 +160,7 @@ function openJournal(id: string, part: RunPart, { session, options }: Job, wire:
   const state = openState(store.directory);
   const earlier = from === store ? state : openState(from.directory);
   const records = usable ? earlier.read() : [];
-  wire.keep(store, { bundle: id, check: options.check, state, after });
+  wire.keep(store, { bundle: id, check: options.check, state, after, runs });
   if (resume !== undefined && !sameRun && !usable) {
     const why = header === undefined ? "this host has no journal of it" : "the bundle has changed since";
     wire.emit({

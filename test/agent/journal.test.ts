@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { findRunStore, partName, pruneRuns, type RunStore } from "../../src/agent/journal.ts";
+import { findRunStore, lookAtRuns, partName, type RunStore } from "../../src/agent/journal.ts";
 import { encodeLine, type WireEvent } from "../../src/core/protocol.ts";
 
 const MAX_BYTES = 4_096;
@@ -67,7 +67,6 @@ test("a journal that is gone on with counts what it holds already", () => {
 
 /** Begins the journal of a run, as a process that has ended since did unless it goes on. */
 function begin(run: string, at: number, { check = false, goesOn = false, host = "web1" } = {}): void {
-  pruneRuns();
   const store = findRunStore({ run, host });
   store.open("bundle", check);
   store.append(output(1));
@@ -92,6 +91,23 @@ test("a run that goes on is kept however many come after it, and so is one that 
     ...Array.from({ length: 20 }, (_none, index) => runName("run", index + 6)),
   ]);
   expect(toldBy(findRunStore({ run: "a-goes-on", host: "web2" }))).toHaveLength(1);
+});
+
+test("a run that is used between the look at the runs and the next journal is kept", () => {
+  for (let number = 1; number <= 21; number++) begin(runName("run", number), 100 + number);
+  const seen = lookAtRuns();
+  const open = (run: string): void => {
+    const store = findRunStore({ run, host: "web1" });
+    store.open("bundle", false, seen);
+    store.close();
+  };
+  const first = dirname(findRunStore({ run: runName("run", 1), host: "web1" }).directory);
+  utimesSync(first, 1_000, 1_000);
+  open("z-next");
+  expect(runs()).toHaveLength(22);
+  utimesSync(first, 101, 101);
+  open("z-next");
+  expect(runs()).toEqual([...Array.from({ length: 20 }, (_none, at) => runName("run", at + 2)), "z-next"]);
 });
 
 test("runs in check mode push out others of theirs alone", () => {
