@@ -5,7 +5,7 @@ import * as api from "../playbook-api.ts";
 import type { createTemplates, PrecompiledTemplates } from "../template/index.ts";
 import * as core from "./shared-core.ts";
 
-// The parts of a bundle beside the runner, each loaded when the run first asks for it.
+// The parts of a bundle beside the runner, each loaded ahead of the job or when the run first asks for it.
 
 /** The bundle that the runner was started from, as the bootstrap gives it. */
 export interface BundleReader {

@@ -70,7 +70,8 @@ function seldomUsed(): TextTest {
 
 /**
  * The parts of a bundle that are the same for every playbook of a version of Volley, packed with Brotli when Volley is
- * built. `agent/parts.ts` loads all but the runner at their first use. Actions ride by themselves: see `actions.ts`.
+ * built. `agent/parts.ts` loads all but the runner, ahead of the job or at their first use. Actions ride by themselves:
+ * see `actions.ts`.
  */
 export const PARTS = {
   runner: { entry: "agent/main.ts" },
