@@ -9,6 +9,8 @@ export interface CommandOptions extends Pick<ExecOptions, "pty" | "awaitsInput">
    * then the end of the process. Without effect on a terminal, and where the agent is forwarded. Default: no.
    */
   readonly isEager?: boolean;
+  /** Called as soon as the host says that the process has ended: `exit` waits until its output is read. */
+  onExit?(): void;
 }
 
 /** The channels of one connection to a host (RFC 4254, section 5), of which a `Connection` is made. */

@@ -7,7 +7,7 @@ import type { Sessions } from "./transport.ts";
 const USUAL_SESSIONS = 10;
 
 /** Time for sshd to free the place of a session that both ends have closed, in milliseconds. */
-const FREED_MS = 1_000;
+export const FREED_MS = 1_000;
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 200;
 

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { isVolleyError } from "../../core/errors.ts";
 import type { Channels } from "../channels.ts";
+import { FREED_MS } from "../sessions.ts";
 import type { RemoteProcess } from "../transport.ts";
 import type { ChannelRequest } from "./protocol.ts";
 
@@ -16,6 +18,8 @@ const REMEMBERED = 8;
 const UNUSED_MS = 10_000;
 /** Time for what was started to end by itself once its input has ended. */
 const ENDING_MS = 2_000;
+/** Time between two attempts to get the session of a command that has ended. */
+const FREEING_MS = 10;
 
 /** The command that is started ahead on one connection. */
 export interface Ahead {
@@ -27,10 +31,10 @@ export interface Ahead {
   start(words: string): void;
   /** Take the process of a command that was started; undefined where there is none. The process of another command ends. */
   take(command: CommandRequest): Promise<RemoteProcess> | undefined;
-  /** End what was started, for these words, by default for any. Resolves to false where there was nothing to end. */
-  end(words?: string): Promise<boolean>;
-  /** Return whether a command that was started has a session. */
-  isStarted(): boolean;
+  /** End what was started, for these words, by default for any. Resolves once all has ended. */
+  end(words?: string): Promise<void>;
+  /** Return whether a command that was started, and was not taken, may have a session. */
+  hasSession(): boolean;
 }
 
 interface Started {
@@ -44,18 +48,24 @@ interface Started {
 export function createAhead({ command: startCommand, openAhead }: Channels): Ahead {
   const remembered = new Map<string, CommandRequest>();
   let started: Started | undefined;
+  const ending = new Set<Promise<void>>();
+  let endedAt = Number.NEGATIVE_INFINITY;
   const drop = (): Started | undefined => {
     const dropped = started;
     started = undefined;
     clearTimeout(dropped?.timer);
     return dropped;
   };
-  const end = async (words?: string): Promise<boolean> => {
-    if (started === undefined || (words !== undefined && words !== started.words)) return false;
-    const process = await drop()!.process.catch(() => undefined);
-    if (process === undefined) return false;
-    await ended(process);
-    return true;
+  const end = async (words?: string): Promise<void> => {
+    if (started !== undefined && (words === undefined || words === started.words)) {
+      const gone = drop()!.process.then(ended, () => {});
+      ending.add(gone);
+      void gone.then(() => {
+        ending.delete(gone);
+        endedAt = performance.now();
+      });
+    }
+    await Promise.all(ending);
   };
   return {
     remember: (words, command) => {
@@ -71,16 +81,16 @@ export function createAhead({ command: startCommand, openAhead }: Channels): Ahe
       const request = remembered.get(words);
       if (request === undefined || started !== undefined) return;
       const { command, env } = request;
-      const process = startCommand(command, { env, isEager: true });
+      const forget = (): void => {
+        if (started === mine) void end();
+      };
+      // An answer without input, such as that the bundle is missing, is the answer of that moment only.
+      const process = startCommand(command, { env, isEager: true, onExit: forget });
       const mine: Started = {
         ...{ words, process, command: JSON.stringify(request) },
         timer: setTimeout(() => void end(), UNUSED_MS).unref(),
       };
       started = mine;
-      const forget = (): void => {
-        if (started === mine) drop();
-      };
-      // An answer without input, such as that the bundle is missing, is the answer of that moment only.
       process.then(({ exit }) => exit.then(forget), forget);
     },
     take: (command) => {
@@ -89,7 +99,7 @@ export function createAhead({ command: startCommand, openAhead }: Channels): Ahe
       return undefined;
     },
     end,
-    isStarted: () => started !== undefined,
+    hasSession: () => started !== undefined || ending.size > 0 || performance.now() - endedAt <= FREED_MS,
   };
 }
 
@@ -113,12 +123,15 @@ export async function startOn(
     const { command, env, pty } = open;
     return channels.command(command, { env, isEager: true, ...(pty === undefined ? {} : { pty }) });
   };
-  try {
-    return await begin();
-  } catch (thrown) {
-    // The command that was started ahead may have the last session.
-    if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED" || !(await ahead.end())) throw thrown;
-    return await begin();
+  for (;;) {
+    try {
+      return await begin();
+    } catch (thrown) {
+      if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED" || !ahead.hasSession()) throw thrown;
+      // The command that was started ahead has the last session, or had it a moment ago.
+      await ahead.end();
+      await sleep(FREEING_MS);
+    }
   }
 }
 

@@ -185,6 +185,8 @@ function serveClient(socket: Socket, service: Service): void {
     data: () => void socket.destroy(),
   };
   onFrames(socket, listener);
+  // A client that goes without a request: the socket would stay half open.
+  socket.once("end", () => isAsked || socket.destroy());
   socket.once("close", () => clearTimeout(timer));
 }
 

@@ -357,7 +357,7 @@ async function answers({ channels: { openAhead }, ahead }: Kept): Promise<boolea
     return await Promise.race([openAhead!().then(() => true), late]);
   } catch (thrown) {
     // The host answers where it grants no session beside the one of a command that was started ahead.
-    return ahead.isStarted() && isVolleyError(thrown) && thrown.code === "SESSION_REFUSED";
+    return ahead.hasSession() && isVolleyError(thrown) && thrown.code === "SESSION_REFUSED";
   } finally {
     clearTimeout(timer);
   }

@@ -126,7 +126,13 @@ function startCommand(
   { client, session }: Opening,
   host: string,
   command: string | undefined,
-  { pty, env, isEager = false, closed }: CommandOptions & { readonly closed: Promise<string | undefined> },
+  {
+    pty,
+    env,
+    isEager = false,
+    onExit,
+    closed,
+  }: CommandOptions & { readonly closed: Promise<string | undefined> },
 ): Promise<RemoteProcess> {
   return new Promise((resolve, reject) => {
     const term = pty?.term ?? process.env.TERM ?? "xterm";
@@ -141,7 +147,7 @@ function startCommand(
         );
       }
       resolve({
-        ...processOf(channel, closed),
+        ...processOf(channel, closed, onExit),
         ...(pty?.resizable !== true
           ? {}
           : { resize: (columns: number, rows: number) => channel.setWindow(rows, columns, 0, 0) }),
@@ -158,7 +164,7 @@ function startCommand(
       client.exec(loginShellLine(command), { env }, (error) => {
         if (error !== undefined && error !== null) session.close();
       });
-      return resolve(processOf(session, closed));
+      return resolve(processOf(session, closed, onExit));
     }
     if (command === undefined) client.shell(terminal ?? false, { env }, onChannel);
     else {
@@ -198,8 +204,13 @@ function startSftp(
   });
 }
 
-function processOf(channel: ClientChannel, closed: Promise<string | undefined>): RemoteProcess {
+function processOf(
+  channel: ClientChannel,
+  closed: Promise<string | undefined>,
+  onExit?: () => void,
+): RemoteProcess {
   const { stdin, stderr } = channel;
+  if (onExit !== undefined) channel.once("exit", onExit);
   return { stdin, stdout: channel, stderr, exit: exitOf(channel, closed) };
 }
 

@@ -3,90 +3,35 @@ import { once } from "node:events";
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
-import { afterEach, describe, expect, it, onTestFinished } from "vitest";
-import type { PersistChoice, TransportsOptions } from "../../../src/controller/prepare/reach.ts";
-import type { Host } from "../../../src/core/inventory.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { EmbeddedFleet } from "../../../src/embedded/options.ts";
-import { type Background, openBackground } from "../../../src/transport/persist/background.ts";
-import { openLink } from "../../../src/transport/persist/link.ts";
 import { preparePlace, socketPath } from "../../../src/transport/persist/place.ts";
 import { listKept, stopKept } from "../../../src/transport/persist/visit.ts";
 import type { Connection } from "../../../src/transport/transport.ts";
 import { until } from "../../lib/patience.ts";
-import { connectTo, fleetStarter, hostsOf, output, transportsOpener, visit } from "../lib/reach.ts";
+import { type ClientOptions, keptWays, VERSION } from "../lib/kept.ts";
+import { connectTo, fleetStarter, hostsOf, output, visit } from "../lib/reach.ts";
 import { scratchHome } from "../lib/scratch.ts";
 
 const scratch = scratchHome();
 const startFleet = fleetStarter();
-const openWays = transportsOpener();
+const { directory, startBackground, open, allIdle, notStarted } = keptWays(scratch);
 const { signal } = new AbortController();
-const VERSION = "1.2.3";
 
-/** Why no background process could be started. */
-const notStarted: string[] = [];
-const backgrounds: Background[] = [];
-afterEach(async () => {
-  for (const background of backgrounds.splice(0)) {
-    background.close();
-    await background.ended;
-  }
-});
-
-const directory = (): string => scratch.path("kept");
 const socket = (): string => socketPath(directory(), VERSION);
 
-async function startBackground(emptyMs = 60_000): Promise<Background> {
-  const background = await openBackground({ directory: directory(), version: VERSION, emptyMs });
-  backgrounds.push(background);
-  return background;
-}
-
-/** Open ways as a process of its own would. */
-function open(
-  fleet: EmbeddedFleet,
-  {
-    forMs = 60_000,
-    answerMs,
-    hosts = hostsOf(fleet),
-    ...options
-  }: TransportsOptions & {
-    readonly forMs?: number;
-    readonly answerMs?: number;
-    readonly hosts?: readonly Host[];
-  } = {},
-): ReturnType<typeof openWays> {
-  const link = openLink({
-    directory: directory(),
-    version: VERSION,
-    command: [process.execPath, "-e", "console.log(process.env.VOLLEY_SSH_PASSWORD ?? 'no room')"],
-    onStartFailed: (why) => void notStarted.push(why),
-    ...(answerMs === undefined ? {} : { answerMs }),
-  });
-  const persist: PersistChoice = { forMs, openLink: async () => link };
-  return openWays(hosts, { knownHostsFiles: [fleet.knownHostsPath], persist, ...options });
-}
-
 /** Connect once more, as the next command does. */
-async function connectAnew(
-  fleet: EmbeddedFleet,
-  options: Parameters<typeof open>[1] = {},
-): Promise<Connection> {
+async function connectAnew(fleet: EmbeddedFleet, options: ClientOptions = {}): Promise<Connection> {
   const { hosts = hostsOf(fleet) } = options;
   return await connectTo(await open(fleet, options), hosts[0]!);
 }
 
 /** Use a connection, and wait until it is given back. */
-async function use(fleet: EmbeddedFleet, options: Parameters<typeof open>[1] = {}): Promise<string> {
+async function use(fleet: EmbeddedFleet, options: ClientOptions = {}): Promise<string> {
   const { hosts = hostsOf(fleet) } = options;
   const text = await visit(await open(fleet, options), hosts[0]!, 'echo "$VOLLEY_EMBEDDED_HOST"');
   await allIdle();
   return text;
-}
-
-async function allIdle(): Promise<void> {
-  await expect
-    .poll(async () => (await listKept(directory())).every(({ idleMs }) => idleMs !== undefined))
-    .toBe(true);
 }
 
 const logins = (fleet: EmbeddedFleet): number => fleet.hosts[0]!.stats.connections;
