@@ -279,7 +279,9 @@ utimesSync(wanted, startedAt, startedAt);
 function lateModules() {
   const names =
     "(child_process|dns/promises|fs/promises|https?|readline/promises|stream/consumers|stream/promises|tls|worker_threads|zlib)";
-  return new RegExp(`__toESM\\(require\\("node:${names}"\\)\\)|\\brequire\\("node:${names}"\\)`, "g");
+  // Packages of CommonJS, such as commander, call esbuild's own `require`.
+  const require = "(?:\\brequire|\\(0,\\w+\\.__require\\))";
+  return new RegExp(`__toESM\\(require\\("node:${names}"\\)\\)|${require}\\("node:${names}"\\)`, "g");
 }
 
 /**
