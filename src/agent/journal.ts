@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { encodeLine, type WireEvent } from "../core/protocol.ts";
 import { isState } from "../core/result.ts";
@@ -51,8 +51,8 @@ export interface RunStore {
   readonly header: JournalHeader | undefined;
   /** The events written so far. */
   lines(): readonly JournalLine[];
-  /** Begins the journal, or goes on with one after a restart, and removes the oldest of the other runs. */
-  open(bundle: string, check?: boolean, runs?: readonly KeptRun[]): void;
+  /** Begins the journal, or goes on with one after a restart. */
+  open(bundle: string, check?: boolean): void;
   append(line: string): void;
   /** Get what was written onto the disk: the host is about to go down. */
   sync(): void;
@@ -113,7 +113,7 @@ export function openRunStore(
           const [event] = parseJsonLines(line);
           return isTold(event) ? [{ line: `${line}\n`, event }] : [];
         }),
-    open: (bundle, check = false, runs = lookAtRuns()) => {
+    open: (bundle, check = false) => {
       const header: JournalHeader = {
         type: "journal",
         run,
@@ -125,7 +125,6 @@ export function openRunStore(
       };
       try {
         makeDirectories(directory, 0o700);
-        prune(runs, run);
         descriptor = fs.openSync(file, "a", 0o600);
         bytes = fs.fstatSync(descriptor).size;
         // A process that was killed as it wrote has left a line without an end.
@@ -192,28 +191,32 @@ export interface KeptRun {
   readonly check: boolean;
 }
 
-/** Look at the runs of this home, unless they are few: what the next journal is opened with. */
+/** Look at the runs of this home, unless they are few. */
 export function lookAtRuns(): readonly KeptRun[] {
   const runs = join(hostDirectory(), "runs");
   try {
     const names = fs.readdirSync(runs);
     return names.length <= KEPT_RUNS ? [] : names.flatMap((name) => lookAt(join(runs, name)) ?? []);
   } catch {
-    // There is none yet, or the journal cannot be opened either.
+    // There is none yet, or the journal tells of the fault.
     return [];
   }
 }
 
-/** Remove the runs that ended and were used least recently. Runs in check mode are counted apart, because they are many. */
-function prune(runs: readonly KeptRun[], current: string): void {
+/**
+ * Remove the runs that ended and were used least recently, unless they were used since they were looked at. Runs in check
+ * mode are counted apart, because they are many.
+ */
+export function pruneRuns(runs: readonly KeptRun[], current: string): void {
   for (const check of [false, true]) {
     const alike = runs
-      .filter((each) => each.check === check && basename(each.directory) !== current)
+      .filter((each) => each.check === check && !each.directory.endsWith(`/${current}`))
       .sort((one, other) => other.usedAt - one.usedAt);
-    for (const { directory, usedAt } of alike.slice(KEPT_RUNS)) {
+    for (const each of alike.slice(KEPT_RUNS)) {
       try {
-        const now = lookAt(directory);
-        if (now?.usedAt === usedAt && !isGoingOn(now)) fs.rmSync(directory, { recursive: true, force: true });
+        const now = lookAt(each.directory)!;
+        if (now.usedAt === each.usedAt && !isGoingOn(now))
+          fs.rmSync(each.directory, { recursive: true, force: true });
       } catch {
         // Another process is at it.
       }
@@ -224,25 +227,25 @@ function prune(runs: readonly KeptRun[], current: string): void {
 /** Undefined for what is no run, or is being removed by another process. */
 function lookAt(directory: string): KeptRun | undefined {
   try {
-    let usedAt = fs.statSync(directory).mtimeMs;
-    let check = false;
-    const journals = fs.readdirSync(directory).flatMap((part) => {
-      const file = join(directory, part, JOURNAL);
-      if (!fs.existsSync(file)) return [];
-      const descriptor = fs.openSync(file, "r");
-      try {
-        usedAt = Math.max(usedAt, fs.fstatSync(descriptor).mtimeMs);
-        const bytes = Buffer.alloc(HEADER_BYTES);
-        const text = bytes.toString("utf8", 0, fs.readSync(descriptor, bytes));
-        check ||= lastHeader(text)?.check === true;
-      } finally {
-        fs.closeSync(descriptor);
-      }
-      return [file];
-    });
-    return { directory, journals, usedAt, check };
+    const journals = fs
+      .readdirSync(directory)
+      .map((part) => join(directory, part, JOURNAL))
+      .filter((file) => fs.existsSync(file));
+    const times = [directory, ...journals].map((path) => fs.statSync(path).mtimeMs);
+    const check = journals.some((file) => lastHeader(beginning(file))?.check);
+    return { directory, journals, usedAt: Math.max(...times), check };
   } catch {
     return undefined;
+  }
+}
+
+function beginning(file: string): string {
+  const descriptor = fs.openSync(file, "r");
+  try {
+    const bytes = Buffer.alloc(HEADER_BYTES);
+    return bytes.toString("utf8", 0, fs.readSync(descriptor, bytes));
+  } finally {
+    fs.closeSync(descriptor);
   }
 }
 

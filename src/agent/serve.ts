@@ -9,7 +9,7 @@ import { maskOfJob } from "../engine/results.ts";
 import { bootId, isAlive } from "../system/this-process.ts";
 import type { Mask, MaskStream } from "../vars/mask.ts";
 import type { CarryOut, CarryOutOptions } from "./carry-out.ts";
-import { findRunStore, type KeptRun, lookAtRuns, type RunPart } from "./journal.ts";
+import { findRunStore, lookAtRuns, pruneRuns, type RunPart } from "./journal.ts";
 import { type HostLock, lendingTurns, takeLock } from "./lock.ts";
 import type { BundleReader } from "./parts.ts";
 import { openLeftovers, openState, readEarlier, type StateStore } from "./state-store.ts";
@@ -68,9 +68,10 @@ export async function serve({ bundle, id, playbook, prepare, carryOut }: ServeOp
         await wire.flush();
         return 0;
       }
+      pruneRuns(runs, session.run);
       const { project } = session;
       kept = {
-        ...openJournal(id, part, job, wire, runs),
+        ...openJournal(id, part, job, wire),
         ...(options.check || project === undefined
           ? {}
           : { leftovers: openLeftovers({ project, playbook, host: job.host }) }),
@@ -143,13 +144,7 @@ function hasEnded(part: RunPart): boolean {
 }
 
 /** Open the run's journal, going on with what it holds when the host was restarted, or with that of the run to resume. */
-function openJournal(
-  id: string,
-  part: RunPart,
-  { session, options }: Job,
-  wire: Wire,
-  runs: readonly KeptRun[],
-): SessionParts {
+function openJournal(id: string, part: RunPart, { session, options }: Job, wire: Wire): SessionParts {
   const { resume, after } = session!;
   const store = findRunStore(part);
   const sameRun = store.header !== undefined;
@@ -160,7 +155,7 @@ function openJournal(
   const state = openState(store.directory);
   const earlier = from === store ? state : openState(from.directory);
   const records = usable ? earlier.read() : [];
-  wire.keep(store, { bundle: id, check: options.check, state, after, runs });
+  wire.keep(store, { bundle: id, check: options.check, state, after });
   if (resume !== undefined && !sameRun && !usable) {
     const why = header === undefined ? "this host has no journal of it" : "the bundle has changed since";
     wire.emit({

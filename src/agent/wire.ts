@@ -20,7 +20,7 @@ import { readLines } from "../system/output.ts";
 import { maskEvent } from "../vars/mask.ts";
 import { decodeVars } from "../vars/whole-value.ts";
 import { greeting, listenForControllers, MAX_COMMAND_LENGTH, shareLine } from "./attach.ts";
-import type { KeptRun, RunStore } from "./journal.ts";
+import type { RunStore } from "./journal.ts";
 import type { StateStore } from "./state-store.ts";
 
 /** The agent's end of the protocol. Up go events, questions and shared results; down come the Job and commands. */
@@ -59,8 +59,6 @@ interface KeepOptions {
   readonly check: boolean;
   readonly state: StateStore;
   readonly after?: number | undefined;
-  /** The runs of this home. */
-  readonly runs: readonly KeptRun[];
 }
 
 /** How long a run waits between plays for a lost controller to come back. */
@@ -219,11 +217,11 @@ export function openWire(input: Readable, output: Writable, jobMs = JOB_MS): Wir
       if (type === "restart") sendGathered();
     },
     isHeard: () => inputOpen,
-    keep: (opened, { bundle, check, state: kept, after = FIRST_SEQUENCE, runs }) => {
+    keep: (opened, { bundle, check, state: kept, after = FIRST_SEQUENCE }) => {
       store = opened;
       state = kept;
       const lines = opened.lines();
-      opened.open(bundle, check, runs);
+      opened.open(bundle, check);
       const last = lines.at(-1)?.event.seq;
       if (last === undefined) for (const line of unkept) opened.append(line);
       else {

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { findRunStore, lookAtRuns, partName, type RunStore } from "../../src/agent/journal.ts";
+import { findRunStore, lookAtRuns, partName, pruneRuns, type RunStore } from "../../src/agent/journal.ts";
 import { encodeLine, type WireEvent } from "../../src/core/protocol.ts";
 
 const MAX_BYTES = 4_096;
@@ -68,6 +68,7 @@ test("a journal that is gone on with counts what it holds already", () => {
 /** Begins the journal of a run, as a process that has ended since did unless it goes on. */
 function begin(run: string, at: number, { check = false, goesOn = false, host = "web1" } = {}): void {
   const store = findRunStore({ run, host });
+  pruneRuns(lookAtRuns(), run);
   store.open("bundle", check);
   store.append(output(1));
   store.close();
@@ -98,7 +99,8 @@ test("a run that is used between the look at the runs and the next journal is ke
   const seen = lookAtRuns();
   const open = (run: string): void => {
     const store = findRunStore({ run, host: "web1" });
-    store.open("bundle", false, seen);
+    pruneRuns(seen, run);
+    store.open("bundle");
     store.close();
   };
   const first = dirname(findRunStore({ run: runName("run", 1), host: "web1" }).directory);
