@@ -68,7 +68,6 @@ export async function serve({ bundle, id, playbook, prepare, carryOut }: ServeOp
         await wire.flush();
         return 0;
       }
-      pruneRuns(runs, session.run);
       const { project } = session;
       kept = {
         ...openJournal(id, part, job, wire),
@@ -76,6 +75,8 @@ export async function serve({ bundle, id, playbook, prepare, carryOut }: ServeOp
           ? {}
           : { leftovers: openLeftovers({ project, playbook, host: job.host }) }),
       };
+      // Only now: the run to resume may be the oldest.
+      pruneRuns(runs, session.run);
     }
     const { tally, cancelled, failed, error } = await carryOut({
       job,

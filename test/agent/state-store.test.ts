@@ -1,5 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Job, WireEvent } from "../../src/core/protocol.ts";
@@ -80,6 +89,22 @@ test("what code found out in a run that failed is there whole for the one that r
     expect(readFileSync(file, "utf8")).not.toMatch(/hush|hidden/);
     expect(statSync(file).mode & 0o777).toBe(0o600);
   }
+});
+
+test("the oldest run of a host can be resumed, and is removed then", async () => {
+  rmSync(project.path("home/well"), { force: true });
+  await run(session("oldest"));
+  const runs = project.path("home/.cache/volley/runs");
+  for (let number = 1; number <= 21; number++)
+    cpSync(join(runs, "oldest"), join(runs, `later-${number}`), { recursive: true });
+  for (const below of ["oldest", "oldest/web1", "oldest/web1/journal.ndjson"])
+    utimesSync(join(runs, below), 1, 1);
+  writeFileSync(project.path("home/well"), "");
+  const found = readFileSync(project.path("home/found"), "utf8");
+  const resumed = await run(session("newest", "oldest"));
+  expect(resumed.filter(({ type }) => type === "log")).toEqual([]);
+  expect(readFileSync(project.path("home/found"), "utf8")).toBe(found);
+  expect(readdirSync(runs)).not.toContain("oldest");
 });
 
 /** True when the tests can mount a file system of their own here. */
