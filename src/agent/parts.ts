@@ -91,13 +91,13 @@ function holds({ names }: BundleReader, part: string): boolean {
 }
 
 /**
- * Load Volley's own code while the controller prepares the job: what a run of such a bundle uses anyway, and nothing of
- * the playbook. A part that cannot be loaded fails when the run uses it.
+ * Load Volley's own code, and the templates that it compiled, while the controller prepares the job: what a run of such a
+ * bundle uses anyway, and nothing of the playbook. A part that cannot be loaded fails when the run uses it.
  */
 export function loadAhead(bundle: BundleReader, parts: Parts): void {
   try {
     Object.values(parts.volley);
-    if (holds(bundle, PRECOMPILED)) void parts.template;
+    if (holds(bundle, PRECOMPILED)) void [parts.template, parts.precompiled];
     if (holds(bundle, "ansible")) void [parts.template, parts.ansible];
   } catch {
     // See above.
