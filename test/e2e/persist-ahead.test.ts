@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { volleyVersion } from "../../src/bundle/this-package.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
 import type { EmbeddedFleet } from "../../src/embedded/options.ts";
-import { persistDirectory } from "../../src/transport/persist/place.ts";
+import { persistDirectory, preparePlace, socketPath } from "../../src/transport/persist/place.ts";
 import { listKept } from "../../src/transport/persist/visit.ts";
 import { processesWith } from "../chaos/rig.ts";
 import { until } from "../lib/patience.ts";
@@ -81,10 +83,12 @@ const said = (home = ""): string => readFileSync(join(fleet.hosts[0]!.home, home
 /** The processes of all hosts. */
 const processes = (): readonly string[] => processesWith(`VOLLEY_AHEAD=${project.directory}`);
 
+const reach = (): readonly string[] =>
+  ["-i", "hosts", "--ssh-config", "none", "--known-hosts", fleet.knownHostsPath] as const;
+
 function run(...args: readonly string[]): Promise<CliEnd> {
   asked.length = 0;
-  const reach = ["-i", "hosts", "--ssh-config", "none", "--known-hosts", fleet.knownHostsPath];
-  return volley(["run", "site.ts", ...reach, "--persist", "10m", ...args], { cwd: project.directory, env });
+  return volley(["run", "site.ts", ...reach(), "--persist", "10m", ...args], { cwd: project.directory, env });
 }
 
 /** Hold up a run until a host was asked for a command, which its client cannot have done. */
@@ -165,4 +169,20 @@ it("a run as root takes the process behind sudo, and one as another user starts 
     expect(await run(...asDeploy)).toMatchObject({ ...OK, stdout: expect.stringContaining(told) });
   expect(said("of-deploy")).toBe("three");
   await until(() => processes().length === 0);
+});
+
+it("a background process that does not answer the greeting is not asked again", async () => {
+  const own = { XDG_RUNTIME_DIR: mkdtempSync(join(scratch(), "r-")) };
+  const place = persistDirectory({ ...process.env, ...own });
+  preparePlace(place);
+  let greetings = 0;
+  const silent = createServer(() => void greetings++).listen(socketPath(place, volleyVersion()));
+  await once(silent, "listening");
+  const end = await volley(["exec", ...reach(), "--persist", "10m", "web01", "true"], {
+    cwd: project.directory,
+    env: own,
+  });
+  silent.close();
+  expect([end.code, greetings]).toEqual([0, 1]);
+  expect(end.stdout + end.stderr).toContain("the background process does not answer");
 });

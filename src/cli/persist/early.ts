@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { volleyVersion } from "../../bundle/this-package.ts";
+import { isVolleyError } from "../../core/errors.ts";
 import { openTalk, type Talk } from "../../transport/persist/link.ts";
 import { persistDirectory, socketPath } from "../../transport/persist/place.ts";
 
@@ -11,6 +12,8 @@ let talk: Promise<Talk | undefined> | undefined;
  */
 export function greetEarly(goOn: () => void): void {
   talk = greet();
+  // Without a host to connect to, nobody asks for it.
+  talk.catch(() => {});
   // The greeting goes out in the event loop's next turn, which loading would put off.
   setImmediate(goOn);
 }
@@ -23,13 +26,15 @@ async function greet(): Promise<Talk | undefined> {
     // Nothing waits for it until a host is connected to.
     opened.socket.unref();
     return opened;
-  } catch {
+  } catch (thrown) {
+    // A process that does not answer is not waited for a second time.
+    if (isVolleyError(thrown) && thrown.code === "TIMEOUT") throw thrown;
     // The command itself finds out why, if it keeps connections.
     return undefined;
   }
 }
 
-/** Take the socket of {@link greetEarly}. */
+/** Take the socket of {@link greetEarly}. Fails with `TIMEOUT` where the process does not answer. */
 export function takeEarly(): Promise<Talk | undefined> | undefined {
   const taken = talk;
   talk = undefined;

@@ -33,7 +33,7 @@ export interface BackgroundPlace {
   readonly command: readonly string[];
   /** Tells this command line from others: see `ahead.ts`. Default: nothing is started ahead. */
   readonly words?: string;
-  /** A socket that was opened before. Default: the first is opened now. */
+  /** A socket that was opened before, or why none can be. Default: the first is opened now. */
   readonly early?: Promise<Talk | undefined> | undefined;
   /** Called with the reason when the process could not be started. */
   onStartFailed?(why: string): void;
