@@ -95,8 +95,8 @@ const { buildOwnParts } = await import(pathToFileURL(join(dist, "bundle/build-pa
 const source = pathToFileURL(`${join(root, "src")}/`).href;
 
 /**
- * An action is loaded when a playbook first names it: all of them take as long as all else. Their chunk is loaded with the
- * first of them, because that of a playbook in YAML names none on the controller.
+ * An action is loaded when a playbook first names it: all of them take as long as all else. The chunk with all actions is
+ * loaded with the first of them, because a playbook in YAML names none on the controller.
  */
 const actionsLate = {
   name: "actions late",
@@ -201,7 +201,7 @@ const program = await build({
           path: "ssh2/lib/protocol/crypto/build/Release/sshcrypto.node",
           external: true,
         }));
-        // Of ssh2's agents for HTTP over SSH and of pino's threads nothing is used; they load all of Node's HTTP and workers.
+        // Nothing uses ssh2's agents for HTTP over SSH and pino's threads, which load all of Node's HTTP and its workers.
         build.onResolve({ filter: /\/http-agents\.js$|^thread-stream$/ }, ({ path }) => ({
           path,
           namespace: "empty",

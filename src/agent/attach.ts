@@ -96,7 +96,7 @@ export function listenForControllers(
       }
     },
     close: async () => {
-      // This removes the socket, too.
+      // Node removes the file of a socket that it closes.
       server.close();
       await Promise.all([...attached].map((socket) => new Promise<void>((resolve) => socket.end(resolve))));
     },

@@ -12,7 +12,7 @@ import { PART_RULES, type PartName } from "./parts.ts";
 /** Terser's `minify`, as far as it is used. */
 export type Minify = (code: string, options: typeof MINIFY) => Promise<{ readonly code?: string }>;
 
-/** One character beyond Latin-1 would make V8 hold a whole text in two bytes a character. */
+/** How Terser minifies. ASCII alone, because V8 holds a text with a character beyond Latin-1 in two bytes a character. */
 export const MINIFY = { compress: false, mangle: { toplevel: true }, format: { ascii_only: true } } as const;
 
 const FACADE = "valibot-facade";

@@ -11,7 +11,7 @@ declare const __PROGRAM_HASH__: string;
 /** V8's compiled code of earlier starts: compiling takes half the time of a short command. */
 const files = openOwnFiles(fs, cacheDirectory(), "code");
 const KEPT_FILES = 24;
-/** Of so many words of code, the sum has one: disks lose blocks. */
+/** The sum takes every 64th word of code: disks lose blocks. */
 const SUMMED = 64;
 
 const args = process.argv.slice(2);
@@ -96,7 +96,7 @@ function readCode(file: string): ReadonlyMap<string, Buffer> | undefined {
 
 /**
  * Sum up code, to tell it from the rest that a crash or a bad disk leaves of it: V8 looks at the beginning alone, and a gap
- * would end the process. One word in 256 bytes takes a hundredth of the time of all.
+ * would end the process. A word in 256 bytes takes a hundredth of the time of all.
  */
 function sumOf(code: Buffer): number {
   const { buffer, byteOffset, length } = code.byteOffset % 4 === 0 ? code : Buffer.concat([code]);

@@ -13,7 +13,7 @@ const SEQUENCE =
 export function bytesToText(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const text = buffer.toString();
-  // What is no UTF-8 has become this character, which the bytes may also hold themselves.
+  // Bytes that are no UTF-8 have become this character, which a text may also hold itself.
   if (!text.includes("\ufffd")) return text;
   return buffer
     .toString("latin1")

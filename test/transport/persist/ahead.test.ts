@@ -192,7 +192,7 @@ it("a command that has ended by itself is started anew", async () => {
   client.close();
 });
 
-/** What a client may do with a session that the command which was started ahead has. */
+/** Uses of the session that a command which was started ahead has taken. */
 const usesOf = (directory: string): readonly ((connection: Connection) => Promise<void>)[] => [
   async (connection) => {
     const files = await connection.files(signal);
