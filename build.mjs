@@ -64,9 +64,12 @@ const modules = {
   external: [
     "@xterm/headless",
     "archiver",
+    "bullmq",
     "esbuild",
     "ink",
+    "ioredis",
     "pino",
+    "prom-client",
     "react",
     "react/jsx-runtime",
     "ssh2",
@@ -186,7 +189,7 @@ const program = await build({
   format: "esm",
   write: false,
   metafile: true,
-  external: ["@xterm/headless", "cpu-features", "esbuild"],
+  external: ["@xterm/headless", "bullmq", "cpu-features", "esbuild", "ioredis", "prom-client"],
   // React's development build takes a third more time for every frame.
   define: { "import.meta.url": "volleyUrl", "process.env.NODE_ENV": '"production"' },
   plugins: [

@@ -86,6 +86,14 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     ...onController,
   },
   embedded: { imports: ["core", "system"], ...onController },
+  // Runs that workers carry out, which find their hosts in a queue.
+  queue: {
+    imports: [
+      ...["core", "system", "vars", "vars/secrets", "bundle", "controller", "transport", "inventory"],
+      ...["patterns", "agent"],
+    ],
+    ...onController,
+  },
   // Bundles that this machine carries out itself.
   pull: { imports: ["core", "system", "agent", "bundle"], ...onController },
   cli: {
@@ -107,6 +115,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "convert",
       "lint",
       "image",
+      "queue",
     ],
     ...onController,
   },
@@ -139,6 +148,9 @@ export const PACKAGES: Readonly<Record<string, PackageRule>> = {
   ink: { homes: ["reporter/ink/"], rides: false },
   react: { homes: ["reporter/ink/"], rides: false },
   commander: { homes: ["cli"], rides: false },
+  bullmq: { homes: ["queue"], rides: false },
+  ioredis: { homes: ["queue"], rides: false },
+  "prom-client": { homes: ["queue"], rides: false },
   "@xterm/headless": { homes: ["fanout/shell/"], rides: false },
   // Pure, so a playbook may use them as well.
   diff: { homes: ["reporter"], rides: true },
