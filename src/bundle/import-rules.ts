@@ -142,7 +142,7 @@ export const PACKAGES: Readonly<Record<string, PackageRule>> = {
   esbuild: { homes: ["bundle"], rides: false },
   archiver: { homes: ["bundle"], rides: false },
   "tar-stream": { homes: ["bundle/runtimes/"], rides: false },
-  "age-encryption": { homes: ["vars/secrets"], rides: false },
+  "age-encryption": { homes: ["vars/secrets", "queue/bundles/"], rides: false },
   "p-limit": { homes: ["controller", "connect"], rides: false },
   pino: { homes: ["controller"], rides: false },
   ink: { homes: ["reporter/ink/"], rides: false },

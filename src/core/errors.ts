@@ -42,6 +42,8 @@ export type ErrorCode =
   | "RUNTIME_FAILED"
   | "PULL_FAILED"
   | "HOSTS_FAILED"
+  | "QUEUE_REFUSED"
+  | "QUEUE_FAILED"
   | "STARVED"
   | "INTERNAL";
 
