@@ -18,6 +18,7 @@ import { addLintCommand } from "./lint.ts";
 import { addPersistCommand } from "./persist/persist.ts";
 import { addBundleCommand, addCheckCommand } from "./playbook.ts";
 import { addPullCommand } from "./pull.ts";
+import { addQueueKeyCommand } from "./queue/key.ts";
 import { addDiffCommand } from "./records/diff.ts";
 import { addLogCommand } from "./records/log.ts";
 import { addReportCommand, addRunsCommand } from "./records/runs.ts";
@@ -49,6 +50,7 @@ const COMMANDS: Readonly<Record<string, (program: Command) => void>> = {
   persist: addPersistCommand,
   compare: addCompareCommand,
   attach: addAttachCommand,
+  "queue-key": addQueueKeyCommand,
   bundle: addBundleCommand,
   verify: addVerifyCommand,
   pull: addPullCommand,

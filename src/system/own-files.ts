@@ -14,6 +14,11 @@ export function stateDirectory(env: NodeJS.ProcessEnv = process.env): string {
   return join(absolute(env.XDG_STATE_HOME) ?? join(env.HOME || homedir(), ".local", "state"), "volley");
 }
 
+/** The configuration of this user on the controller: `$XDG_CONFIG_HOME/volley`, default `~/.config/volley`. */
+export function configDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return join(absolute(env.XDG_CONFIG_HOME) ?? join(env.HOME || homedir(), ".config"), "volley");
+}
+
 /** Return an absolute path; undefined for another one, which the XDG Base Directory Specification has programs ignore. */
 function absolute(path: string | undefined): string | undefined {
   return path !== undefined && isAbsolute(path) ? path : undefined;

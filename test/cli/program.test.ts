@@ -18,7 +18,7 @@ process.once("exit", () => {
 const commands = async (cwd: string): Promise<readonly string[]> => {
   const { stdout } = await volleyHere(["--help"], { cwd });
   const list = stdout.slice(stdout.indexOf("\nCommands:\n"));
-  return [...list.matchAll(/^ {2}([a-z]+)\b/gm)].map(([, name]) => name!).filter((name) => name !== "help");
+  return [...list.matchAll(/^ {2}([a-z-]+)\b/gm)].map(([, name]) => name!).filter((name) => name !== "help");
 };
 
 it("knows each command of the help by its name", async () => {
