@@ -4,26 +4,33 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, describe, expect, it } from "vitest";
 import { type HealthServer, openHealth } from "../../src/queue/status/health.ts";
-import { createMeter, type Meter, type WorkerGauges } from "../../src/queue/status/meter.ts";
+import { createMeter, type HeldHost, type Meter, type WorkerState } from "../../src/queue/status/meter.ts";
 import { createMetrics, type WorkerMetrics } from "../../src/queue/status/metrics.ts";
 
-const IDLE: WorkerGauges = { offered: 0, inFlight: 0, waiting: 0, isStopping: false, runs: [] };
+const IDLE: WorkerState = { hosts: [], isStopping: false };
+
+/** Hosts of a run: so many that are not granted, at work, and at a barrier. */
+function heldHosts(run: string, offered: number, atWork: number, waiting: number): readonly HeldHost[] {
+  const some = (count: number, isGranted: boolean, isWaiting: boolean): readonly HeldHost[] =>
+    Array.from({ length: count }, () => ({ run, isGranted, isWaiting }));
+  return [...some(offered, false, false), ...some(atWork, true, false), ...some(waiting, true, true)];
+}
 
 interface Made {
   readonly meter: Meter;
   readonly metrics: WorkerMetrics;
-  /** The gauges that the meter asks for. */
-  gauges: WorkerGauges;
+  /** The state that the meter asks for. */
+  state: WorkerState;
   /** Of the meter's clock. */
   nowMs: number;
 }
 
 function makeMeter(): Made {
   const metrics = createMetrics();
-  const made = { metrics, gauges: IDLE, nowMs: 5_000_000 };
+  const made = { metrics, state: IDLE, nowMs: 5_000_000 };
   const meter = createMeter({
     ...{ id: "w1", name: "alpha", labels: ["eu", 'say "hi"\\'], concurrency: 8, metrics },
-    gauges: () => made.gauges,
+    state: () => made.state,
     now: () => made.nowMs,
   });
   return Object.assign(made, { meter });
@@ -101,11 +108,15 @@ describe("a worker's meter", () => {
     meter.refused("job");
     meter.refused("message");
     meter.queueAway(true);
-    made.gauges = { ...IDLE, offered: 1, inFlight: 3, waiting: 2, runs: [{ run: "r1", hosts: 3 }] };
+    made.state = { ...IDLE, hosts: [...heldHosts("r1", 1, 1, 2), ...heldHosts("r2", 0, 2, 0)] };
     expect(meter.status()).toMatchObject({
       ...{ id: "w1", name: "alpha", labels: ["eu", 'say "hi"\\'], concurrency: 8, pid: process.pid },
       ...{ done: 6, failed: 3, handedBack: 1, refused: 2, isQueueAway: true, isStopping: false },
-      ...{ offered: 1, inFlight: 3, waiting: 2, runs: [{ run: "r1", hosts: 3 }] },
+      ...{ offered: 1, inFlight: 5, waiting: 2 },
+      runs: [
+        { run: "r1", hosts: 3 },
+        { run: "r2", hosts: 2 },
+      ],
     });
     meter.queueAway(false);
     expect(meter.status()).toMatchObject({ isQueueAway: false });
@@ -146,7 +157,7 @@ describe("a worker's metrics", () => {
     meter.refused("message");
     meter.event(12);
     meter.event(3);
-    made.gauges = { ...IDLE, offered: 4, inFlight: 3, waiting: 2, runs: [{ run: "r1", hosts: 3 }] };
+    made.state = { ...IDLE, hosts: heldHosts("r1", 4, 1, 2) };
     const families = parseMetrics(await metrics.text());
     const own = [...families].filter(([name]) => name.startsWith("volley_worker_"));
     expect(own.length).toBeGreaterThan(10);
@@ -179,7 +190,7 @@ describe("a worker's metrics", () => {
 
     // Gauges are those of the moment.
     meter.queueAway(true);
-    made.gauges = { ...IDLE, isStopping: true };
+    made.state = { ...IDLE, isStopping: true };
     const later = parseMetrics(await metrics.text());
     expect(sampleOf(later, "volley_worker_queue_up")).toBe(0);
     expect(sampleOf(later, "volley_worker_stopping")).toBe(1);
@@ -228,13 +239,13 @@ describe("the health server", () => {
     expect(await health()).toMatchObject({ status: 503, body: "the queue's server does not answer\n" });
     made.meter.queueAway(false);
     expect(await health()).toMatchObject({ status: 200 });
-    made.gauges = { ...IDLE, isStopping: true };
+    made.state = { ...IDLE, isStopping: true };
     expect(await health()).toMatchObject({ status: 503, body: "the worker stops\n" });
   });
 
   it("gives the worker's account, and its metrics", async () => {
     const { made, server } = await start(0);
-    made.gauges = { ...IDLE, inFlight: 3, runs: [{ run: "r1", hosts: 3 }] };
+    made.state = { ...IDLE, hosts: heldHosts("r1", 0, 3, 0) };
     const status = await ask(`${server.url}/status?pretty`);
     expect(status).toMatchObject({ status: 200, type: expect.stringContaining("application/json") });
     expect(JSON.parse(status.body)).toMatchObject({ id: "w1", inFlight: 3, runs: [{ run: "r1", hosts: 3 }] });

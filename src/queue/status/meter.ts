@@ -5,13 +5,27 @@ import type { Outcome } from "../../core/events.ts";
 import type { WorkerMetrics } from "./metrics.ts";
 import type { WorkCounts, WorkerStatus } from "./worker-status.ts";
 
-/** The present numbers of a worker, which the worker counts itself. */
-export type WorkerGauges = Pick<WorkerStatus, "offered" | "inFlight" | "waiting" | "isStopping" | "runs">;
+/** A host that a worker has, as its meter sees it. */
+export interface HeldHost {
+  readonly run: string;
+  /** True once the controller has granted the host. */
+  readonly isGranted: boolean;
+  /** True while the host waits at a barrier. */
+  readonly isWaiting: boolean;
+}
+
+/** The present state of a worker. */
+export interface WorkerState {
+  /** The hosts that the worker has. */
+  readonly hosts: Iterable<HeldHost>;
+  /** True once the worker takes no more hosts. */
+  readonly isStopping: boolean;
+}
 
 /** The options of {@link createMeter}. */
 export interface MeterOptions extends Pick<WorkerStatus, "id" | "name" | "labels" | "concurrency"> {
-  /** Called for every account and every sample of metrics. */
-  readonly gauges: () => WorkerGauges;
+  /** Called for every account and every sample of metrics, not before. */
+  readonly state: () => WorkerState;
   /** Default: none. See {@link createMetrics}. */
   readonly metrics?: WorkerMetrics;
   /** Time in ms that never goes back. Default: `performance.now`. */
@@ -34,7 +48,7 @@ export function createMeter({
   name,
   labels,
   concurrency,
-  gauges,
+  state,
   metrics,
   now = () => performance.now(),
 }: MeterOptions): Meter {
@@ -48,12 +62,16 @@ export function createMeter({
   let refused = 0;
   let isQueueAway = false;
 
-  const status = (): WorkerStatus => ({
-    ...{ id, name, labels, version, pid: process.pid, machine, startedAt, at: Date.now(), concurrency },
-    ...{ done, failed, handedBack, refused, ratePerMinute: rate.perMinute(), isQueueAway },
-    rssBytes: process.memoryUsage.rss(),
-    ...gauges(),
-  });
+  const status = (): WorkerStatus => {
+    const { hosts, isStopping } = state();
+    return {
+      ...{ id, name, labels, version, pid: process.pid, machine, startedAt, at: Date.now(), concurrency },
+      ...countHosts(hosts),
+      ...{ done, failed, handedBack, refused, ratePerMinute: rate.perMinute() },
+      rssBytes: process.memoryUsage.rss(),
+      ...{ isStopping, isQueueAway },
+    };
+  };
   metrics?.follow(status);
   return {
     taken: (label) => metrics?.taken(label),
@@ -78,6 +96,25 @@ export function createMeter({
     },
     status,
   };
+}
+
+function countHosts(
+  hosts: Iterable<HeldHost>,
+): Pick<WorkerStatus, "offered" | "inFlight" | "waiting" | "runs"> {
+  let offered = 0;
+  let inFlight = 0;
+  let waiting = 0;
+  const byRun = new Map<string, number>();
+  for (const { run, isGranted, isWaiting } of hosts) {
+    if (!isGranted) {
+      offered++;
+      continue;
+    }
+    inFlight++;
+    if (isWaiting) waiting++;
+    byRun.set(run, (byRun.get(run) ?? 0) + 1);
+  }
+  return { offered, inFlight, waiting, runs: [...byRun].map(([run, count]) => ({ run, hosts: count })) };
 }
 
 /** Counts what happens within a minute, to the second: the memory does not grow with the number. */

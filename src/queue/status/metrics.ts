@@ -86,11 +86,14 @@ function addGauges(registry: Registry, status: () => WorkerStatus): void {
         this.set(value(status()));
       },
     });
-  const { name, version, labels } = status();
   new Gauge({
     name: `${PREFIX}info`,
     help: "1, with the worker's name, labels and version of Volley.",
     labelNames: ["worker", "labels", "version"],
     registers,
-  }).set({ worker: name, labels: labels.join(","), version }, 1);
+    collect() {
+      const { name, version, labels } = status();
+      this.set({ worker: name, labels: labels.join(","), version }, 1);
+    },
+  });
 }
