@@ -142,6 +142,7 @@ export const PACKAGES: Readonly<Record<string, PackageRule>> = {
   esbuild: { homes: ["bundle"], rides: false },
   archiver: { homes: ["bundle"], rides: false },
   "tar-stream": { homes: ["bundle/runtimes/"], rides: false },
+  aws4fetch: { homes: ["queue/bundles/"], rides: false },
   "age-encryption": { homes: ["vars/secrets", "queue/bundles/"], rides: false },
   "p-limit": { homes: ["controller", "connect"], rides: false },
   pino: { homes: ["controller"], rides: false },
@@ -203,6 +204,11 @@ export const EXCEPTIONS: readonly ImportException[] = [
     from: "pull/download.ts",
     to: "actions/network/",
     why: "pulls reach web servers, and proxies, as get_url does",
+  },
+  {
+    from: "queue/bundles/",
+    to: "actions/network/",
+    why: "stores of bundles are web servers, reached as get_url reaches them",
   },
 ];
 

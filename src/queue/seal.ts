@@ -56,18 +56,17 @@ const MAX_DERIVED = 4_096;
 export function createSeal(keys: readonly QueueKey[]): Seal {
   const [first] = keys;
   if (first === undefined) throw new VolleyError("USAGE", "a queue needs a key");
-  const known = keys.map(({ secret }) => ({ secret, id: derive(secret, Buffer.alloc(0), "id", ID_BYTES) }));
-  const sealing = known[0]!;
+  const ids = keys.map(keyId);
   const freshKey = () => {
     const salt = randomBytes(SALT_BYTES);
-    return { salt, key: derive(sealing.secret, salt, "seal", KEY_BYTES), left: MESSAGES_PER_SALT };
+    return { salt, key: derive(first, salt, "seal", KEY_BYTES), left: MESSAGES_PER_SALT };
   };
   let own = freshKey();
 
   const derived = new Map<string, Buffer>();
   const openKey = (index: number, theirSalt: Buffer): Buffer => {
     const name = `${index} ${theirSalt.toString("latin1")}`;
-    const found = derived.get(name) ?? derive(known[index]!.secret, theirSalt, "seal", KEY_BYTES);
+    const found = derived.get(name) ?? derive(keys[index]!, theirSalt, "seal", KEY_BYTES);
     // Used last, removed last.
     derived.delete(name);
     derived.set(name, found);
@@ -88,7 +87,7 @@ export function createSeal(keys: readonly QueueKey[]): Seal {
       const isShorter = deflated.length < plain.length;
       const header = Buffer.concat([
         Buffer.of(VERSION, isShorter ? DEFLATED : 0),
-        sealing.id,
+        ids[0]!,
         own.salt,
         randomBytes(NONCE_BYTES),
       ]);
@@ -105,7 +104,7 @@ export function createSeal(keys: readonly QueueKey[]): Seal {
       if (header[0] !== VERSION)
         throw refused(purpose, "all controllers and workers of a queue need the same version of Volley");
       const id = header.subarray(2, SALT_AT);
-      const candidates = known.flatMap((key, index) => (key.id.equals(id) ? [index] : []));
+      const candidates = ids.flatMap((each, index) => (each.equals(id) ? [index] : []));
       if (candidates.length === 0)
         throw refused(purpose, "controllers and workers of a queue need the same key: see --queue-key");
       for (const index of candidates) {
@@ -130,8 +129,13 @@ export function createSeal(keys: readonly QueueKey[]): Seal {
   };
 }
 
+/** Return the public name of a key: 4 bytes that tell nothing of it. */
+export function keyId(key: QueueKey): Buffer {
+  return derive(key, Buffer.alloc(0), "id", ID_BYTES);
+}
+
 /** Derive bytes from a queue key, by HKDF-SHA-256; other uses give other bytes. */
-export function derive(secret: Uint8Array, salt: Uint8Array, use: string, length: number): Buffer {
+export function derive({ secret }: QueueKey, salt: Uint8Array, use: string, length: number): Buffer {
   return Buffer.from(hkdfSync("sha256", secret, salt, `volley queue ${use}`, length));
 }
 
