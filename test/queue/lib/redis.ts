@@ -175,6 +175,12 @@ async function launch(
   throw new Error(`redis-server has not started:\n${text}`);
 }
 
+// A test process that ends early leaves no server behind.
+const running = new Set<() => void>();
+process.on("exit", () => {
+  for (const killNow of running) killNow();
+});
+
 interface Started {
   readonly directory: string;
   readonly port: number;
@@ -185,9 +191,8 @@ interface Started {
 
 function handleOf({ directory, port, settings, certificates, first }: Started): RedisServer {
   let child = first;
-  // A test process that ends early leaves no server behind.
   const killNow = (): void => void child.kill("SIGKILL");
-  process.on("exit", killNow);
+  running.add(killNow);
 
   const kill = async (signal: NodeJS.Signals = "SIGKILL"): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -231,7 +236,7 @@ function handleOf({ directory, port, settings, certificates, first }: Started): 
       return stdout.replace(/\n$/, "");
     },
     async stop() {
-      process.off("exit", killNow);
+      running.delete(killNow);
       await kill();
       rmSync(directory, { recursive: true, force: true });
     },
