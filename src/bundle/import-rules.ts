@@ -88,10 +88,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   embedded: { imports: ["core", "system"], ...onController },
   // Runs that workers carry out, which find their hosts in a queue.
   queue: {
-    imports: [
-      ...["core", "system", "vars", "vars/secrets", "bundle", "controller", "transport", "inventory"],
-      ...["patterns", "agent"],
-    ],
+    imports: [...["core", "system", "vars", "vars/secrets", "bundle", "controller", "direct", "inventory"]],
     ...onController,
   },
   // Bundles that this machine carries out itself.

@@ -19,6 +19,7 @@ import { addPersistCommand } from "./persist/persist.ts";
 import { addBundleCommand, addCheckCommand } from "./playbook.ts";
 import { addPullCommand } from "./pull.ts";
 import { addQueueKeyCommand } from "./queue/key.ts";
+import { addWorkerCommand } from "./queue/worker.ts";
 import { addDiffCommand } from "./records/diff.ts";
 import { addLogCommand } from "./records/log.ts";
 import { addReportCommand, addRunsCommand } from "./records/runs.ts";
@@ -50,6 +51,7 @@ const COMMANDS: Readonly<Record<string, (program: Command) => void>> = {
   persist: addPersistCommand,
   compare: addCompareCommand,
   attach: addAttachCommand,
+  worker: addWorkerCommand,
   "queue-key": addQueueKeyCommand,
   bundle: addBundleCommand,
   verify: addVerifyCommand,

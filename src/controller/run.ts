@@ -4,7 +4,8 @@ import type { Event, Summary } from "../core/events.ts";
 import { EventQueue } from "../system/event-queue.ts";
 import { watchEventLoop } from "../system/this-process.ts";
 import { fileOf, type RunOptions } from "./prepare/options.ts";
-import { prepare } from "./prepare/prepare.ts";
+import { type Prepared, prepare } from "./prepare/prepare.ts";
+import { type HostQueue, type OpenQueue, workerOptions } from "./queued/host-queue.ts";
 import { openRecorder } from "./records/recorder.ts";
 import { schedule } from "./schedule/schedule.ts";
 import { openSessions } from "./schedule/sessions.ts";
@@ -20,8 +21,9 @@ export interface Run extends AsyncIterable<Event> {
   cancel(): void;
 }
 
-/** Start a run. */
-export function run(options: RunOptions): Run {
+/** Start a run. `from`: a queue whose workers carry the hosts' parts out; default: the hosts are reached from here. */
+export function run(given: RunOptions, from?: HostQueue): Run {
+  const options = from === undefined ? given : { ...given, queue: from };
   const queue = new EventQueue<Event>();
   const clean = new AbortController();
   const now = new AbortController();
@@ -35,7 +37,7 @@ export function run(options: RunOptions): Run {
   options.signal?.addEventListener("abort", cancel, { once: true });
   let failure: unknown;
   const watch = watchEventLoop("the run");
-  const carriedOut = carryOut(options, {
+  const carriedOut = carryOut(options, from, {
     push: (event) => queue.push(event),
     starved: watch.starved,
     clean: clean.signal,
@@ -76,14 +78,24 @@ interface Course {
 }
 
 /** Take a run's path: prepare, schedule the hosts' sessions, record their events, sum up. */
-async function carryOut(options: RunOptions, { push, starved, clean, now }: Course): Promise<Summary> {
+async function carryOut(
+  options: RunOptions,
+  from: HostQueue | undefined,
+  { push, starved, clean, now }: Course,
+): Promise<Summary> {
   const isCarried = options.local === true && isBundleFile(fileOf(options));
-  const { plan, transports } = isCarried
-    ? (await import("./prepare/carried.ts")).prepareCarried(options)
-    : await prepare(options, { clean, now });
-  const recorder = openRecorder(plan, push);
+  const { plan, transports, queue }: HandedOver =
+    from !== undefined && options.attach !== undefined
+      ? await takeOver(from, options.attach, options)
+      : isCarried
+        ? (await import("./prepare/carried.ts")).prepareCarried(options)
+        : await prepare(options, { clean, now }).then((prepared) => handOver(prepared, from, options));
+  const recorder = openRecorder(plan, (event) => {
+    queue?.log(event);
+    push(event);
+  });
   starved.catch(recorder.save);
-  const sessions = openSessions(plan, recorder, now);
+  const sessions = openSessions(plan, recorder, now, queue);
   const onClean = (): void => {
     recorder.emit({ type: "run:cancel", how: "clean" });
     for (const session of sessions.byHost.values()) session.cancel();
@@ -103,6 +115,31 @@ async function carryOut(options: RunOptions, { push, starved, clean, now }: Cour
     transports.close();
   }
   const summary = recorder.finish();
+  await queue?.close();
   sessions.forget();
   return summary;
+}
+
+/** A plan, and the queue that has the jobs of its hosts. */
+interface HandedOver extends Prepared {
+  readonly queue?: OpenQueue | undefined;
+}
+
+/** Hand a plan to a queue, if there is one. */
+async function handOver(
+  prepared: Prepared,
+  to: HostQueue | undefined,
+  options: RunOptions,
+): Promise<HandedOver> {
+  try {
+    return { ...prepared, queue: await to?.open(prepared.plan, workerOptions(options)) };
+  } catch (thrown) {
+    prepared.transports.close();
+    throw thrown;
+  }
+}
+
+/** Take a run over that another controller has handed to a queue. */
+async function takeOver(from: HostQueue, run: string, options: RunOptions): Promise<HandedOver> {
+  return { ...(await from.reopen(run, options)), transports: { close: () => {} } };
 }

@@ -80,6 +80,8 @@ export interface ConnectionSettings {
   readonly runtime?: { readonly mode?: RuntimeMode | undefined; readonly directory?: string | undefined };
   /** The var `volley_persist`: how many milliseconds a connection over SSH is kept after its last use; 0: not at all. */
   readonly persistMs?: number;
+  /** The var `volley_worker`: the label of the workers that can reach the host, in runs by a queue. Default: `default`. */
+  readonly worker?: string;
 }
 
 /** A host, with everything the inventory says about it. */

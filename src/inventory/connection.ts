@@ -23,6 +23,10 @@ const SSH_NAMES = [
   "ansible.builtin.paramiko_ssh",
 ];
 const FLAGS: ReadonlyMap<string, boolean> = new Map([...BOOLEAN_WORDS, ["1", true], ["0", false]]);
+/** A label of workers. */
+export const WORKER_LABEL = /^[a-z\d][a-z\d_-]{0,62}$/;
+/** The rule for labels, for messages. */
+export const LABEL_RULE = "small letters, digits, - and _, 63 at most";
 const LOCAL_NAMES = ["local", "ansible.builtin.local"];
 
 interface Setting {
@@ -212,7 +216,16 @@ export function readConnection(input: ConnectionInput): ConnectionSettings {
     becomeMethod: text(input, read(input, "ansible_become_method")),
     ...readRuntime(input),
     ...readPersist(input),
+    ...readWorker(input),
   };
+}
+
+function readWorker(input: ConnectionInput): Pick<ConnectionSettings, "worker"> {
+  const setting = read(input, "volley_worker");
+  const worker = text(input, setting);
+  if (setting === undefined || worker === undefined) return {};
+  if (WORKER_LABEL.test(worker)) return { worker };
+  return refuse(input, setting.name, setting.entry, `${writeJson(worker)} is not a label: ${LABEL_RULE}`);
 }
 
 /** Read the vars of Volley's own about the Node of a host. */

@@ -1,4 +1,5 @@
 import { RUNTIME_MODES } from "../core/runtimes.ts";
+import { WORKER_LABEL } from "./connection.ts";
 import { CONTAINER_NAMES } from "./containers.ts";
 
 // JSON Schemas of inventories in YAML and of vars files, for editors.
@@ -103,6 +104,11 @@ export const KNOWN_VARS: Readonly<Record<string, JsonSchema>> = {
       { type: "null" },
       TEMPLATE,
     ],
+  },
+  volley_worker: {
+    description:
+      "Label of the workers that can reach the host, in runs by a queue (volley worker --labels). Default: default.",
+    anyOf: [{ type: "string", pattern: WORKER_LABEL.source }, { type: "null" }, TEMPLATE],
   },
 };
 

@@ -25,6 +25,8 @@ import {
   splitList,
   wholeNumber,
 } from "../options.ts";
+import { queueAccessOptions } from "../queue/options.ts";
+import type { RunQueueFlags } from "../queue/run-queue.ts";
 import { expandHome, outputOption } from "../terminal.ts";
 import { type WebFlags, webOption } from "./web.ts";
 
@@ -38,6 +40,7 @@ export interface RunFlags
     BecomeFlags,
     SecretFlags,
     KindFlags,
+    RunQueueFlags,
     WebFlags {
   readonly forks?: number;
   readonly extraVars?: readonly string[];
@@ -195,6 +198,16 @@ export function addRunOptions(command: Command): Command {
       .helpGroup(group),
   );
   add("--no-runtime", "send no Node to hosts that have none (volley runtime --help)");
+
+  group = "Queue:";
+  add(
+    "--queue <url>",
+    "have workers carry the hosts' parts out: redis://HOST, rediss://HOST (docs/queue.md)",
+  );
+  for (const option of queueAccessOptions()) put(option);
+  add("--bundle-store <url>", "web or S3 store for bundles (default: $VOLLEY_BUNDLE_STORE, else the queue)");
+  add("--worker-timeout <seconds>", "silence after which another worker gets a host (default: 15)", seconds);
+  add("--queue-timeout <seconds>", "time that the queue may be away (default: 600)", seconds);
 
   group = "Secrets:";
   add(

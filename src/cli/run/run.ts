@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { RunOptions } from "../../controller/prepare/options.ts";
+import type { HostQueue } from "../../controller/queued/host-queue.ts";
 import type { Run } from "../../controller/run.ts";
 import { isBundleFile } from "../../core/bundle.ts";
 import { exitCodeFor, VolleyError } from "../../core/errors.ts";
@@ -20,6 +21,7 @@ import {
   secretOptions,
   splitList,
 } from "../options.ts";
+import { openRunQueue } from "../queue/run-queue.ts";
 import { askPassphrase, askVar, outputOption, rememberAnswers, shownAs, stepQuestions } from "../terminal.ts";
 import { ansibleErrorText } from "./ansible-errors.ts";
 import { namesInventory, readBundlesHere, refuseConnections } from "./local.ts";
@@ -105,6 +107,7 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
   const asking =
     reach.askPassphrase === undefined ? {} : { askPassphrase: rememberAnswers(reach.askPassphrase) };
   const output = flags.step === true ? plainForStep(flags.output) : flags.output;
+  const queue = await openRunQueue(flags);
   return withWeb(flags, async (web) => {
     for (const playbook of playbooks) {
       const exitCode = await runPlaybook(
@@ -122,7 +125,8 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
           ...(connection === undefined ? {} : { connection }),
           ...(local === undefined ? {} : { local }),
           secrets: secretOptions(flags),
-          concurrency: flags.forks,
+          // Workers say themselves how many hosts they take.
+          ...(queue !== undefined && given.forks === undefined ? {} : { concurrency: flags.forks }),
           ...(flags.hostTimeout === undefined ? {} : { hostTimeoutMs: flags.hostTimeout * 1_000 }),
           ...(flags.seed === undefined ? {} : { seed: flags.seed }),
           via: flags.via,
@@ -137,11 +141,12 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
         },
         outputFor(playbook, output),
         web,
+        queue?.queue,
       );
       if (exitCode !== 0) return exitCode;
     }
     return 0;
-  });
+  }).finally(() => queue?.close());
 }
 
 /** Carry out bundles on this machine, one after the other, up to the first that fails. Returns the exit code. */
@@ -223,15 +228,17 @@ async function runPlaybook(
   options: RunOptions,
   output: ReporterKind,
   web: WebServer | undefined,
+  queue?: HostQueue,
 ): Promise<number> {
   const { run } = await import("../../controller/run.ts");
   const resume = flags.resume === true ? await latestRunOf(playbook) : await recordedRun(flags.resume);
   const steps = flags.step === true ? stepQuestions(() => running.cancel()) : undefined;
-  const running: Run = run({
+  const course = {
     ...options,
     ...(resume === undefined ? {} : { resume }),
     ...(steps === undefined ? {} : { step: steps.ask }),
-  });
+  };
+  const running: Run = run(course, queue);
   const summary = await watchRun(running, {
     output,
     verbosity: Math.min(flags.verbose, 4) as WatchOptions["verbosity"],

@@ -3,10 +3,11 @@ import type { Job, JobOptions, JobSession } from "../../core/protocol.ts";
 import { RUNTIME_MODES, type RuntimeTraits } from "../../core/runtimes.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
+import { DEFAULT_LABEL, type QueuedHost } from "../queued/queued-host.ts";
 import type { NodeSetup } from "../session/state.ts";
 import { DEFAULTS, type RunOptions } from "./options.ts";
 import { makeJob, type OpenHostPlan, type PlayHosts } from "./plan.ts";
-import type { HostBecome, Reached } from "./reach.ts";
+import { type BecomePlay, type HostBecome, hostBecome, type Reached } from "./reach.ts";
 import type { OpenedVault } from "./vaulted.ts";
 
 // The job of each host, and the way to start it there.
@@ -39,15 +40,20 @@ interface JobSource {
   readonly runtimes: readonly RuntimeTraits[];
 }
 
-/** Makes the job of a host that is reached this way, for its part of these plays. */
-type MakeHost = (host: Host, way: HostWay, plays: readonly PlayHosts[]) => PlannedHost;
+/** Makes the jobs of hosts, for their part of these plays. Fails with `INVENTORY_INVALID` or `USAGE`. */
+interface HostMaker {
+  /** Make the job of a host that is reached this way from here. */
+  here(host: Host, way: HostWay, plays: readonly PlayHosts[]): PlannedHost;
+  /** Make the job of a host that a worker reaches. */
+  queued(host: Host, plays: readonly PlayHosts[]): QueuedHost;
+}
 
-/** Return the maker of each host's job, which fails with `INVENTORY_INVALID` or `USAGE`. */
+/** Return the maker of each host's job. */
 export function hostMaker(
   selected: OpenHostPlan,
   options: RunOptions,
   { session, startAtPlay, namesGroups, vaulted, runtimes }: JobSource,
-): MakeHost {
+): HostMaker {
   const {
     check = false,
     diff = false,
@@ -71,27 +77,53 @@ export function hostMaker(
     ...(forceHandlers === undefined ? {} : { forceHandlers }),
     ...(verbosity === 0 ? {} : { verbosity }),
   };
-  return (host, { reached: { endpoint, transport }, become }, plays) => {
+  const jobOf = (host: Host, plays: readonly PlayHosts[], become: HostBecome): PlannedHost["job"] => {
     const job = makeJob(
       host,
       { ...selected, plays },
       { options: jobOptions, asksForGroups: namesGroups, vaulted },
     );
     const secrets = [...new Set([...(job.secrets ?? []), ...become.secrets])];
-    return Object.freeze({
-      name: host.name,
-      endpoint,
-      transport,
-      become: become.start,
-      node: nodeSetup(host, options, runtimes),
-      job: { ...job, session, become: become.job, ...(secrets.length === 0 ? {} : { secrets }) },
-    });
+    return { ...job, session, ...(secrets.length === 0 ? {} : { secrets }) };
+  };
+  return {
+    here: (host, { reached: { endpoint, transport }, become }, plays) =>
+      Object.freeze({
+        name: host.name,
+        endpoint,
+        transport,
+        become: become.start,
+        node: nodeSetup(host, options, runtimes),
+        job: { ...jobOf(host, plays, become), become: become.job },
+      }),
+    queued: (host, plays) => {
+      const mine = plays.filter(({ hosts }) => hosts.includes(host)).map(becomePlay);
+      // The worker finds the login user: the secrets, and faults, are the same for each.
+      const become = hostBecome(host, host.connection.user ?? "", mine, options);
+      const { name, connection, vars, sources } = host;
+      const names = Object.keys(vars).filter((key) => key.startsWith("ansible_"));
+      const pick = <T>(from: Readonly<Record<string, T>>): Record<string, T> =>
+        Object.fromEntries(names.flatMap((key) => (key in from ? [[key, from[key]!]] : [])));
+      return Object.freeze({
+        name,
+        label: connection.worker ?? DEFAULT_LABEL,
+        way: { host: { name, connection, vars: pick(vars), sources: pick(sources) }, plays: mine },
+        job: jobOf(host, plays, become),
+      });
+    },
   };
 }
 
+/** Return the parts of a play that tell the user to work as. */
+function becomePlay({ index, play }: PlayHosts): BecomePlay {
+  const { name, become, becomeMethod, becomeExe, becomeFlags, program } = play;
+  const told = { name, become, becomeMethod, becomeExe, becomeFlags };
+  return { index, play: program === undefined ? told : { ...told, program: true } };
+}
+
 /** Return the way to get Node onto a host that has none. Check mode installs no package. */
-function nodeSetup(
-  { connection: { runtime } }: Host,
+export function nodeSetup(
+  { connection: { runtime } }: Pick<Host, "connection">,
   { runtime: asked, check = false }: Pick<RunOptions, "runtime" | "check">,
   runtimes: readonly RuntimeTraits[],
 ): NodeSetup {

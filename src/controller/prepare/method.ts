@@ -7,7 +7,7 @@ import type { OpenHostPlan, PlayHosts } from "./plan.ts";
 // By which method a run is carried out: by its hosts, each with the bundle, or from here.
 
 /** The method of a run. */
-interface Method {
+export interface Method {
   readonly via: Via;
   /** True when plays need to be carried out from here, and are. */
   readonly isLed: boolean;

@@ -23,6 +23,11 @@ export interface ConnectedHosts {
   readonly notes: readonly { readonly host: string; readonly text: string }[];
 }
 
+/** A queue that brings hosts to workers, by the address of its server without a password. */
+interface QueueName {
+  readonly shown: string;
+}
+
 /** Options of `run()`. */
 export interface RunOptions extends ReachOptions, BecomeOptions {
   /** Paths of inventories, `host1,host2,` lists, or an inventory already loaded. Default: the fleet's. */
@@ -38,6 +43,8 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly playbook: string | URL | PlaybookText;
   /** The connection of hosts whose inventory says nothing of it: `local` works on this machine. Default: `ssh`. */
   readonly connection?: string;
+  /** The queue that `run()` was given. Hosts with the connection `local` are worked on from here all the same. */
+  readonly queue?: QueueName;
   /** A pattern; only its hosts take part in a play. */
   readonly limit?: string;
   /**
@@ -46,7 +53,7 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
    * Default false.
    */
   readonly local?: boolean;
-  /** Hosts at work at a time. Default 50. */
+  /** Hosts at work at a time. Default 50; by a queue, as many as its workers take. */
   readonly concurrency?: number;
   /**
    * By a bundle on the host, directly from here, or (`auto`) directly where the host has no usable Node and cannot be
@@ -178,6 +185,7 @@ export function recordable(options: RunOptions): Readonly<Record<string, unknown
     password: _password,
     becomePassword: _become,
     fleet: _fleet,
+    queue,
     persist,
     ...rest
   } = options;
@@ -187,6 +195,7 @@ export function recordable(options: RunOptions): Readonly<Record<string, unknown
   return {
     ...Object.fromEntries(written),
     playbook: fileOf({ playbook }),
+    ...(queue === undefined ? {} : { queue: { shown: queue.shown } }),
     ...(persist === undefined
       ? {}
       : { persist: persist.forMs === undefined ? {} : { forMs: persist.forMs } }),

@@ -11,11 +11,12 @@ import { limitHosts, nobodyLeft } from "../../inventory/select.ts";
 import { MACHINE_NAMES } from "../../patterns/names.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
+import type { QueuedHost } from "../queued/queued-host.ts";
 import { makeRunId, type RunRecord, readEvents, readRecord, runsDirectory } from "../records/records.ts";
 import type { Via } from "../session/state.ts";
 import { openFactCache } from "./fact-cache.ts";
 import { type HostWay, hostMaker, type PlannedHost } from "./jobs.ts";
-import { chooseMethod, leftAlone } from "./method.ts";
+import { chooseMethod, leftAlone, type Method } from "./method.ts";
 import {
   type AskStep,
   type ConnectedHosts,
@@ -48,7 +49,7 @@ export interface Plan {
   readonly run: string;
   readonly playbook: Omit<PreparedPlaybook, "directory" | "bundle" | "identity" | "locate">;
   readonly plays: readonly PlayHosts[];
-  readonly hosts: readonly PlannedHost[];
+  readonly hosts: readonly (PlannedHost | QueuedHost)[];
   /** Takes in the hosts that tasks add to the run; undefined where plays are carried out by the hosts. */
   readonly late: LateHosts | undefined;
   /** The bundle, under the id by which the hosts know the run. `file`: its place on this machine, where it is started from. */
@@ -129,7 +130,6 @@ export async function prepare(
   const startedAt = performance.now();
   const { askPassphrase, check = false, fleet } = options;
   const cwd = options.cwd ?? process.cwd();
-  const limits = limitsOf(options);
   const given = isText(options.playbook) ? options.playbook : undefined;
   const secrets = createSecretStore({
     ...options.secrets,
@@ -160,11 +160,13 @@ export async function prepare(
     if (options.flushFactCache === true)
       for (const name of [...selected.inventory.hosts.keys(), ...MACHINE_NAMES]) facts?.drop(name);
     const keepsFacts = facts !== undefined;
-    const { via, isLed, asksNoHost } = chooseMethod(selected, {
-      via: options.via ?? DEFAULTS.via,
-      guests,
-      keepsFacts,
-    });
+    const chosen = chooseMethod(selected, { via: options.via ?? DEFAULTS.via, guests, keepsFacts });
+    const { isLed, asksNoHost } = chosen;
+    if (options.queue !== undefined) refuseDirect(chosen, playbook.name);
+    // A worker has no playbook to evaluate, but the bundle.
+    const via = options.queue === undefined ? chosen.via : "bundle";
+    const isHere = ({ connection }: Host): boolean =>
+      options.queue === undefined || connection.connection === "local";
     const plays = isLed ? selected.plays.map(withAllThatMayJoin) : selected.plays;
     const world = isLed
       ? (await import("./world.ts")).createWorld({
@@ -181,10 +183,11 @@ export async function prepare(
     const { startAtTask } = options;
     const startAtPlay =
       startAtTask === undefined ? undefined : await playOfStart(startAtTask, selected, playbook);
+    const limits = limitsOf(options, selected.hosts.length);
     const reachingAt = performance.now();
     const opened =
       fleet === undefined
-        ? await openTransports(asksNoHost ? [] : selected.hosts, options, now)
+        ? await openTransports(asksNoHost ? [] : selected.hosts.filter(isHere), options, now)
         : transportsOf(fleet);
     transports = opened;
     const reached: Pick<Transports, "of"> = asksNoHost ? { of: reachedHere } : opened;
@@ -194,10 +197,12 @@ export async function prepare(
       return { reached, become: hostBecome(host, reached.endpoint.user, asked, options) };
     };
     // Refusals come before any host is touched.
-    const ways = selected.hosts.map((host) => [host, wayOf(host, reached.of(host), plays)] as const);
+    const ways = selected.hosts.map(
+      (host) => [host, isHere(host) ? wayOf(host, reached.of(host), plays) : undefined] as const,
+    );
     const isSure = options.attach === undefined && !clean.aborted;
     if (!isLed && isSure && limits.concurrency >= selected.hosts.length)
-      opened.connectEarly(firstAtWork(selected));
+      opened.connectEarly(firstAtWork(selected).filter(isHere));
     // A person may have been asked something.
     const reachingMs = performance.now() - reachingAt;
     const vars = [...varsOfJobs(selected), ...(vaulted?.values ?? [])];
@@ -221,7 +226,11 @@ export async function prepare(
       plays: Object.freeze(plays),
       // Connections that have begun meanwhile are part of the way.
       hosts: Object.freeze(
-        ways.map(([host, { become }]) => make(host, { become, reached: reached.of(host) }, plays)),
+        ways.map(([host, way]) =>
+          way === undefined
+            ? make.queued(host, plays)
+            : make.here(host, { become: way.become, reached: reached.of(host) }, plays),
+        ),
       ),
       late:
         world === undefined
@@ -235,7 +244,7 @@ export async function prepare(
                   hosts: entry.hosts.map((each) => (each === host ? opened : each)),
                 }));
                 const reached = asksNoHost ? reachedHere(opened) : await world.reach(opened);
-                return make(opened, wayOf(opened, reached, mine), mine);
+                return make.here(opened, wayOf(opened, reached, mine), mine);
               },
             },
       bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
@@ -267,6 +276,16 @@ export async function prepare(
     ]);
     throw mask === null ? thrown : maskError(mask, thrown);
   }
+}
+
+/** Refuse a run that workers cannot carry out: they have the bundle, and nothing else of this machine. */
+function refuseDirect({ via, isLed, asksNoHost }: Method, playbook: string): void {
+  if (via !== "direct" && !isLed && !asksNoHost) return;
+  throw new VolleyError(
+    "USAGE",
+    `workers cannot carry ${playbook} out: ${isLed || asksNoHost ? "it needs files, lookups or other hosts from this machine" : "they work by bundles alone"}`,
+    { hint: isLed || asksNoHost ? "run it without --queue" : "leave out --via direct, or --queue" },
+  );
 }
 
 /** Return the limit that leaves only hosts of the fleet. Fails with `PATTERN_UNKNOWN`. */
@@ -303,9 +322,10 @@ function closingBoth(transports: Transports, world: OpenWorld | undefined): Tran
   return { ...transports, close };
 }
 
-/** Return the limits of a run. Fails with `USAGE`. */
-export function limitsOf(options: RunOptions): Limits {
-  const concurrency = options.concurrency ?? DEFAULTS.concurrency;
+/** Return the limits of a run of so many hosts. Fails with `USAGE`. */
+export function limitsOf(options: RunOptions, hosts = 1): Limits {
+  const concurrency =
+    options.concurrency ?? (options.queue === undefined ? DEFAULTS.concurrency : Math.max(1, hosts));
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     throw new VolleyError(
       "USAGE",

@@ -28,7 +28,6 @@ import {
 } from "../../transport/ssh-config/resolve.ts";
 import type { Endpoint, HostKeyPolicy, SshSettings, Transport } from "../../transport/transport.ts";
 import { fillReferences } from "../../vars/scope.ts";
-import type { PlayHosts } from "./plan.ts";
 
 // The way to each host and the user to work as, from the inventory's vars, ssh_config and the options.
 
@@ -230,6 +229,19 @@ function loadLate(load: () => Promise<SshTransport>, interactive: boolean): SshT
   };
 }
 
+/** The parts of a play that tell the user to work as. */
+export interface BecomePlay {
+  readonly index: number;
+  readonly play: Pick<PlayDefinition, "name"> & {
+    readonly [Key in "become" | "becomeMethod" | "becomeExe" | "becomeFlags"]?:
+      | PlayDefinition[Key]
+      | undefined;
+  } & {
+    /** Defined for a play in Ansible's YAML. */
+    readonly program?: unknown;
+  };
+}
+
 /** Options for becoming another user, where neither inventory nor plays set them. */
 export interface BecomeOptions {
   /** The user to become; `true` is root. */
@@ -253,7 +265,7 @@ export interface BecomeOptions {
 export function becomeWay(
   host: Host,
   options: BecomeOptions,
-  plays: readonly PlayDefinition[] = [],
+  plays: readonly BecomePlay["play"][] = [],
 ): Omit<Become, "user"> {
   const named = readText(host, "ansible_become_method");
   const ofPlay = plays.find(({ becomeMethod }) => becomeMethod !== undefined);
@@ -296,7 +308,7 @@ export function becomeWay(
 }
 
 /** Return the user of a play on a host: the play's, else the inventory's, else the caller's. Null: the login user. */
-function playUser(host: Host, play: PlayDefinition, options: BecomeOptions): string | null {
+function playUser(host: Host, play: BecomePlay["play"], options: BecomeOptions): string | null {
   const { become } = host.connection;
   const isOpen = become === DEFAULT_BECOME_USER && host.vars.ansible_become_user === undefined;
   const said = play.become ?? (isOpen ? true : become);
@@ -321,7 +333,7 @@ export interface HostBecome {
 export function hostBecome(
   host: Host,
   login: string,
-  plays: readonly PlayHosts[],
+  plays: readonly BecomePlay[],
   options: BecomeOptions,
 ): HostBecome {
   const way = becomeWay(

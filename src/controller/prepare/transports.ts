@@ -10,6 +10,7 @@ import {
   openSshTransports,
   type Reach,
   type Reached,
+  type ReachOptions,
   type SshTransports,
   type TransportsOptions,
 } from "./reach.ts";
@@ -40,22 +41,13 @@ export async function openTransports(
   const { askHostKeys } = options;
   for (const { connection } of hosts) if (connection.refused !== undefined) throw connection.refused;
   const remote = hosts.filter(({ connection }) => connection.connection === "ssh");
-  const local = createLocalTransport();
-  const containers = createContainerTransport({ connectTimeoutMs: options.connectTimeoutMs });
-  const closeHere = (): void => {
-    local.close();
-    containers.close();
-  };
+  const here = openHere(options);
+  const closeHere = here.close;
   const reached = new Map<string, Reached>();
   const notes: { readonly host: string; readonly text: string }[] = [];
   for (const host of hosts) {
-    const { connection, container } = host.connection;
-    if (connection === "local") reached.set(host.name, { endpoint: localEndpoint(host), transport: local });
-    else if (connection !== "ssh" && container !== undefined)
-      reached.set(host.name, {
-        endpoint: containerEndpoint(host, container, options),
-        transport: containers,
-      });
+    const way = here.reach(host);
+    if (way !== undefined) reached.set(host.name, way);
   }
   if (remote.length === 0)
     return {
@@ -81,8 +73,7 @@ export async function openTransports(
     for (const endpoint of await endpointsOf(remote, reach)) {
       const { host } = endpoint;
       const reason = needsOpenSsh(endpoint, knownHostsOf);
-      const byOpenSsh =
-        options.transport === "openssh" || (reason !== undefined && options.transport !== "ssh2");
+      const byOpenSsh = isByOpenSsh(reason, options);
       reached.set(host, { endpoint, transport: byOpenSsh ? openssh : ssh });
       if (!byOpenSsh) bySsh2.push(endpoint);
       if (reason === undefined || options.transport === "openssh") continue;
@@ -125,6 +116,59 @@ export async function openTransports(
     notes,
     close,
   };
+}
+
+/** Ways to hosts that are named one after the other, of a process where nobody can be asked. */
+export interface Ways {
+  /** Find the way to a host. Fails with `USAGE` or `INVENTORY_INVALID`. */
+  reach(host: Host): Promise<Reached>;
+  close(): void;
+}
+
+/** Open ways to hosts. Fails with `USAGE`. */
+export async function openWays(options: ReachOptions, signal: AbortSignal): Promise<Ways> {
+  const here = openHere(options);
+  const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options, signal);
+  return {
+    reach: async (host) => {
+      const way = here.reach(host);
+      if (way !== undefined) return way;
+      const endpoint = await reach.endpointOf(host);
+      const isOther = isByOpenSsh(needsOpenSsh(endpoint, knownHostsOf), options);
+      return { endpoint, transport: isOther ? openssh : ssh };
+    },
+    close: () => {
+      ssh.close();
+      openssh.close();
+      here.close();
+    },
+  };
+}
+
+/** Open the transports to this machine and into containers. */
+function openHere(options: Pick<ReachOptions, "user" | "connectTimeoutMs">): {
+  /** Undefined for a host over SSH. */
+  reach(host: Host): Reached | undefined;
+  close(): void;
+} {
+  const local = createLocalTransport();
+  const containers = createContainerTransport({ connectTimeoutMs: options.connectTimeoutMs });
+  return {
+    reach: (host) => {
+      const { connection, container } = host.connection;
+      if (connection === "local") return { endpoint: localEndpoint(host), transport: local };
+      if (connection === "ssh" || container === undefined) return undefined;
+      return { endpoint: containerEndpoint(host, container, options), transport: containers };
+    },
+    close: () => {
+      local.close();
+      containers.close();
+    },
+  };
+}
+
+function isByOpenSsh(reason: string | undefined, { transport }: Pick<ReachOptions, "transport">): boolean {
+  return transport === "openssh" || (reason !== undefined && transport !== "ssh2");
 }
 
 /** Open the transport over the background process; returns the reason where that process cannot be used. */

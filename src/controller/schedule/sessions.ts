@@ -4,6 +4,8 @@ import { type Question, questionKey } from "../../core/protocol.ts";
 import { createMask, type Mask, maskEvent } from "../../vars/mask.ts";
 import type { PlannedHost } from "../prepare/jobs.ts";
 import type { Plan } from "../prepare/prepare.ts";
+import type { OpenQueue, PartOptions } from "../queued/host-queue.ts";
+import type { QueuedHost } from "../queued/queued-host.ts";
 import type { Recorder } from "../records/recorder.ts";
 import { onceFileOf } from "../records/records.ts";
 import { openHostSession } from "../session/driver.ts";
@@ -20,15 +22,18 @@ export interface Sessions {
   /** Sends the results of `runOnce` tasks to the other hosts of a batch. */
   readonly once: OnceRelay;
   /** Open a session for a host that tasks have added to the run. */
-  open(host: PlannedHost): HostSession;
+  open(host: PlannedHost | QueuedHost): HostSession;
   /** Lets the hosts go through plays together, where plays are carried out here. */
   readonly lockstep: BatchLockstep | undefined;
   /** Remove the results kept for another controller: the run has ended. */
   forget(): void;
 }
 
-/** Open a session for each host of a plan, and answer what the hosts ask. `now` ends actions on the controller. */
-export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): Sessions {
+/**
+ * Open a session for each host of a plan, and answer what the hosts ask. `now` ends actions on the controller. `queue` has
+ * the workers for hosts that are not reached from here.
+ */
+export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal, queue?: OpenQueue): Sessions {
   const { playbook, hosts, limits, record, attached } = plan;
   const events = attached?.events ?? [];
   const earlier = readEarlier(events);
@@ -59,18 +64,14 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
     signal: now,
   });
   const archives = createArchives(plan.runtimes);
-  const open = ({ name, ...host }: PlannedHost): HostSession => {
+  const open = (host: PlannedHost | QueuedHost): HostSession => {
+    const { name } = host;
     const masked = <E extends ReceivedEvent | ControllerEvent>(event: E): E => {
       const mask = secrets.maskOf(name);
       return mask === null ? event : maskEvent(mask, event);
     };
     const asked = new Set<string>();
-    const session = openHostSession({
-      ...host,
-      bundle: plan.bundle,
-      get mask() {
-        return secrets.maskOf(name);
-      },
+    const part: PartOptions = {
       keepResult: (task, whole) => results.keep(name, task, whole),
       emit: (event) => {
         const told = masked(event);
@@ -87,16 +88,27 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
         once.take(event);
         delegates(event);
       },
-      readRuntime: archives,
       locate: playbook.locateRemote,
-      startTimeoutMs: limits.startMs,
-      returnTimeoutMs: limits.returnMs,
-      waitMs: 1_000 * (playbook.playbook.plays[host.job.plays[0] ?? 0]?.waitForConnection ?? 0),
-      mayLaunch: attached?.changed !== true,
-      via: plan.method,
-      playbook: led,
       earlier: earlier.get(name),
-    });
+    };
+    const session =
+      "label" in host
+        ? queue!.session(host, part)
+        : openHostSession({
+            ...host,
+            ...part,
+            bundle: plan.bundle,
+            get mask() {
+              return secrets.maskOf(name);
+            },
+            readRuntime: archives,
+            startTimeoutMs: limits.startMs,
+            returnTimeoutMs: limits.returnMs,
+            waitMs: 1_000 * (playbook.playbook.plays[host.job.plays[0] ?? 0]?.waitForConnection ?? 0),
+            mayLaunch: attached?.changed !== true,
+            via: plan.method,
+            playbook: led,
+          });
     byHost.set(name, session);
     return session;
   };
@@ -115,7 +127,7 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
 }
 
 /** Return the reader of the archives of runtimes, by id: each is read once, however many hosts get it. */
-function createArchives(runtimes: readonly Runtime[]): (id: string) => Promise<Buffer> {
+export function createArchives(runtimes: readonly Runtime[]): (id: string) => Promise<Buffer> {
   const read = new Map<string, Promise<Buffer>>();
   return (id) => {
     const known = read.get(id) ?? readRuntime(runtimes.find((each) => each.id === id)!);
@@ -127,14 +139,14 @@ function createArchives(runtimes: readonly Runtime[]): (id: string) => Promise<B
 /** The secrets that each host knows: those of its job, and those in results of other hosts. */
 interface SecretBook {
   /** Take in a host that joins the run. */
-  add(host: PlannedHost): void;
+  add(host: Pick<PlannedHost, "name" | "job">): void;
   /** Return the mask of all output about a host. */
   maskOf(host: string): Mask | null;
   /** Note that `to` gets a text of `from`; returns the secrets in the text. */
   share(text: string, from: string, to: string): readonly string[];
 }
 
-function createSecretBook(hosts: readonly PlannedHost[]): SecretBook {
+function createSecretBook(hosts: readonly Pick<PlannedHost, "name" | "job">[]): SecretBook {
   const known = new Map(hosts.map(({ name, job: { secrets = [] } }) => [name, secrets]));
   /** Hosts with the same secrets have the same mask. */
   const masks = new Map<string, Mask | null>();

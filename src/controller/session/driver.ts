@@ -11,7 +11,7 @@ import { encodeVars } from "../../vars/whole-value.ts";
 import type { Place } from "../schedule/places.ts";
 import { commandOf, isLaunchTalked, type LaunchAs } from "./launch.ts";
 import { HostNoise, onMaskedText, receive } from "./receive.ts";
-import type { HostSession, SessionOptions } from "./session.ts";
+import type { HeldSession, SessionOptions } from "./session.ts";
 import {
   type Effect,
   type EndReason,
@@ -33,12 +33,12 @@ import { makeNonce, sendBundle, sendRuntime, WaitingScript, writeFile } from "./
 const CLOSING_MS = 100;
 
 /** Open one host's part of a run. */
-export function openHostSession(options: SessionOptions): HostSession {
+export function openHostSession(options: SessionOptions): HeldSession {
   return new Driver(options);
 }
 
 /** Carries out what step.ts decides: the only place of a session with promises, timers and connections. */
-class Driver implements HostSession {
+class Driver implements HeldSession {
   readonly #options: SessionOptions;
   readonly #noise: HostNoise;
   readonly #nonce = makeNonce();
@@ -80,9 +80,7 @@ class Driver implements HostSession {
       performance.now(),
       earlier,
     );
-    this.end = new Promise((resolve) => {
-      this.#resolveEnd = resolve;
-    });
+    this.end = new Promise((resolve) => (this.#resolveEnd = resolve));
     const { state, told } = this.#session;
     for (const [index, failed] of told.endedPlays) this.#play(index).resolve(failed);
     if (state.is === "ended") this.#resolveEnd(state.end);
@@ -134,6 +132,12 @@ class Driver implements HostSession {
     this.#input({ type: "kill" });
   }
 
+  letGo(): void {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#abort.abort();
+    this.#leave();
+  }
+
   /** Take a step, and carry its effects out before the next one: an effect may cause an input at once. */
   #input(input: Input): void {
     this.#inputs.push(input);
@@ -168,7 +172,7 @@ class Driver implements HostSession {
       case "ask":
         return options.ask(effect.question);
       case "keep":
-        return options.keepResult(effect.task, effect.whole);
+        return this.#keep(effect.task, effect.whole);
       case "play":
         return this.#play(effect.index).resolve(effect.failed);
       case "wait":
@@ -180,12 +184,17 @@ class Driver implements HostSession {
       case "leave":
         return this.#leave();
       case "end":
-        for (const timer of this.#timers.values()) clearTimeout(timer);
-        this.#abort.abort();
-        this.#leave();
+        this.letGo();
         options.emit(effect.end);
         return this.#resolveEnd(effect.end);
     }
+  }
+
+  #keep(task: number, whole: string | undefined): void {
+    const say = (): void => this.tell({ type: "taken", task });
+    const kept = this.#options.keepResult(task, whole);
+    if (kept === undefined) say();
+    else void kept.then(say);
   }
 
   /** Do what takes time. Its reports count until another such effect takes its place. */

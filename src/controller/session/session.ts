@@ -28,8 +28,11 @@ export interface SessionOptions {
   emit(event: ReceivedEvent | ControllerEvent): void;
   /** Take a question of the host, which `tell` answers. */
   ask(question: Question): void;
-  /** Keep the whole result of a task for other hosts; called before the event that ends the task. */
-  keepResult(task: number, whole: string | undefined): void;
+  /**
+   * Keep the whole result of a task for other hosts; called before the event that ends the task. The host keeps the result
+   * until the promise, if any, has resolved.
+   */
+  keepResult(task: number, whole: string | undefined): Promise<void> | void;
   /** Return an error from the playbook's code with its place in the source. */
   locate(error: SerializedError): SerializedError;
   /** Milliseconds from starting the bundle to its `hello`. */
@@ -77,4 +80,10 @@ export interface HostSession {
   cancel(why?: EndReason): void;
   /** End now, and end the running action too. */
   kill(): void;
+}
+
+/** A session whose connection is this process's own. */
+export interface HeldSession extends HostSession {
+  /** Close the connection and do nothing more. The host goes on by itself, and another session may attach to it. */
+  letGo(): void;
 }

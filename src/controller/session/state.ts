@@ -234,7 +234,7 @@ export type Effect =
   | { readonly type: "write"; readonly command: Command }
   | { readonly type: "emit"; readonly event: ReceivedEvent | ControllerEvent }
   | { readonly type: "ask"; readonly question: Question }
-  /** Keep the whole result of a task, for other hosts. */
+  /** Keep the whole result of a task, for other hosts; once that is done, the host is told `taken`. */
   | { readonly type: "keep"; readonly task: number; readonly whole: string | undefined }
   /** Tell the schedule that a play has ended here. */
   | { readonly type: "play"; readonly index: number; readonly failed: boolean }
@@ -274,13 +274,19 @@ export function openSession(setup: Setup, via: Via, now: number, earlier = NOTHI
   };
 }
 
+/** How far a host is in its run. */
+interface Standing extends Pick<Session, "known"> {
+  readonly state: Pick<State, "is">;
+  readonly told: Pick<Told, "play" | "endedPlays">;
+}
+
 /** Return whether the host is at the play with this index. */
-export function isAt({ state, known, told }: Session, index: number): boolean {
+export function isAt({ state, known, told }: Standing, index: number): boolean {
   return state.is !== "ended" && (state.is !== "waiting" || known) && told.play === index;
 }
 
 /** Return whether the host ended, or failed, before it reached the play with this index. */
-export function hasEndedBefore({ state, told }: Session, index: number): boolean {
+export function hasEndedBefore({ state, told }: Omit<Standing, "known">, index: number): boolean {
   return (state.is === "ended" || [...told.endedPlays.values()].includes(true)) && (told.play ?? 0) < index;
 }
 

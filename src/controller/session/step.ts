@@ -288,10 +288,8 @@ function listen(session: Session, input: Said): Next {
     // Neither is an event: it has no number, and may be said again.
     case "question":
       return [session, [{ type: "ask", question: input.question }]];
-    case "share": {
-      const { task, whole } = input;
-      return after([{ type: "keep", task, whole }], say(session, { type: "taken", task }));
-    }
+    case "share":
+      return [session, [{ type: "keep", task: input.task, whole: input.whole }]];
   }
 }
 

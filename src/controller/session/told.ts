@@ -1,5 +1,5 @@
 import { printable, VolleyError } from "../../core/errors.ts";
-import type { Event, HostEnd, TargetEvent } from "../../core/events.ts";
+import type { ControllerEvent, Event, HostEnd, ReceivedEvent, TargetEvent } from "../../core/events.ts";
 import type { WireEvent } from "../../core/protocol.ts";
 import {
   addTallies,
@@ -120,7 +120,7 @@ export function readEarlier(events: readonly Event[]): ReadonlyMap<string, Earli
   for (const event of events) {
     if (!("host" in event)) continue;
     const part = parts.get(event.host) ?? NOTHING_EARLIER;
-    parts.set(event.host, foldLogged(part, event));
+    parts.set(event.host, foldPart(part, event));
   }
   return parts;
 }
@@ -134,7 +134,11 @@ export const NOTHING_EARLIER: EarlierPart = {
   method: undefined,
 };
 
-function foldLogged(part: EarlierPart, event: Extract<Event, { readonly host: string }>): EarlierPart {
+/** An event about one host. */
+type HostEvent = Extract<ReceivedEvent | ControllerEvent, { readonly host: string }>;
+
+/** Add an event to the account of a host's part. */
+export function foldPart(part: EarlierPart, event: HostEvent): EarlierPart {
   switch (event.type) {
     case "host:connected":
       // The controller may have been ended before it wrote down what followed.
@@ -145,6 +149,9 @@ function foldLogged(part: EarlierPart, event: Extract<Event, { readonly host: st
       return { ...part, uploadedBytes: event.bytes };
     case "host:end":
       return { ...part, end: event };
+    case "bye":
+      // Only the end of the process ends the host's part: who attaches before that hears it again.
+      return { ...part, ...fold(part, event, (event.hostSeq ?? 1) - 1), started: undefined };
     case "hello":
       // The log holds only the `hello` of a process that begins the host's part, and numbers its events from the start.
       return { ...part, ...beginAnew(fold(part, event, 0)), started: undefined };

@@ -2,6 +2,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach } from "vitest";
 import type { RunOptions } from "../../../src/controller/prepare/options.ts";
+import type { HostQueue } from "../../../src/controller/queued/host-queue.ts";
 import { type Run, run } from "../../../src/controller/run.ts";
 import type { Event, HostSummary, Summary } from "../../../src/core/events.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
@@ -33,9 +34,14 @@ export function fleetStarter(): (options: EmbeddedFleetOptions) => Promise<Embed
   };
 }
 
-/** Starts `site.ts` of a project on a fleet. */
-export function start(project: Project, fleet: EmbeddedFleet, options: Partial<RunOptions> = {}): Run {
-  return run({
+/** Starts `site.ts` of a project on a fleet, from here or by workers. */
+export function start(
+  project: Project,
+  fleet: EmbeddedFleet,
+  options: Partial<RunOptions> = {},
+  queue?: HostQueue,
+): Run {
+  const whole: RunOptions = {
     inventory: project.write("inventory.yaml", fleet.inventoryYaml()),
     playbook: project.path("site.ts"),
     knownHostsFiles: [fleet.knownHostsPath],
@@ -44,7 +50,8 @@ export function start(project: Project, fleet: EmbeddedFleet, options: Partial<R
     runtime: "never",
     ...(process.env.VOLLEY_TEST_VIA === "direct" ? { via: "direct" as const } : {}),
     ...options,
-  });
+  };
+  return run(whole, queue);
 }
 
 /** An inventory in which the host at a port is given up after so many seconds; others may take their time. */

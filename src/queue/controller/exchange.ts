@@ -1,0 +1,463 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Queue } from "bullmq";
+import type { Redis } from "ioredis";
+import type { OpenQueue, PartOptions } from "../../controller/queued/host-queue.ts";
+import type { QueuedHost } from "../../controller/queued/queued-host.ts";
+import { printable, type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
+import type { Event } from "../../core/events.ts";
+import type { QueueConnections } from "../connect.ts";
+import {
+  type DownItem,
+  type DownMessage,
+  type LogBatch,
+  openValue,
+  PURPOSES,
+  sealValue,
+  type UpItem,
+  type UpMessage,
+} from "../messages.ts";
+import { jobId, type RunKeys } from "../names.ts";
+import type { Seal } from "../seal.ts";
+import { followStream, nextId, type StreamEntry } from "../streams.ts";
+import { type Holder, RemoteSession } from "./remote-session.ts";
+
+/** Time between two signs of life of a controller. */
+const BEAT_MS = 2_000;
+/** Jobs that are added to a queue at a time. */
+const SHARD = 500;
+/** Messages of the controller that are kept: a worker that was away for a while finds them. */
+const KEPT_DOWN = 20_000;
+/** Time until a batch is written again whose connection was lost. */
+const RETRY_MS = 100;
+/** Items of one message. */
+const ITEMS = 2_000;
+/** Events that wait to be written, before more are read. */
+const MANY_EVENTS = 2_000;
+/** Time for a worker to take the first host, before people are told that none has. */
+const UNTAKEN_MS = 10_000;
+
+/**
+ * Write a controller's batch, all of it or nothing: the log, the messages to workers, and what was taken in is removed.
+ * Nothing is written twice, and nothing by a controller that another one has replaced.
+ */
+const COMMIT = `
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 'replaced' end
+redis.call('HSET', KEYS[1], 'beat', redis.call('TIME')[1])
+if tonumber(redis.call('HGET', KEYS[1], 'number') or '0') >= tonumber(ARGV[2]) then return 'written' end
+redis.call('HSET', KEYS[1], 'number', ARGV[2])
+if ARGV[3] ~= '' then redis.call('XADD', KEYS[2], '*', 'm', ARGV[3]) end
+if ARGV[4] ~= '' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'm', ARGV[4]) end
+if ARGV[5] ~= '' then redis.call('XTRIM', KEYS[4], 'MINID', ARGV[5]) end
+return 'written'
+`;
+
+/** Options of an exchange. */
+export interface ExchangeOptions {
+  readonly run: string;
+  readonly keys: RunKeys;
+  readonly seal: Seal;
+  /** For commands. */
+  readonly redis: Redis;
+  readonly server: Pick<QueueConnections, "away" | "onAway" | "onBack">;
+  /** For the stream of the workers' messages alone. */
+  readonly reading: Redis;
+  readonly hosts: readonly string[];
+  /** Return BullMQ's queue of a label. */
+  queueOf(label: string): Queue;
+  /** Milliseconds of silence after which a worker's hosts go to other workers. */
+  readonly silentMs: number;
+  /** Milliseconds that the queue may be away before the run ends without it. */
+  readonly awayMs: number;
+  /** What an earlier controller has left. */
+  readonly earlier?: EarlierExchange;
+}
+
+/** The state of a run whose controller is gone. */
+export interface EarlierExchange {
+  readonly number: number;
+  readonly upTo: string;
+  readonly held: ReadonlyMap<number, Holder>;
+  readonly seen: ReadonlyMap<string, number>;
+  /** Sequence number of the last event. */
+  readonly lastEvent: number;
+}
+
+/** A worker's process, as its messages tell. */
+interface WorkerSession {
+  readonly name: string;
+  number: number;
+  heardAt: number;
+  isSilent: boolean;
+}
+
+/** A run's traffic between its controller and workers. */
+export class Exchange implements Pick<OpenQueue, "session" | "log"> {
+  readonly #options: ExchangeOptions;
+  readonly #owner: string;
+  readonly #indexes: ReadonlyMap<string, number>;
+  readonly #sessions = new Map<number, RemoteSession>();
+  readonly #labels = new Map<number, string>();
+  readonly #workers = new Map<string, WorkerSession>();
+  readonly #reading = new AbortController();
+  readonly #toEnqueue: number[] = [];
+  readonly #enqueued = new Set<number>();
+  #events: Event[] = [];
+  #down: DownItem[] = [];
+  #held = new Map<number, Holder | undefined>();
+  #seen = new Map<string, number>();
+  #emit: PartOptions["emit"] | undefined;
+  #firstHost = "";
+  #number: number;
+  #upTo: string;
+  #lastEvent: number;
+  #isCommitting = false;
+  #isDirty = false;
+  #committed: Promise<void> = Promise.resolve();
+  #beat: NodeJS.Timeout | undefined;
+  #awaySince: number | undefined;
+  #enqueuedAt: number | undefined;
+  #isOver = false;
+  readonly #unsubscribe: readonly (() => void)[];
+
+  constructor(options: ExchangeOptions, owner = makeOwner()) {
+    this.#options = options;
+    this.#owner = owner;
+    this.#indexes = new Map(options.hosts.map((name, index) => [name, index]));
+    const { number = 0, upTo = "0", seen = new Map<string, number>(), lastEvent = 0 } = options.earlier ?? {};
+    this.#number = number;
+    this.#upTo = upTo;
+    this.#lastEvent = lastEvent;
+    const now = performance.now();
+    for (const [session, last] of seen)
+      this.#workers.set(session, { name: "of before", number: last, heardAt: now, isSilent: false });
+    const { server } = options;
+    this.#unsubscribe = [
+      server.onAway(() => {
+        this.#awaySince = performance.now();
+      }),
+      server.onBack(() => this.#onBack()),
+    ];
+    this.#beat = setInterval(() => this.#tick(), Math.min(BEAT_MS, options.silentMs / 3));
+    void followStream(options.reading, options.keys.up, {
+      after: upTo,
+      signal: this.#reading.signal,
+      take: (entries) => this.#take(entries),
+    }).catch((thrown: unknown) => this.#fail(serializeError(thrown)));
+  }
+
+  session(host: QueuedHost, options: PartOptions): RemoteSession {
+    const index = this.#indexes.get(host.name)!;
+    this.#emit ??= options.emit;
+    this.#firstHost ||= host.name;
+    this.#labels.set(index, host.label);
+    const session = new RemoteSession(
+      index,
+      host,
+      options,
+      {
+        enqueue: () => {
+          this.#toEnqueue.push(index);
+          this.#wake();
+        },
+        send: (item) => {
+          this.#down.push(item);
+          this.#wake();
+        },
+        // Commands of one connection are carried out in their order: this one before the batch that follows.
+        keep: (task, whole) => {
+          const { run, keys, redis, seal } = this.#options;
+          const sealed = sealValue(seal, PURPOSES.result(run, index, task), { whole });
+          redis.hset(keys.results, `${index}:${task}`, sealed).catch(() => {});
+        },
+        hold: (token, worker) => {
+          this.#held.set(index, token === undefined ? undefined : { token, session: worker! });
+          this.#wake();
+        },
+      },
+      this.#options.earlier?.held.get(index),
+    );
+    this.#sessions.set(index, session);
+    return session;
+  }
+
+  log(event: Event): void {
+    // An event of the controller before this one is in the log already.
+    if (event.seq <= this.#lastEvent) return;
+    this.#lastEvent = event.seq;
+    this.#events.push(event);
+    this.#wake();
+  }
+
+  /** End the traffic; returns whether the queue is there. */
+  async close(): Promise<boolean> {
+    this.#isOver = true;
+    clearInterval(this.#beat);
+    this.#reading.abort();
+    this.#wake();
+    await this.#committed;
+    for (const end of this.#unsubscribe) end();
+    if (this.#awaySince !== undefined) return false;
+    await this.#removeJobs();
+    return true;
+  }
+
+  /** Remove the jobs that no worker has asked about. */
+  async #removeJobs(): Promise<void> {
+    const { run, queueOf } = this.#options;
+    for (const index of this.#enqueued) {
+      // A worker that has the job removes it once it is told that the part is over.
+      if (this.#sessions.get(index)?.holder !== undefined) continue;
+      await queueOf(this.#labels.get(index)!)
+        .remove(jobId(run, index))
+        .catch(() => {});
+    }
+  }
+
+  /* From the workers. */
+
+  async #take(entries: readonly StreamEntry[]): Promise<void> {
+    for (const { id, bytes } of entries) {
+      this.#upTo = id;
+      let message: UpMessage;
+      try {
+        message = openValue<UpMessage>(this.#options.seal, PURPOSES.up(this.#options.run), bytes);
+      } catch (thrown) {
+        this.#warn(`an event in the queue was refused: ${(thrown as Error).message}`);
+        continue;
+      }
+      this.#message(message);
+    }
+    this.#wake();
+    // The store holds the rest meanwhile, and not this process.
+    if (this.#events.length > MANY_EVENTS) await this.#committed;
+  }
+
+  #message({ session, worker: name, number, items }: UpMessage): void {
+    const now = performance.now();
+    const worker = this.#workers.get(session) ?? { name, number: 0, heardAt: now, isSilent: false };
+    this.#workers.set(session, { ...worker, name });
+    const known = this.#workers.get(session)!;
+    if (number <= known.number) {
+      // A worker sends a message again when the answer of the server got lost.
+      if (number < known.number)
+        this.#warn(`a message of worker ${printable(name, 64)} came again, and was refused`);
+      return;
+    }
+    if (number > known.number + 1)
+      this.#warn(
+        `${number - known.number - 1} messages of worker ${printable(name, 64)} are missing in the queue`,
+      );
+    known.number = number;
+    this.#seen.set(session, number);
+    this.#hear(session, known, now);
+    for (const item of items) this.#item(item, session, known);
+  }
+
+  #hear(session: string, worker: WorkerSession, now: number): void {
+    worker.heardAt = now;
+    if (!worker.isSilent) return;
+    worker.isSilent = false;
+    for (const part of this.#heldBy(session)) part.heard();
+  }
+
+  #item(item: UpItem, session: string, { name }: WorkerSession): void {
+    if (item.type === "refused")
+      return this.#warn(`worker ${printable(name, 64)}: ${printable(item.text, 500)}`);
+    const part = this.#sessions.get(item.host);
+    if (part === undefined) return;
+    switch (item.type) {
+      case "offer":
+        if (part.offer(item.token, session, this.#isSilent) === "again")
+          this.#warn(
+            `worker ${printable(name, 64)} was brought ${part.host} again, whose part is over: nothing was begun`,
+          );
+        return;
+      case "back":
+        return part.back(item.token, this.#isSilent);
+      default:
+        return part.take(item);
+    }
+  }
+
+  readonly #isSilent = (session: string): boolean => this.#workers.get(session)?.isSilent ?? true;
+
+  *#heldBy(session: string): Generator<RemoteSession> {
+    for (const part of this.#sessions.values())
+      if (!part.isOver && part.holder?.session === session) yield part;
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    const { silentMs, awayMs } = this.#options;
+    if (this.#awaySince !== undefined) {
+      if (now - this.#awaySince > awayMs)
+        this.#fail({
+          code: "QUEUE_FAILED",
+          message: `the queue has been away for ${Math.round(awayMs / 1_000)} s: its workers may have gone on with this host`,
+        });
+      return;
+    }
+    for (const [session, worker] of this.#workers) {
+      if (now - worker.heardAt <= silentMs) continue;
+      worker.isSilent = true;
+      for (const part of this.#heldBy(session)) part.silent(worker.name, this.#isSilent);
+    }
+    if (this.#enqueuedAt !== undefined && now - this.#enqueuedAt > UNTAKEN_MS) {
+      this.#enqueuedAt = undefined;
+      if (this.#workers.size === 0) this.#warn(this.#untaken());
+    }
+    // A sign of life, even where there is nothing to say.
+    this.#wake();
+    this.#isDirty = true;
+  }
+
+  #untaken(): string {
+    const labels = [...new Set([...this.#enqueued].map((index) => this.#labels.get(index)))];
+    return `no worker has taken a host so far: is one started for ${labels.join(", ")}? volley fleet shows them`;
+  }
+
+  #onBack(): void {
+    this.#awaySince = undefined;
+    // Nobody could be heard meanwhile.
+    const now = performance.now();
+    for (const worker of this.#workers.values()) worker.heardAt = now;
+    this.#wake();
+  }
+
+  #warn(text: string): void {
+    this.#emit?.({ type: "log", host: this.#firstHost, level: "warn", text });
+  }
+
+  /** Go on without the queue, which ends all that is not over. */
+  #fail(error: SerializedError): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    for (const part of this.#sessions.values()) part.lose(error);
+  }
+
+  /* To the workers, and to the log. */
+
+  #wake(): void {
+    if (this.#isCommitting) {
+      this.#isDirty = true;
+      return;
+    }
+    this.#isCommitting = true;
+    this.#committed = this.#commitAll().finally(() => {
+      this.#isCommitting = false;
+    });
+  }
+
+  async #commitAll(): Promise<void> {
+    // All that one turn of the event loop brings goes together.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    do {
+      this.#isDirty = false;
+      try {
+        await this.#enqueue();
+        await this.#commit();
+      } catch (thrown) {
+        // The server forbids or refuses it: that would not be otherwise a second time.
+        this.#fail(serializeError(thrown));
+        return;
+      }
+    } while ((this.#isDirty || this.#hasMore()) && !this.#mustStop());
+  }
+
+  #hasMore(): boolean {
+    return this.#events.length + this.#down.length + this.#toEnqueue.length > 0;
+  }
+
+  #mustStop(): boolean {
+    return this.#isOver && this.#awaySince !== undefined;
+  }
+
+  async #enqueue(): Promise<void> {
+    const { run, seal, queueOf } = this.#options;
+    while (this.#toEnqueue.length > 0) {
+      const shard = this.#toEnqueue.splice(0, SHARD);
+      const byLabel = new Map<string, number[]>();
+      for (const index of shard) {
+        const label = this.#labels.get(index)!;
+        byLabel.set(label, [...(byLabel.get(label) ?? []), index]);
+      }
+      for (const [label, indexes] of byLabel)
+        await queueOf(label).addBulk(
+          indexes.map((host) => ({
+            name: "host",
+            data: { sealed: sealValue(seal, PURPOSES.job(), { run, host }).toString("base64") },
+            opts: { jobId: jobId(run, host), removeOnComplete: true, removeOnFail: true },
+          })),
+        );
+      for (const index of shard) this.#enqueued.add(index);
+      this.#enqueuedAt ??= performance.now();
+    }
+  }
+
+  async #commit(): Promise<void> {
+    const { run, keys, seal, redis } = this.#options;
+    const events = this.#events;
+    const items = this.#down.splice(0, ITEMS);
+    const held = this.#held;
+    const seen = this.#seen;
+    const upTo = this.#upTo;
+    this.#events = [];
+    this.#held = new Map();
+    this.#seen = new Map();
+    const number = ++this.#number;
+    const isLogged = events.length + held.size + seen.size > 0;
+    const log: LogBatch = {
+      upTo,
+      events,
+      held: [...held].map(([host, holder]) =>
+        holder === undefined ? [host] : [host, holder.token, holder.session],
+      ),
+      seen: Object.fromEntries(seen),
+    };
+    const down: DownMessage = { number, items };
+    const written = await this.#written(() =>
+      redis.eval(
+        COMMIT,
+        4,
+        keys.control,
+        keys.log,
+        keys.down,
+        keys.up,
+        this.#owner,
+        number,
+        isLogged ? sealValue(seal, PURPOSES.log(run), log) : "",
+        items.length > 0 ? sealValue(seal, PURPOSES.down(run), down) : "",
+        isLogged ? nextId(upTo) : "",
+        KEPT_DOWN,
+      ),
+    );
+    if (written === "replaced")
+      throw new VolleyError("QUEUE_FAILED", "another controller has taken this run over", {
+        hint: `volley attach --queue … ${run} shows it`,
+      });
+  }
+
+  /** Write, again where the connection was lost before the answer came. */
+  async #written(write: () => Promise<unknown>): Promise<unknown> {
+    for (;;) {
+      try {
+        return await write();
+      } catch (thrown) {
+        if (this.#mustStop()) return undefined;
+        if (this.#options.server.away.since === undefined && !isLostConnection(thrown)) throw thrown;
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+}
+
+/** Return whether a command failed because its connection went. */
+function isLostConnection(thrown: unknown): boolean {
+  return thrown instanceof Error && /connection|ECONN|closed|LOADING|EPIPE/i.test(thrown.message);
+}
+
+/** Make the name of a controller, for the store. */
+export function makeOwner(): string {
+  return randomBytes(16).toString("hex");
+}

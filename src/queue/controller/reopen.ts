@@ -1,0 +1,192 @@
+import type { Redis } from "ioredis";
+import type { RunOptions } from "../../controller/prepare/options.ts";
+import type { PlayHosts } from "../../controller/prepare/plan.ts";
+import type { Plan } from "../../controller/prepare/prepare.ts";
+import type { QueuedHost } from "../../controller/queued/queued-host.ts";
+import { onceFileOf, runsDirectory } from "../../controller/records/records.ts";
+import { openOnceResults } from "../../controller/schedule/once.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
+import type { Event } from "../../core/events.ts";
+import type { PlayDefinition } from "../../core/playbook.ts";
+import { bareHost } from "../../inventory/connection.ts";
+import { decodeWhole } from "../../vars/whole-value.ts";
+import {
+  type LogBatch,
+  openValue,
+  PURPOSES,
+  QUEUE_PROTOCOL,
+  type QueuedPart,
+  type QueuedPlay,
+  type QueuedRun,
+} from "../messages.ts";
+import type { RunKeys } from "../names.ts";
+import type { Seal } from "../seal.ts";
+import { readWhole } from "../streams.ts";
+import type { EarlierExchange } from "./exchange.ts";
+import type { Holder } from "./remote-session.ts";
+
+/** A controller without a sign of life for so long is gone; it gives one every 2 s. */
+const GONE_SECONDS = 10;
+
+/** The place of a run in the store. */
+export interface StoredRun {
+  readonly redis: Redis;
+  readonly keys: RunKeys;
+  readonly seal: Seal;
+  readonly run: string;
+}
+
+/** Read the record of a run. Fails with `USAGE` when there is none, and with `QUEUE_REFUSED`. */
+export async function readRecord({ redis, keys, seal, run }: StoredRun): Promise<QueuedRun> {
+  const sealed = await redis.getBuffer(keys.record);
+  if (sealed === null)
+    throw new VolleyError("USAGE", `there is no run ${printable(run, 100)} in this queue`, {
+      hint: "volley fleet lists those that go on; a run that has ended is kept for a week",
+    });
+  const record = openValue<QueuedRun>(seal, PURPOSES.run(run), sealed);
+  if (record.protocol !== QUEUE_PROTOCOL)
+    throw new VolleyError(
+      "QUEUE_REFUSED",
+      `run ${run} was started by another version of Volley, whose messages this one does not read`,
+      { hint: "use the version of the controller that started it" },
+    );
+  return record;
+}
+
+/** The course of a run: over, under a controller, or without one. */
+export async function courseOf({ redis, keys }: StoredRun): Promise<"ended" | "controlled" | "left"> {
+  const [ended, beat] = await redis.hmget(keys.control, "ended", "beat");
+  if (ended === "1") return "ended";
+  const [seconds] = (await redis.time()) as unknown as readonly [string | number];
+  return Number(seconds) - Number(beat ?? 0) > GONE_SECONDS ? "left" : "controlled";
+}
+
+/** Take a run over: read what its controller has left. Fails with `USAGE` while the run has a controller. */
+export async function readRun(
+  stored: StoredRun & { readonly owner: string },
+  options: RunOptions,
+): Promise<{ readonly plan: Plan; readonly earlier: EarlierExchange }> {
+  const { redis, keys, seal, run, owner } = stored;
+  const record = await readRecord(stored);
+  const course = await courseOf(stored);
+  if (course !== "left")
+    throw new VolleyError("USAGE", `run ${run} ${course === "ended" ? "has ended" : "has a controller"}`);
+  await redis.hset(keys.control, "owner", owner);
+  const number = Number((await redis.hget(keys.control, "number")) ?? 0);
+  const events: Event[] = [];
+  const held = new Map<number, Holder>();
+  const seen = new Map<string, number>();
+  let upTo = "0";
+  for await (const entries of readWhole(redis, keys.log)) {
+    for (const { bytes } of entries) {
+      const batch = openValue<LogBatch>(seal, PURPOSES.log(run), bytes);
+      for (const event of batch.events) events.push(event);
+      for (const [host, token, session] of batch.held)
+        if (token === undefined) held.delete(host);
+        else held.set(host, { token, session: session! });
+      for (const [session, last] of Object.entries(batch.seen)) seen.set(session, last);
+      ({ upTo } = batch);
+    }
+  }
+  const plan = await planOf(stored, record, options, events);
+  return { plan, earlier: { number, upTo, held, seen, lastEvent: events.at(-1)?.seq ?? 0 } };
+}
+
+/** Make the plan of a run from its record. */
+async function planOf(
+  stored: StoredRun,
+  record: QueuedRun,
+  options: RunOptions,
+  events: readonly Event[],
+): Promise<Plan> {
+  const { run, hosts: names, plays: queued, bundle, check, seed, limits, recorded } = record;
+  const known = names.map((name) => bareHost(name, "ssh"));
+  const plays = queued.map((entry) => asPlay(entry, known));
+  const hosts = await readHosts(stored, record);
+  const directory = options.logDirectory === false ? undefined : (options.logDirectory ?? runsDirectory());
+  if (directory !== undefined) await bringResults(stored, directory, names);
+  return Object.freeze({
+    run,
+    playbook: {
+      name: record.playbook,
+      playbook: { plays: plays.map(({ play }) => play) },
+      assets: { file: () => null, tree: () => null },
+      evaluateAnew: () => {
+        throw new VolleyError(
+          "DELEGATE_REFUSED",
+          "the controller that started this run is gone, and had the playbook: nothing can be delegated to this one",
+        );
+      },
+      locateRemote: (error) => error,
+    },
+    plays,
+    hosts,
+    late: undefined,
+    bundle: { id: bundle.id, bytes: Buffer.alloc(0), reused: bundle.reused, asksForGroups: false },
+    buildMs: 0,
+    method: "bundle" as const,
+    runtimes: [],
+    askStep: undefined,
+    check,
+    seed,
+    limits: { ...limits, playMs: limits.playMs },
+    notes: [],
+    record:
+      directory === undefined
+        ? undefined
+        : { directory, startedAt: record.startedAt, bundle: bundle.id, options: recorded },
+    attached: { events, changed: false },
+  });
+}
+
+function asPlay({ index, play, hosts }: QueuedPlay, known: PlayHosts["hosts"]): PlayHosts {
+  return {
+    index,
+    play: { ...play, roles: [] } as unknown as PlayDefinition,
+    hosts: hosts.map((at) => known[at]!),
+  };
+}
+
+/** Read as much of the hosts' work as a controller needs. */
+async function readHosts(
+  { redis, keys, seal, run }: StoredRun,
+  record: QueuedRun,
+): Promise<readonly QueuedHost[]> {
+  const hosts: QueuedHost[] = [];
+  const common = decodeWhole(record.common) as object;
+  for (const [index, name] of record.hosts.entries()) {
+    const sealed = await redis.hgetBuffer(keys.parts, String(index));
+    if (sealed === null)
+      throw new VolleyError("QUEUE_FAILED", `the work of ${name} is no longer in the queue`);
+    const { way, job } = openValue<QueuedPart>(seal, PURPOSES.part(run, index), sealed);
+    const whole = { ...job, ...common };
+    const { protocol, host, groups, plays, secrets, session, options } = whole;
+    hosts.push({
+      name,
+      label: record.labels[index]!,
+      way,
+      job: {
+        ...{ protocol, host, groups, plays, session, options },
+        vars: {},
+        hostVars: {},
+        ...(secrets === undefined ? {} : { secrets }),
+      },
+    });
+  }
+  return hosts;
+}
+
+/** Bring the whole results for other hosts here. */
+async function bringResults(
+  { redis, keys, seal, run }: StoredRun,
+  directory: string,
+  hosts: readonly string[],
+): Promise<void> {
+  const stored = (await redis.hgetallBuffer(keys.results)) as Readonly<Record<string, Buffer>>;
+  const results = openOnceResults(onceFileOf(directory, run));
+  for (const [field, sealed] of Object.entries(stored)) {
+    const [host = 0, task = 0] = field.split(":").map(Number);
+    const { whole } = openValue<{ readonly whole?: string }>(seal, PURPOSES.result(run, host, task), sealed);
+    results.keep(hosts[host]!, task, whole);
+  }
+}

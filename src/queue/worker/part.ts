@@ -1,0 +1,238 @@
+import { randomBytes } from "node:crypto";
+import { nodeSetup } from "../../controller/prepare/jobs.ts";
+import { hostBecome } from "../../controller/prepare/reach.ts";
+import type { Place } from "../../controller/schedule/places.ts";
+import { openHostSession } from "../../controller/session/driver.ts";
+import type { HeldSession } from "../../controller/session/session.ts";
+import { fullTally } from "../../controller/session/told.ts";
+import { isVolleyError, serializeError, VolleyError } from "../../core/errors.ts";
+import type { ControllerEvent, HostEnd, ReceivedEvent } from "../../core/events.ts";
+import type { Host } from "../../core/inventory.ts";
+import type { Command } from "../../core/protocol.ts";
+import type { DirectPlaybook } from "../../direct/serve.ts";
+import { createMask, maskEvent } from "../../vars/mask.ts";
+import { type DownItem, readPart, type UpItem } from "../messages.ts";
+import type { RunLink } from "./run-link.ts";
+
+type Grant = Extract<DownItem, { readonly type: "grant" }>;
+
+/** How a host's part ended on this worker. */
+export type PartOutcome =
+  /** The part is over, here or elsewhere: its job can be removed. */
+  | { readonly is: "over"; readonly end?: HostEnd }
+  /** Another worker is to take it. */
+  | { readonly is: "back" };
+
+/** Options of a part. */
+export interface PartOptions {
+  readonly link: RunLink;
+  /** The host's index in the run. */
+  readonly host: number;
+  /** The part's place among the hosts at work on this worker. */
+  readonly place: Place;
+  /** The part is granted, and begins. */
+  onBegin(): void;
+  /** Events were received. */
+  onEvent(): void;
+  /** The part waits for the controller at a barrier, and lends its place. */
+  onWait(): void;
+}
+
+/** A host's part of a run on this worker. */
+export class Part {
+  readonly #options: PartOptions;
+  readonly #token = randomBytes(16).toString("hex");
+  readonly #done: Promise<PartOutcome>;
+  #resolve!: (outcome: PartOutcome) => void;
+  #isGranted = false;
+  #session: HeldSession | undefined;
+  /** Orders that came before the session was there. */
+  #early: DownItem[] = [];
+  #waits: readonly number[] = [];
+  #isWaiting = false;
+
+  constructor(options: PartOptions) {
+    this.#options = options;
+    this.#done = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  /** Offer the host to the controller, and carry its part out once it is granted. Never rejects. */
+  async carryOut(): Promise<PartOutcome> {
+    const { link, host, place } = this.#options;
+    link.listen(host, this.#token, {
+      take: (item) => this.#take(item),
+      offer: () => (this.#isGranted ? undefined : this.#offer()),
+      over: () => this.#resolve({ is: "over" }),
+    });
+    link.outbox.send(this.#offer());
+    const outcome = await this.#done;
+    link.leave(host, this.#token);
+    place.leave();
+    return outcome;
+  }
+
+  /** The run's name. */
+  get run(): string {
+    return this.#options.link.run;
+  }
+
+  /** True once the controller has granted the host, and until the part is over. */
+  get isGranted(): boolean {
+    return this.#isGranted;
+  }
+
+  /** True while the host waits at a barrier, and its place is lent. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
+  }
+
+  /** Let another worker have the host, which goes on by itself. */
+  async handBack(): Promise<void> {
+    const { link, host } = this.#options;
+    this.#session?.letGo();
+    link.outbox.send({ type: "back", host, token: this.#token });
+    await link.outbox.sent();
+    this.#resolve({ is: "back" });
+  }
+
+  #offer(): UpItem {
+    return { type: "offer", host: this.#options.host, token: this.#token };
+  }
+
+  #take(item: DownItem): void {
+    switch (item.type) {
+      case "grant":
+        if (this.#isGranted) return;
+        this.#isGranted = true;
+        this.#begin(item).catch((thrown: unknown) => this.#fail(item, thrown));
+        return;
+      case "over":
+        return this.#resolve({ is: "over" });
+      case "release":
+        this.#session?.letGo();
+        return this.#resolve({ is: "over" });
+      default:
+        if (this.#session === undefined) this.#early.push(item);
+        else this.#order(this.#session, item);
+    }
+  }
+
+  async #begin(grant: Grant): Promise<void> {
+    const { link, host, place, onBegin } = this.#options;
+    onBegin();
+    const [{ way, job, waits, waitMs }, bytes] = await Promise.all([link.part(host), link.bundle()]);
+    this.#waits = waits;
+    const { options, record, runtimes } = link;
+    const known = way.host as Host;
+    const { endpoint, transport } = await link.ways.reach(known);
+    const become = hostBecome(known, endpoint.user, way.plays, options);
+    const mask = createMask(job.secrets ?? []);
+    const token = this.#token;
+    const session = openHostSession({
+      ...{ endpoint, transport, mask, waitMs },
+      become: become.start,
+      node: nodeSetup(known, options, runtimes),
+      job: { ...job, become: become.job },
+      bundle: { id: record.bundle.id, bytes, reused: record.bundle.reused },
+      emit: (event) => this.#tell(mask === null ? event : maskEvent(mask, event)),
+      ask: (question) => link.outbox.send({ type: "question", host, token, question }),
+      keepResult: (task, whole) => {
+        link.outbox.send({ type: "keep", host, token, task, whole });
+        return link.outbox.sent();
+      },
+      // The controller knows the sources.
+      locate: (error) => error,
+      startTimeoutMs: record.limits.startMs,
+      returnTimeoutMs: record.limits.returnMs,
+      mayLaunch: true,
+      via: "bundle",
+      readRuntime: link.archives,
+      playbook: NO_PLAYBOOK,
+      earlier: readPart(grant.earlier),
+    });
+    this.#session = session;
+    await place.take();
+    for (const command of grant.said) tell(session, command);
+    if (grant.limit !== undefined) session.limit(grant.limit);
+    session.begin(place);
+    if (grant.ending?.how === "kill") session.kill();
+    else if (grant.ending !== undefined) session.cancel(grant.ending.why);
+    for (const item of this.#early.splice(0)) this.#order(session, item);
+    const end = await session.end;
+    link.outbox.send({ type: "end", host, token, end });
+    await link.outbox.sent();
+    this.#resolve({ is: "over", end });
+  }
+
+  #order(session: HeldSession, item: DownItem): void {
+    switch (item.type) {
+      case "say":
+        return void this.#say(session, item);
+      case "limit":
+        return session.limit(item.limit);
+      case "cancel":
+        return session.cancel(item.why);
+      case "kill":
+        return session.kill();
+      default:
+        return;
+    }
+  }
+
+  /** Tell the host to go on only once it has a place again. */
+  async #say(session: HeldSession, { command }: Extract<DownItem, { type: "say" }>): Promise<void> {
+    if (command.type === "continue" && this.#isWaiting) {
+      this.#isWaiting = false;
+      await this.#options.place.take();
+    }
+    tell(session, command);
+  }
+
+  #tell(event: ReceivedEvent | ControllerEvent): void {
+    const { link, host, place, onEvent, onWait } = this.#options;
+    onEvent();
+    // The end is sent with all that the session knows.
+    if (event.type === "host:end") return;
+    link.outbox.send({ type: "event", host, token: this.#token, event });
+    if (event.type !== "play:end" || !this.#waits.includes(event.index)) return;
+    this.#isWaiting = true;
+    place.leave();
+    onWait();
+  }
+
+  /** The part could not begin: the way to the host, or the bundle, is at fault. */
+  #fail({ earlier }: Grant, thrown: unknown): void {
+    const { link, host } = this.#options;
+    const error = isVolleyError(thrown)
+      ? thrown
+      : new VolleyError("INTERNAL", `the worker failed: ${String(thrown)}`, { cause: thrown });
+    const end: HostEnd = {
+      type: "host:end",
+      host: link.record.hosts[host] ?? "",
+      outcome: "failed",
+      tally: fullTally(readPart(earlier)),
+      elapsedMs: 0,
+      phases: {},
+      uploadedBytes: 0,
+      error: serializeError(error),
+    };
+    link.outbox.send({ type: "end", host, token: this.#token, end });
+    void link.outbox.sent().then(() => this.#resolve({ is: "over", end }));
+  }
+}
+
+function tell(session: HeldSession, command: Command): void {
+  if (command.type === "continue") session.goOn(command.play);
+  else session.tell(command);
+}
+
+/** A worker carries plays out by bundles alone. */
+const NO_PLAYBOOK: DirectPlaybook = {
+  name: "",
+  assets: { file: () => null, tree: () => null },
+  evaluateAnew: () => {
+    throw new VolleyError("INTERNAL", "a worker carries plays out by bundles alone");
+  },
+};

@@ -1,0 +1,225 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Redis } from "ioredis";
+import { listRuntimes, type Runtime } from "../../bundle/runtimes/store.ts";
+import type { RunOptions } from "../../controller/prepare/options.ts";
+import { openWays, type Ways } from "../../controller/prepare/transports.ts";
+import { createArchives } from "../../controller/schedule/sessions.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { decodeVars, decodeWhole } from "../../vars/whole-value.ts";
+import { readRecord } from "../controller/reopen.ts";
+import {
+  type DownItem,
+  type DownMessage,
+  openValue,
+  PURPOSES,
+  type QueuedPart,
+  type QueuedRun,
+  type UpItem,
+} from "../messages.ts";
+import { type RunKeys, runKeys } from "../names.ts";
+import type { Seal } from "../seal.ts";
+import { followStream, lastId, type StreamEntry } from "../streams.ts";
+import { Outbox } from "./outbox.ts";
+
+/** Time between two signs of life of a worker, in milliseconds. */
+const BEAT_MS = 2_000;
+
+/** What a worker has for all runs. */
+export interface WorkerContext {
+  readonly name: string;
+  /** This process, at random. */
+  readonly session: string;
+  readonly seal: Seal;
+  readonly prefix: string;
+  /** For commands. */
+  readonly redis: Redis;
+  /** Open a connection for a stream. */
+  openReading(): Redis;
+  /** Return a bundle. Fails with `QUEUE_FAILED` and `QUEUE_REFUSED`. */
+  bundle(id: string, store: string | undefined): Promise<Buffer>;
+  /** The worker's own options for reaching hosts, which come before those of runs. */
+  readonly reach: Partial<RunOptions>;
+  /** Tell people on the worker's machine. */
+  say(text: string): void;
+  /** Count what was refused. */
+  refused(): void;
+}
+
+/** A part that waits for messages of the controller. */
+export interface PartListener {
+  take(item: DownItem): void;
+  /** Return the offer that is to be repeated, while the part is not granted. */
+  offer(): UpItem | undefined;
+  /** The run is over, or unknown: nothing is to be begun. */
+  over(): void;
+}
+
+/** A run that a worker has hosts of. */
+export class RunLink {
+  readonly run: string;
+  readonly record: QueuedRun;
+  readonly options: RunOptions;
+  readonly runtimes: readonly Runtime[];
+  readonly archives: (id: string) => Promise<Buffer>;
+  readonly ways: Ways;
+  readonly outbox: Outbox;
+  readonly #context: WorkerContext;
+  readonly #keys: RunKeys;
+  readonly #listeners = new Map<string, PartListener>();
+  readonly #closing = new AbortController();
+  readonly #common: object;
+  readonly #reading: Redis;
+  #lastNumber = 0;
+  #beating: NodeJS.Timeout;
+  #bundle: Promise<Buffer> | undefined;
+
+  private constructor(
+    context: WorkerContext,
+    record: QueuedRun,
+    { options, ways, after }: { options: RunOptions; ways: Ways; after: string },
+  ) {
+    this.#context = context;
+    this.run = record.run;
+    this.record = record;
+    this.options = options;
+    this.ways = ways;
+    this.runtimes = record.options.runtime === "never" ? [] : listRuntimes();
+    this.archives = createArchives(this.runtimes);
+    this.#keys = runKeys(context.prefix, record.run);
+    this.#common = decodeWhole(record.common) as object;
+    const { redis, seal, session, name } = context;
+    this.outbox = new Outbox({ run: record.run, stream: this.#keys.up, redis, seal, session, worker: name });
+    this.#reading = context.openReading();
+    void followStream(this.#reading, this.#keys.down, {
+      after,
+      signal: this.#closing.signal,
+      take: (entries) => this.#take(entries),
+    }).catch((thrown: unknown) => context.say(`run ${this.run}: ${(thrown as Error).message}`));
+    this.#beating = setInterval(() => void this.#beat(), BEAT_MS);
+  }
+
+  /** Open a run. Fails with `USAGE` when there is none, and with `QUEUE_REFUSED`. */
+  static async open(context: WorkerContext, run: string): Promise<RunLink> {
+    const { redis, seal, prefix, reach } = context;
+    const keys = runKeys(prefix, run);
+    const record = await readRecord({ redis, keys, seal, run });
+    const after = await lastId(redis, keys.down);
+    const options: RunOptions = { ...record.options, ...reach, inventory: [], playbook: record.playbook };
+    const ways = await openWays(options, new AbortController().signal);
+    return new RunLink(context, record, { options, ways, after });
+  }
+
+  /** Read the work of a host. Fails with `USAGE` when there is none, and with `QUEUE_REFUSED`. */
+  async part(host: number): Promise<QueuedPart> {
+    const { redis, seal } = this.#context;
+    const sealed = await redis.hgetBuffer(this.#keys.parts, String(host));
+    if (sealed === null) throw new VolleyError("USAGE", `run ${this.run} has no such host, or is over`);
+    const { way, job, ...rest } = openValue<QueuedPart>(seal, PURPOSES.part(this.run, host), sealed);
+    return {
+      ...rest,
+      way: decodeWhole(way) as QueuedPart["way"],
+      job: { ...decodeVars(job), ...this.#common },
+    };
+  }
+
+  /** Return the run's bundle. */
+  bundle(): Promise<Buffer> {
+    const { bundle, store } = this.record;
+    this.#bundle ??= this.#context.bundle(bundle.id, store);
+    this.#bundle.catch(() => {
+      this.#bundle = undefined;
+    });
+    return this.#bundle;
+  }
+
+  /** Pass on what the controller says about a part, until `leave`. */
+  listen(host: number, token: string, listener: PartListener): void {
+    this.#listeners.set(`${host} ${token}`, listener);
+  }
+
+  leave(host: number, token: string): void {
+    this.#listeners.delete(`${host} ${token}`);
+  }
+
+  close(): void {
+    clearInterval(this.#beating);
+    this.#closing.abort();
+    this.#reading.disconnect();
+    this.outbox.close();
+    this.ways.close();
+  }
+
+  #take(entries: readonly StreamEntry[]): void {
+    for (const { bytes } of entries) {
+      let message: DownMessage;
+      try {
+        message = openValue<DownMessage>(this.#context.seal, PURPOSES.down(this.run), bytes);
+      } catch (thrown) {
+        this.#refuse(`a message of the controller was refused: ${(thrown as Error).message}`);
+        continue;
+      }
+      if (message.number <= this.#lastNumber) {
+        this.#refuse(`message ${message.number} of the controller came again, and was refused`);
+        continue;
+      }
+      this.#lastNumber = message.number;
+      for (const item of message.items) this.#listeners.get(`${item.host} ${item.token}`)?.take(item);
+    }
+  }
+
+  #refuse(text: string): void {
+    this.#context.refused();
+    this.#context.say(`run ${this.run}: ${text}`);
+    this.outbox.send({ type: "refused", text });
+  }
+
+  async #beat(): Promise<void> {
+    const offers = [...this.#listeners.values()].flatMap((listener) => listener.offer() ?? []);
+    this.outbox.beat(offers);
+    if (offers.length === 0) return;
+    const { redis } = this.#context;
+    const [ended, owner] = await redis.hmget(this.#keys.control, "ended", "owner").catch(() => [null, ""]);
+    if (ended !== "1" && owner !== null) return;
+    for (const listener of [...this.#listeners.values()]) if (listener.offer() !== undefined) listener.over();
+  }
+}
+
+/** Runs that a worker has hosts of, by name. */
+export class RunLinks {
+  readonly #context: WorkerContext;
+  readonly #links = new Map<string, Promise<RunLink>>();
+  readonly #users = new Map<string, number>();
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+  }
+
+  /** Use a run, which stays open while it is used. */
+  async use<T>(run: string, work: (link: RunLink) => Promise<T>): Promise<T> {
+    this.#users.set(run, (this.#users.get(run) ?? 0) + 1);
+    try {
+      let opening = this.#links.get(run);
+      if (opening === undefined) {
+        opening = RunLink.open(this.#context, run);
+        this.#links.set(run, opening);
+        opening.catch(() => this.#links.delete(run));
+      }
+      return await work(await opening);
+    } finally {
+      await this.#left(run);
+    }
+  }
+
+  async #left(run: string): Promise<void> {
+    this.#users.set(run, this.#users.get(run)! - 1);
+    // The next host of the run comes at once, mostly.
+    await sleep(0);
+    if (this.#users.get(run) !== 0) return;
+    const link = await this.#links.get(run)?.catch(() => undefined);
+    await link?.outbox.sent();
+    if (this.#users.get(run) !== 0) return;
+    this.#users.delete(run);
+    this.#links.delete(run);
+    link?.close();
+  }
+}

@@ -1,0 +1,258 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Job as QueueJob, Worker as QueueWorker } from "bullmq";
+import type { Redis } from "ioredis";
+import type { RunOptions } from "../../controller/prepare/options.ts";
+import { createPlaces } from "../../controller/schedule/places.ts";
+import { isVolleyError, messageOf, printable } from "../../core/errors.ts";
+import type { QueueConnections } from "../connect.ts";
+import { openValue, PURPOSES } from "../messages.ts";
+import { queueName } from "../names.ts";
+import type { Seal } from "../seal.ts";
+import type { WorkerState } from "../status/meter.ts";
+import type { WorkCounts } from "../status/worker-status.ts";
+import { Part, type PartOutcome } from "./part.ts";
+import { RunLinks, type WorkerContext } from "./run-link.ts";
+
+/** Time until the server is asked again after it has refused to answer. */
+const RETRY_MS = 1_000;
+
+/** Options of a worker. */
+export interface WorkerOptions {
+  readonly connections: QueueConnections;
+  readonly seal: Seal;
+  readonly name: string;
+  /** This process, at random: letters and digits. */
+  readonly id: string;
+  readonly labels: readonly string[];
+  /** Hosts at work at a time. */
+  readonly concurrency: number;
+  /** Milliseconds after which BullMQ brings the hosts of a worker that is gone to another one. */
+  readonly leaseMs: number;
+  readonly reach: Partial<RunOptions>;
+  readonly meter: WorkCounts;
+  /** Return a bundle. Fails with `QUEUE_FAILED` and `QUEUE_REFUSED`. */
+  bundle(redis: Redis, id: string, store: string | undefined): Promise<Buffer>;
+  /** Tell people on this machine. */
+  say(text: string): void;
+}
+
+/** A process that carries out hosts' parts of runs. */
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #redis: Redis;
+  readonly #links: RunLinks;
+  readonly #places: ReturnType<typeof createPlaces>;
+  readonly #queues: readonly LabelQueue[];
+  readonly #parts = new Set<Part>();
+  #isStopping = false;
+  /** Called when a place may be free. */
+  #onFree: (() => void)[] = [];
+  readonly #loops: readonly Promise<void>[];
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    const { connections, seal, name, id, labels, concurrency, leaseMs, reach, meter, say } = options;
+    const redis = connections.open(`worker ${name}`);
+    this.#redis = redis;
+    const context: WorkerContext = {
+      name,
+      session: id,
+      seal,
+      prefix: connections.prefix,
+      redis,
+      openReading: () => connections.open(`worker ${name}: run`),
+      bundle: (id, store) => options.bundle(redis, id, store),
+      reach,
+      say,
+      refused: () => meter.refused("message"),
+    };
+    this.#links = new RunLinks(context);
+    this.#places = createPlaces(concurrency);
+    this.#queues = labels.map(
+      (label) => new LabelQueue(label, { redis, prefix: connections.prefix, name, leaseMs, say }),
+    );
+    this.#loops = this.#queues.map((queue) => this.#loop(queue));
+  }
+
+  /** The hosts that the worker has, and whether it takes more. */
+  get state(): WorkerState {
+    return { hosts: this.#parts, isStopping: this.#isStopping };
+  }
+
+  /** Take no more hosts, and resolve once those at work have ended. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    this.#wakeAll();
+    for (const part of this.#parts) if (!part.isGranted) void part.handBack();
+    for (const queue of this.#queues) queue.stop();
+    await Promise.all(this.#loops);
+    await Promise.all(this.#queues.map((queue) => queue.close()));
+    this.#redis.disconnect();
+  }
+
+  /** Let other workers have the hosts at work. */
+  async handBack(): Promise<void> {
+    await Promise.all([...this.#parts].map((part) => part.handBack()));
+  }
+
+  /** Take jobs of one label as long as there is room. */
+  async #loop(queue: LabelQueue): Promise<void> {
+    const working = new Set<Promise<void>>();
+    while (!this.#isStopping) {
+      await this.#room();
+      const job = await queue.next();
+      if (job === undefined) continue;
+      const done = this.#work(queue, job).finally(() => {
+        working.delete(done);
+        this.#wakeAll();
+      });
+      working.add(done);
+    }
+    await Promise.all(working);
+  }
+
+  /** Resolve once another host may be at work, or the worker stops. */
+  async #room(): Promise<void> {
+    while (!this.#isStopping && this.#atWork() >= this.#options.concurrency)
+      await new Promise<void>((resolve) => this.#onFree.push(resolve));
+  }
+
+  /** Return the number of hosts that have a place, or wait for one. */
+  #atWork(): number {
+    let count = 0;
+    for (const { isWaiting } of this.#parts) if (!isWaiting) count++;
+    return count;
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#onFree.splice(0)) wake();
+  }
+
+  async #work(queue: LabelQueue, job: TakenJob): Promise<void> {
+    const { meter, seal, say } = this.#options;
+    meter.taken(queue.label);
+    let outcome: PartOutcome = { is: "over" };
+    try {
+      const data = job.data as { readonly sealed?: unknown } | undefined;
+      const sealed = Buffer.from(String(data?.sealed), "base64");
+      const { run, host } = openValue<{ readonly run: string; readonly host: number }>(
+        seal,
+        PURPOSES.job(),
+        sealed,
+      );
+      outcome = await this.#links.use(run, (link) => this.#carryOut(link, host));
+    } catch (thrown) {
+      const isRefused = isVolleyError(thrown) && (thrown.code === "QUEUE_REFUSED" || thrown.code === "USAGE");
+      if (isRefused) meter.refused("job");
+      say(`job ${printable(String(job.id), 100)} was refused: ${messageOf(thrown)}`);
+    }
+    if (outcome.is === "over") await queue.remove(job);
+    else {
+      meter.handedBack();
+      await queue.giveBack(job);
+    }
+  }
+
+  async #carryOut(link: Parameters<Parameters<RunLinks["use"]>[1]>[0], host: number): Promise<PartOutcome> {
+    const { meter } = this.#options;
+    const place = this.#places.join();
+    const part = new Part({
+      ...{ link, host, place },
+      onWait: () => this.#wakeAll(),
+      onBegin: () => meter.began(),
+      onEvent: () => meter.event(1),
+    });
+    this.#parts.add(part);
+    try {
+      const outcome = await part.carryOut();
+      if (outcome.is === "over" && outcome.end !== undefined)
+        meter.ended(outcome.end.outcome, outcome.end.elapsedMs);
+      return outcome;
+    } finally {
+      this.#parts.delete(part);
+    }
+  }
+}
+
+type TakenJob = QueueJob & { readonly token: string };
+
+interface LabelOptions {
+  readonly redis: Redis;
+  readonly prefix: string;
+  readonly name: string;
+  readonly leaseMs: number;
+  say(text: string): void;
+}
+
+/** BullMQ's queue of one label, as a worker sees it: it brings jobs, and jobs of workers that are gone again. */
+class LabelQueue {
+  readonly label: string;
+  readonly #queue: QueueWorker;
+  readonly #taken = new Map<string, string>();
+  readonly #renewing: NodeJS.Timeout;
+  readonly #leaseMs: number;
+  readonly #id = randomBytes(8).toString("hex");
+  #count = 0;
+
+  constructor(label: string, { redis, prefix, name, leaseMs, say }: LabelOptions) {
+    this.label = label;
+    this.#leaseMs = leaseMs;
+    this.#queue = new QueueWorker(queueName(label), null, {
+      connection: redis,
+      prefix,
+      name,
+      lockDuration: leaseMs,
+      stalledInterval: Math.max(1_000, leaseMs / 3),
+      // A host is brought to workers until one has carried it out, however many are gone meanwhile.
+      // Seconds to wait for a job at a time: a worker that stops waits as long.
+      drainDelay: 1,
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+      skipVersionCheck: true,
+    });
+    // The connection tells of its own faults.
+    this.#queue.on("error", () => {});
+    void this.#queue.startStalledCheckTimer();
+    this.#renewing = setInterval(() => {
+      this.#renew().catch((thrown: unknown) => say(messageOf(thrown)));
+    }, leaseMs / 3);
+  }
+
+  /** Wait some seconds for a job. */
+  async next(): Promise<TakenJob | undefined> {
+    const token = `${this.#id}:${++this.#count}`;
+    const job = (await this.#queue.getNextJob(token).catch(() => sleep(RETRY_MS))) as TakenJob | undefined;
+    if (job?.id !== undefined) this.#taken.set(job.id, token);
+    return job;
+  }
+
+  /** Remove a job: its host's part is over. */
+  async remove(job: TakenJob): Promise<void> {
+    this.#taken.delete(job.id!);
+    // Another worker may have it by now, which is told the same.
+    await job.moveToCompleted(null, job.token, false).catch(() => {});
+  }
+
+  /** Give a job to another worker. */
+  async giveBack(job: TakenJob): Promise<void> {
+    this.#taken.delete(job.id!);
+    await job.moveToWait(job.token).catch(() => {});
+  }
+
+  /** Take no more jobs. */
+  stop(): void {
+    void this.#queue.pause(true);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#renewing);
+    await this.#queue.close(true).catch(() => {});
+  }
+
+  async #renew(): Promise<void> {
+    if (this.#taken.size === 0) return;
+    await this.#queue
+      .extendJobLocks([...this.#taken.keys()], [...this.#taken.values()], this.#leaseMs)
+      .catch(() => []);
+  }
+}

@@ -1,0 +1,80 @@
+import { randomBytes } from "node:crypto";
+import { afterEach } from "vitest";
+import type { HostQueue } from "../../../src/controller/queued/host-queue.ts";
+import { createWorkerBundles } from "../../../src/queue/bundles/worker-bundles.ts";
+import { openQueueServer, type QueueConnections } from "../../../src/queue/connect.ts";
+import { createHostQueue, type HostQueueOptions } from "../../../src/queue/controller/host-queue.ts";
+import { createSeal, type QueueKey, type Seal } from "../../../src/queue/seal.ts";
+import { createMeter, type Meter } from "../../../src/queue/status/meter.ts";
+import { Worker, type WorkerOptions } from "../../../src/queue/worker/worker.ts";
+import { type RedisServer, type RedisServerOptions, startRedis } from "./redis.ts";
+
+/** A queue of a test's own, with its server. */
+export interface TestQueue {
+  readonly server: RedisServer;
+  readonly keys: readonly QueueKey[];
+  readonly seal: Seal;
+  /** Connections for the test itself. */
+  readonly connections: QueueConnections;
+  /** Open the queue as a controller does. */
+  open(options?: Partial<HostQueueOptions>): Promise<HostQueue>;
+  /** Start a worker in this process. */
+  work(options?: Partial<WorkerOptions>): Promise<TestWorker>;
+}
+
+/** A worker in this process. */
+export interface TestWorker {
+  readonly worker: Worker;
+  readonly meter: Meter;
+  /** What the worker has told people. */
+  readonly said: readonly string[];
+  stop(): Promise<void>;
+}
+
+/** Starts queues whose workers and servers are stopped after the test. */
+export function queueStarter(): (options?: RedisServerOptions) => Promise<TestQueue> {
+  const ends: (() => Promise<unknown>)[] = [];
+  afterEach(async () => {
+    for (const end of ends.splice(0).reverse()) await end();
+  });
+  return async (options) => {
+    const server = await startRedis(options);
+    ends.push(() => server.stop());
+    const keys: readonly QueueKey[] = [{ secret: randomBytes(32) }];
+    const seal = createSeal(keys);
+    const connect = async (): Promise<QueueConnections> => {
+      const connections = await openQueueServer({ url: server.url }, new AbortController().signal);
+      ends.push(() => connections.close());
+      return connections;
+    };
+    return {
+      server,
+      keys,
+      seal,
+      connections: await connect(),
+      open: async (more) => createHostQueue({ connections: await connect(), seal, keys, ...more }),
+      work: async (more = {}) => {
+        const connections = await connect();
+        const { name = "w1", labels = ["default"], concurrency = 20 } = more;
+        const said: string[] = [];
+        const id = randomBytes(8).toString("hex");
+        const meter = createMeter({ ...{ id, name, labels, concurrency }, state: () => worker.state });
+        const worker: Worker = new Worker({
+          ...{ connections, seal, name, id, labels, concurrency, meter },
+          leaseMs: 3_000,
+          reach: {},
+          bundle: createWorkerBundles({ prefix: connections.prefix, keys }),
+          say: (text) => said.push(text),
+          ...more,
+        });
+        let stopped: Promise<void> | undefined;
+        const stop = (): Promise<void> => {
+          stopped ??= worker.stop();
+          return stopped;
+        };
+        ends.push(stop);
+        return { worker, meter, said, stop };
+      },
+    };
+  };
+}

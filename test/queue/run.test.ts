@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import type { Event } from "../../src/core/events.ts";
+import { fleetStarter, follow, start } from "../e2e/lib/drive.ts";
+import { makeProject, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
+import { queueStarter } from "./lib/queue.ts";
+import { describeQueue } from "./lib/redis.ts";
+
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
+const startQueue = queueStarter();
+
+/** The events of each host in their order, without what differs from run to run. */
+function byHost(events: readonly Event[]): Record<string, unknown[]> {
+  const found: Record<string, unknown[]> = {};
+  for (const event of events) {
+    if (!("host" in event)) continue;
+    const { seq: _seq, time: _time, host, ...rest } = event;
+    const plain = JSON.parse(JSON.stringify(rest, (key, value) => (VARYING.has(key) ? undefined : value)));
+    found[host] = [...(found[host] ?? []), plain];
+  }
+  return found;
+}
+
+const VARYING = new Set(["elapsedMs", "pid", "cpuMs", "phases", "port", "address"]);
+
+describeQueue("runs by a queue", () => {
+  test("a run by two workers has the summary and the events of a run without", async () => {
+    const project = makeProject(scratch(), {
+      "site.ts": playbookText(
+        `{ hosts: "all", tasks: async () => {
+          await copy({ dest: "~/a.txt", content: "a\\n" });
+          await command({ argv: ["echo", "hello"] });
+        } }`,
+        `{ hosts: "all", serial: 3, tasks: async () => { await copy({ dest: "~/b.txt", content: "b\\n" }); } }`,
+      ),
+    });
+    const plainFleet = await startFleet({ count: 8 });
+    const plain = await follow(start(project, plainFleet));
+    const fleet = await startFleet({ count: 8 });
+    const queue = await startQueue();
+    const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+    const workers = [await queue.work({ name: "w1", reach }), await queue.work({ name: "w2", reach })];
+    const queued = await follow(start(project, fleet, {}, await queue.open()));
+    expect(workers.flatMap(({ said }) => said)).toEqual([]);
+    expect(byHost(queued.events)).toEqual(byHost(plain.events));
+    expect(queued.summary).toMatchObject({
+      tally: plain.summary.tally,
+      outcomes: plain.summary.outcomes,
+      exitCode: 0,
+    });
+    expect(workers.map(({ meter }) => meter.status().done).reduce((sum, each) => sum + each)).toBe(8);
+  });
+});
