@@ -1,0 +1,195 @@
+import { spawnSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { Queue, type Job as QueueJob, Worker as QueueWorker } from "bullmq";
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, expect, it, test, vi } from "vitest";
+import { openBundleStore } from "../../src/queue/bundles/store.ts";
+import { lookAtServer, openQueueServer, type QueueConnections } from "../../src/queue/connect.ts";
+import { createSeal } from "../../src/queue/seal.ts";
+import { announce, listWorkers } from "../../src/queue/status/registry.ts";
+import type { WorkerStatus } from "../../src/queue/status/worker-status.ts";
+import { PATIENT } from "../lib/patience.ts";
+import { describeQueue, type RedisServer, startRedis } from "./lib/redis.ts";
+
+// What docs/queue.md and contrib/ give to operators.
+
+const STATUS: WorkerStatus = {
+  ...{ id: "w1", name: "one", labels: ["default"], version: "0", pid: 1, machine: "m", startedAt: 0, at: 0 },
+  ...{ concurrency: 1, offered: 0, inFlight: 0, waiting: 0, done: 0, failed: 0, handedBack: 0, refused: 0 },
+  ...{ ratePerMinute: 0, rssBytes: 0, isStopping: false, isQueueAway: false, runs: [] },
+};
+
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+
+/** What BullMQ's queues and workers have in common. */
+interface Closable {
+  on(event: "error", tell: (error: Error) => void): unknown;
+  close(): Promise<unknown>;
+}
+
+describeQueue("the ACL lines of docs/queue.md", () => {
+  const acl = /^```acl\n(.*?)^```/ms.exec(read("docs/queue.md"))![1]!;
+  const never = new AbortController().signal;
+  let server: RedisServer;
+  let controller: QueueConnections;
+  let worker: QueueConnections;
+  const closing: (() => Promise<unknown>)[] = [];
+
+  const openAs = async (user: string, password: string): Promise<QueueConnections> => {
+    const connections = await openQueueServer(
+      { url: server.url.replace("//", `//${user}@`), password },
+      never,
+    );
+    closing.unshift(() => connections.close());
+    return connections;
+  };
+  /** A queue or a worker, with the faults that it tells of. */
+  const watched = <T extends Closable>(one: T): T => {
+    one.on("error", (error) => faults.push(error.message));
+    closing.unshift(() => one.close());
+    return one;
+  };
+  const faults: string[] = [];
+  const admin = (...args: string[]): Promise<string> =>
+    server.cli("--user", "test-admin", "--pass", "test", ...args);
+
+  beforeAll(async () => {
+    const users = acl.replace("CONTROLLER-PASSWORD", "one").replace("WORKER-PASSWORD", "other");
+    server = await startRedis({ users: `${users}user test-admin on >test ~* &* +@all\n` });
+    controller = await openAs("volley-controller", "one");
+    worker = await openAs("volley-worker", "other");
+  });
+  afterAll(async () => {
+    for (const close of closing) await close();
+    await server.stop();
+  });
+
+  it("let BullMQ bring jobs to workers, from a worker that is gone, too", async () => {
+    const options = { prefix: "volley", skipVersionCheck: true };
+    const queue = watched(
+      new Queue("hosts.default", { connection: controller.open("controller"), ...options }),
+    );
+    await queue.addBulk(
+      ["a", "b", "c"].map((id) => ({
+        name: "host",
+        data: { id },
+        opts: { jobId: id, removeOnComplete: true, removeOnFail: true },
+      })),
+    );
+    await queue.remove("c");
+    expect(await queue.getJobCounts("waiting", "active")).toEqual({ waiting: 2, active: 0 });
+
+    const [gone, other] = ["gone", "other"].map((name) =>
+      watched(
+        new QueueWorker("hosts.default", null, {
+          connection: worker.open(name),
+          ...options,
+          name,
+          // The lock of the worker that is gone expires soon.
+          lockDuration: name === "gone" ? 500 : 60_000,
+          stalledInterval: 200,
+          drainDelay: 1,
+          maxStalledCount: 1_000,
+        }),
+      ),
+    ) as [QueueWorker, QueueWorker];
+    const lost = (await gone.getNextJob("gone:1")) as QueueJob;
+    expect(lost.id).toBe("a");
+    const second = (await other.getNextJob("other:1")) as QueueJob;
+    expect(second.id).toBe("b");
+    await other.extendJobLocks(["b"], ["other:1"], 60_000);
+    await second.moveToWait("other:1");
+    // Nothing renews the lock of `a`.
+    void other.startStalledCheckTimer();
+    const taken = new Set<string>();
+    while (taken.size < 2) {
+      const job = (await other.getNextJob("other:2")) as QueueJob | undefined;
+      if (job === undefined) continue;
+      taken.add(job.id!);
+      await job.moveToCompleted(null, "other:2", false);
+    }
+    expect([...taken].sort()).toEqual(["a", "b"]);
+    expect(await queue.getJobCounts("waiting", "active", "completed")).toEqual({
+      waiting: 0,
+      active: 0,
+      completed: 0,
+    });
+    expect(faults).toEqual([]);
+  });
+
+  it("let controller and worker exchange messages", async () => {
+    const [one, other] = [controller.open("controller"), worker.open("worker")];
+    const run = (name: string): string => `volley:run:20261201:${name}`;
+    await one.multi().hset(run("control"), "owner", "x").set(run("record"), "r").exec();
+    await one.xadd(run("down"), "*", "m", "grant");
+    expect(await other.xread("COUNT", 1, "BLOCK", 1, "STREAMS", run("down"), "0")).toHaveLength(1);
+    expect(await other.xrevrange(run("down"), "+", "-", "COUNT", 1)).toHaveLength(1);
+    expect(await other.get(run("record"))).toBe("r");
+    expect(await other.hmget(run("control"), "owner", "ended")).toEqual(["x", null]);
+    await other.xadd(run("up"), "*", "m", "event");
+    expect(await one.xread("COUNT", 1, "BLOCK", 1, "STREAMS", run("up"), "0")).toHaveLength(1);
+    expect(await one.xtrim(run("up"), "MINID", "9999999999999")).toBeGreaterThan(0);
+  });
+
+  it("let workers have bundles, and tell of themselves", async () => {
+    const keys = [{ secret: randomBytes(32) }];
+    const [one, other] = [controller.open("controller"), worker.open("worker")];
+    const bundle = randomBytes(1_000);
+    const id = createHash("sha256").update(bundle).digest("hex");
+    await openBundleStore(undefined, { redis: one, prefix: "volley", keys }).put(id, bundle);
+    const store = openBundleStore(undefined, { redis: other, prefix: "volley", keys });
+    expect((await store.get(id)).equals(bundle)).toBe(true);
+
+    const seal = createSeal(keys);
+    const access = { prefix: "volley", seal };
+    const refused: unknown[] = [];
+    const status = (): WorkerStatus => ({ ...STATUS, at: Date.now() });
+    const announced = announce({ ...access, redis: other, status, onRefused: (why) => refused.push(why) });
+    await vi.waitFor(
+      async () => expect((await listWorkers({ ...access, redis: one })).workers).toHaveLength(1),
+      PATIENT,
+    );
+    await announced.close();
+    expect((await listWorkers({ ...access, redis: one })).workers).toEqual([]);
+    expect(refused).toEqual([]);
+  });
+
+  it("give no warning about a server with the settings that the document names", async () => {
+    expect(await lookAtServer(worker.open("look"))).toEqual([]);
+  });
+
+  test.each([
+    ["write for the controller", ["xadd", "volley:run:x:down", "*", "m", "forged"]],
+    ["write the log", ["xadd", "volley:run:x:log", "*", "m", "forged"]],
+    ["replace a run", ["set", "volley:run:x:record", "forged"]],
+    ["read other workers' messages", ["xrange", "volley:run:x:up", "-", "+"]],
+    ["replace a bundle", ["set", "volley:bundle:x", "forged"]],
+    ["use other keys", ["get", "other"]],
+    ["list keys", ["keys", "*"]],
+    ["list keys slowly", ["scan", "0"]],
+    ["empty the server", ["flushall"]],
+    ["read the settings", ["config", "get", "*"]],
+    ["see others that are connected", ["client", "list"]],
+    ["give itself rights", ["acl", "setuser", "volley-worker", "+@all"]],
+    ["listen to channels", ["subscribe", "other"]],
+  ])("let no worker %s", async (_what, [command, ...args]) => {
+    const redis: Redis = worker.open("worker");
+    await expect(redis.call(command!, ...args)).rejects.toThrow("NOPERM");
+    redis.disconnect();
+  });
+
+  it("forbid nothing that was tried", async () => {
+    const log = await admin("acl", "log");
+    // The tests above are refused on purpose; a script, which nothing here tries in vain, is told of as `lua`.
+    expect(log).not.toMatch(/\nlua\n/);
+    expect(log).not.toContain("volley-controller");
+  });
+});
+
+test("systemd takes contrib/volley-worker.service", () => {
+  const path = new URL("../../contrib/volley-worker.service", import.meta.url).pathname;
+  const verified = spawnSync("systemd-analyze", ["verify", path], { encoding: "utf8" });
+  // Machines without systemd have no such program.
+  if (verified.error === undefined) expect(verified.stderr).not.toContain("volley-worker");
+});
