@@ -3,13 +3,17 @@ import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Queue, type Job as QueueJob, Worker as QueueWorker } from "bullmq";
 import type { Redis } from "ioredis";
-import { afterAll, beforeAll, expect, it, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, test, vi } from "vitest";
 import { openBundleStore } from "../../src/queue/bundles/store.ts";
 import { lookAtServer, openQueueServer, type QueueConnections } from "../../src/queue/connect.ts";
 import { createSeal } from "../../src/queue/seal.ts";
 import { announce, listWorkers } from "../../src/queue/status/registry.ts";
 import type { WorkerStatus } from "../../src/queue/status/worker-status.ts";
+import { faultOfLine } from "../docs/commands.ts";
+import { fleetStarter, follow, start } from "../e2e/lib/drive.ts";
+import { makeProject, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
 import { PATIENT } from "../lib/patience.ts";
+import { queueStarter } from "./lib/queue.ts";
 import { describeQueue, type RedisServer, startRedis } from "./lib/redis.ts";
 
 // What docs/queue.md and contrib/ give to operators.
@@ -22,6 +26,11 @@ const STATUS: WorkerStatus = {
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 
+const ACL = /^```acl\n(.*?)^```/ms.exec(read("docs/queue.md"))![1]!;
+const usersOf = (acl: string): string =>
+  acl.replace("CONTROLLER-PASSWORD", "one").replace("WORKER-PASSWORD", "other");
+const never = new AbortController().signal;
+
 /** What BullMQ's queues and workers have in common. */
 interface Closable {
   on(event: "error", tell: (error: Error) => void): unknown;
@@ -29,8 +38,6 @@ interface Closable {
 }
 
 describeQueue("the ACL lines of docs/queue.md", () => {
-  const acl = /^```acl\n(.*?)^```/ms.exec(read("docs/queue.md"))![1]!;
-  const never = new AbortController().signal;
   let server: RedisServer;
   let controller: QueueConnections;
   let worker: QueueConnections;
@@ -55,8 +62,7 @@ describeQueue("the ACL lines of docs/queue.md", () => {
     server.cli("--user", "test-admin", "--pass", "test", ...args);
 
   beforeAll(async () => {
-    const users = acl.replace("CONTROLLER-PASSWORD", "one").replace("WORKER-PASSWORD", "other");
-    server = await startRedis({ users: `${users}user test-admin on >test ~* &* +@all\n` });
+    server = await startRedis({ users: `${usersOf(ACL)}user test-admin on >test ~* &* +@all\n` });
     controller = await openAs("volley-controller", "one");
     worker = await openAs("volley-worker", "other");
   });
@@ -187,9 +193,56 @@ describeQueue("the ACL lines of docs/queue.md", () => {
   });
 });
 
-test("systemd takes contrib/volley-worker.service", () => {
-  const path = new URL("../../contrib/volley-worker.service", import.meta.url).pathname;
-  const verified = spawnSync("systemd-analyze", ["verify", path], { encoding: "utf8" });
-  // Machines without systemd have no such program.
-  if (verified.error === undefined) expect(verified.stderr).not.toContain("volley-worker");
+describeQueue("a whole run", () => {
+  const scratch = scratchDirectory();
+  const startFleet = fleetStarter();
+  const startQueue = queueStarter();
+
+  it("works under the ACL lines of docs/queue.md", async () => {
+    const project = makeProject(scratch(), {
+      "site.ts": playbookText(
+        `{ hosts: "all", tasks: ({ task }) => { task("once", command({ argv: ["echo", "a"] }), { runOnce: true }); } }`,
+        `{ hosts: "all", serial: 2, tasks: ({ task, facts }) => {
+          task("each", copy({ dest: \`\${facts.env.HOME}/b.txt\`, content: "b" })); } }`,
+      ),
+    });
+    const fleet = await startFleet({ count: 3 });
+    // The user `default` is the test's own.
+    const queue = await startQueue({ users: usersOf(ACL.replace(/^user default.*\n/, "")) });
+    const openAs = async (user: string, password: string): Promise<QueueConnections> => {
+      const url = queue.server.url.replace("//", `//${user}@`);
+      const connections = await openQueueServer({ url, password }, never);
+      opened.push(connections);
+      return connections;
+    };
+    const opened: QueueConnections[] = [];
+    const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+    const worker = await queue.work({ reach, connections: await openAs("volley-worker", "other") });
+    const hosts = await queue.open({ connections: await openAs("volley-controller", "one") });
+    const { summary } = await follow(start(project, fleet, {}, hosts));
+    await worker.stop();
+    await Promise.all(opened.map((connections) => connections.close()));
+    expect(summary).toMatchObject({ exitCode: 0, tally: { changed: 4 } });
+    expect(worker.said).toEqual([]);
+    expect(await queue.server.cli("acl", "log")).toBe("");
+  });
+});
+
+describe("contrib/volley-worker.service", () => {
+  const unit = read("contrib/volley-worker.service");
+
+  it("is one that systemd takes", () => {
+    const path = new URL("../../contrib/volley-worker.service", import.meta.url).pathname;
+    const verified = spawnSync("systemd-analyze", ["verify", path], { encoding: "utf8" });
+    // Machines without systemd have no such program.
+    if (verified.error === undefined) expect(verified.stderr).not.toContain("volley-worker");
+  });
+
+  it("starts a command that there is", async () => {
+    const line = /^ExecStart=\/usr\/bin\/env (.*)$/m.exec(unit)![1]!;
+    const set = new Map([...unit.matchAll(/\b(VOLLEY_\w+)=(\S+)/g)].map(([, name, value]) => [name, value]));
+    const command = line.replace(/\$\{(VOLLEY_\w+)\}/g, (_all, name: string) => set.get(name)!);
+    expect(command).toContain("--labels default --concurrency 50");
+    expect(await faultOfLine(command)).toBeUndefined();
+  });
 });
