@@ -18,6 +18,7 @@ import { addLintCommand } from "./lint.ts";
 import { addPersistCommand } from "./persist/persist.ts";
 import { addBundleCommand, addCheckCommand } from "./playbook.ts";
 import { addPullCommand } from "./pull.ts";
+import { addFleetCommand } from "./queue/fleet.ts";
 import { addQueueKeyCommand } from "./queue/key.ts";
 import { addWorkerCommand } from "./queue/worker.ts";
 import { addDiffCommand } from "./records/diff.ts";
@@ -52,6 +53,7 @@ const COMMANDS: Readonly<Record<string, (program: Command) => void>> = {
   compare: addCompareCommand,
   attach: addAttachCommand,
   worker: addWorkerCommand,
+  fleet: addFleetCommand,
   "queue-key": addQueueKeyCommand,
   bundle: addBundleCommand,
   verify: addVerifyCommand,
