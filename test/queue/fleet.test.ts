@@ -18,7 +18,7 @@ import {
 import type { WorkerStatus } from "../../src/queue/status/worker-status.ts";
 import { textWidth } from "../../src/reporter/rows/layout.ts";
 import { rowText } from "../../src/reporter/rows/row.ts";
-import { builtCli, volley } from "../e2e/lib/cli.ts";
+import { builtCli, type CliEnd, volley } from "../e2e/lib/cli.ts";
 import { volleyHere } from "../e2e/lib/here.ts";
 import { scratchDirectory } from "../e2e/lib/project.ts";
 import { openTerminal, tmuxAvailable } from "../e2e/lib/tmux.ts";
@@ -57,6 +57,8 @@ describeQueue("workers of a queue", () => {
   const announced: Announcement[] = [];
 
   beforeAll(async () => {
+    // Building would hold this process, and its workers, up for longer than the server remembers them.
+    await builtCli();
     server = await startRedis();
     keyFile = join(scratch(), "queue.key");
     writeFileSync(keyFile, `${makeQueueKey()}\n`, { mode: 0o600 });
@@ -73,6 +75,8 @@ describeQueue("workers of a queue", () => {
     await server?.stop();
   });
 
+  /** Tries until it holds: where this process was held up, the server has forgotten its workers until they write again. */
+  const eventually = (holds: () => Promise<void>): Promise<void> => vi.waitFor(holds, PATIENT);
   const announceWorker = (
     given: Partial<WorkerStatus> | (() => WorkerStatus),
     options: Partial<AnnounceOptions> = {},
@@ -89,30 +93,37 @@ describeQueue("workers of a queue", () => {
       expect(await list()).toEqual({ workers: [], refused: 0 });
       const first = announceWorker({ id: "w10", name: "worker10", labels: ["eu", "dmz"], inFlight: 3 });
       announceWorker({ id: "w9", name: "worker9" });
-      await vi.waitFor(async () => expect((await list()).workers).toHaveLength(2), PATIENT);
-      expect(await list()).toMatchObject({
-        workers: [{ name: "worker9" }, { name: "worker10", labels: ["eu", "dmz"], inFlight: 3 }],
-        refused: 0,
-      });
+      await eventually(async () => expect((await list()).workers).toHaveLength(2));
+      await eventually(async () =>
+        expect(await list()).toMatchObject({
+          workers: [{ name: "worker9" }, { name: "worker10", labels: ["eu", "dmz"], inFlight: 3 }],
+          refused: 0,
+        }),
+      );
       await first.close();
-      expect(await list()).toMatchObject({ workers: [{ name: "worker9" }], refused: 0 });
+      await eventually(async () =>
+        expect(await list()).toMatchObject({ workers: [{ name: "worker9" }], refused: 0 }),
+      );
       expect(await redis.keys("*w10*")).toEqual([]);
     });
 
     it("forgets a worker that no longer writes, and shows nothing to the server", async () => {
       await redis.zadd(`${PREFIX}:workers`, 1, "killed");
       announceWorker({ name: "secretly-named" });
-      await vi.waitFor(async () => expect((await list()).workers).toHaveLength(1), PATIENT);
-      expect(await redis.zrange(`${PREFIX}:workers`, 0, -1)).toEqual(["w1"]);
-      expect(await redis.pttl(`${PREFIX}:worker:w1`)).toBeGreaterThan(0);
-      expect(await redis.pttl(`${PREFIX}:worker:w1`)).toBeLessThanOrEqual(10_000);
-      expect(`${await redis.getBuffer(`${PREFIX}:worker:w1`)}`).not.toContain("secretly");
+      await eventually(async () => expect((await list()).workers).toHaveLength(1));
+      await eventually(async () => {
+        expect(await redis.zrange(`${PREFIX}:workers`, 0, -1)).toEqual(["w1"]);
+        const leftMs = await redis.pttl(`${PREFIX}:worker:w1`);
+        expect(leftMs).toBeGreaterThan(0);
+        expect(leftMs).toBeLessThanOrEqual(10_000);
+        expect(`${await redis.getBuffer(`${PREFIX}:worker:w1`)}`).not.toContain("secretly");
+      });
     });
 
     it("renews the account", async () => {
       let done = 0;
       announceWorker(() => statusOf({ done: ++done }), { everyMs: 5 });
-      await vi.waitFor(async () => expect((await list()).workers[0]?.done).toBeGreaterThan(3), PATIENT);
+      await eventually(async () => expect((await list()).workers[0]?.done).toBeGreaterThan(3));
     });
 
     it("refuses what no worker with the key has written, or not lately", async () => {
@@ -140,19 +151,19 @@ describeQueue("workers of a queue", () => {
       announceWorker({}, { everyMs: 5, onRefused: (thrown) => reasons.push(thrown) });
       await until(() => reasons.length > 0);
       await redis.del(`${PREFIX}:workers`);
-      await vi.waitFor(async () => expect((await list()).workers).toHaveLength(1), PATIENT);
+      await eventually(async () => expect((await list()).workers).toHaveLength(1));
       expect(reasons).toEqual([expect.objectContaining({ message: expect.stringContaining("WRONGTYPE") })]);
     });
 
     it("waits for a server that is away, and then writes the account of that time", async () => {
       let done = 0;
       const worker = announceWorker(() => statusOf({ done }), { everyMs: 5 });
-      await vi.waitFor(async () => expect((await list()).workers).toHaveLength(1), PATIENT);
+      await eventually(async () => expect((await list()).workers).toHaveLength(1));
       await server.kill();
       worker.renew();
       done = 7;
       await server.restart();
-      await vi.waitFor(async () => expect((await list()).workers[0]?.done).toBe(7), PATIENT);
+      await eventually(async () => expect((await list()).workers[0]?.done).toBe(7));
       await server.kill();
       // Ends though nothing can be removed.
       await worker.close();
@@ -190,15 +201,15 @@ describeQueue("workers of a queue", () => {
       await queue.close();
     }
     for (const [run, startedAt, control] of [
-      ["r-old", Date.now() - 600_000, { owner: "c1" }],
-      ["r-new", Date.now() - 60_000, { owner: "c2", number: "4" }],
+      ["r-old", Date.now() - 600_000, { owner: "c1", beat: "1000000" }],
+      ["r-new", Date.now() - 60_000, { owner: "c2", beat: String(2 ** 40) }],
       ["r-ended", Date.now() - 30_000, { owner: "c3", ended: "1" }],
       ["r-forgotten", Date.now() - 20_000, undefined],
     ] as const) {
       await redis.zadd(runsKey(PREFIX), startedAt, run);
       if (control !== undefined) await redis.hset(runKeys(PREFIX, run).control, control);
     }
-    await vi.waitFor(async () => expect((await list()).workers).toHaveLength(3), PATIENT);
+    await eventually(async () => expect((await list()).workers).toHaveLength(3));
   };
 
   it("are seen with their queues and runs, and nothing is written", async () => {
@@ -207,7 +218,11 @@ describeQueue("workers of a queue", () => {
     const keysBefore = (await redis.keys("*")).sort();
     try {
       const look = watchFleet(own, seal);
-      const seen = await look();
+      let seen: FleetView | undefined;
+      await eventually(async () => {
+        seen = await look();
+        expect(seen.workers).toHaveLength(3);
+      });
       expect(seen).toMatchObject({
         workers: [{ name: "alpha" }, { name: "beta" }, { name: "gamma" }],
         queues: [
@@ -217,12 +232,12 @@ describeQueue("workers of a queue", () => {
           { label: "eu", waiting: 0, active: 0, delayed: 0, failed: 0, workers: 1 },
         ],
         runs: [
-          { run: "r-new", inFlight: 13, workers: 2 },
-          { run: "r-old", inFlight: 4, workers: 1 },
+          { run: "r-new", hasController: true, inFlight: 13, workers: 2 },
+          { run: "r-old", hasController: false, inFlight: 4, workers: 1 },
         ],
         refused: 0,
       });
-      expect((await look()).queues).toEqual(seen.queues);
+      expect((await look()).queues).toEqual(seen!.queues);
     } finally {
       await own.close();
     }
@@ -232,16 +247,27 @@ describeQueue("workers of a queue", () => {
   describe("volley fleet", () => {
     const queue = (): readonly string[] => ["--queue", server.url, "--queue-key", keyFile];
 
+    /** Carry out a command until its output has a text. */
+    const shown = async (text: string | RegExp, args: readonly string[]): Promise<CliEnd> => {
+      let end: CliEnd | undefined;
+      await eventually(async () => {
+        end = await volleyHere(args, { cwd: scratch() });
+        expect(`${end.stdout}${end.stderr}`).toMatch(text);
+      });
+      return end!;
+    };
+
     it("prints workers, queues and runs", async () => {
       await fillQueue();
-      const { code, stdout, stderr } = await volleyHere(["fleet", ...queue()], { cwd: scratch() });
+      const { code, stdout, stderr } = await shown("3 workers", ["fleet", ...queue()]);
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
       expect(stdout).toMatch(/^WORKER +MACHINE +LABELS +HOSTS +DONE +FAILED +\/MIN +MEMORY +UP$/m);
-      expect(stdout).toMatch(/^alpha +build-01 +default,eu +12\/50 +1034 +2 +118 +84 MB +2:03:\d\d$/m);
+      expect(stdout).toMatch(/^alpha +build-01 +default,eu +12\/50 +1034 +2 +118 +84 MB +2:[\d:]+$/m);
       expect(stdout).toMatch(/^gamma +build-01 +dmz .* stopping$/m);
       expect(stdout).toMatch(/^3 workers: 17 of 150 hosts in flight, 118 done in the last minute$/m);
       expect(stdout).toMatch(/^default +3 +0 +0 +0 +2$/m);
-      expect(stdout).toMatch(/^r-new +[\d-]+ [\d:]+ +13 +2 +1:\d\d$/m);
+      expect(stdout).toMatch(/^r-new +[\d-]+ [\d:]+ +at work +13 +2 +[\d:]+$/m);
+      expect(stdout).toMatch(/^r-old +[\d-]+ [\d:]+ +gone +4 +1 +[\d:]+$/m);
       expect(stdout).not.toMatch(/r-ended|r-forgotten/);
       expect(stdout).toContain("warning: 4 hosts of label apac: no worker takes them");
       expect(stdout).toContain("warning: 2 hosts of label dmz: no worker takes them");
@@ -250,7 +276,7 @@ describeQueue("workers of a queue", () => {
 
     it("prints an object with --json", async () => {
       await fillQueue();
-      const { code, stdout } = await volleyHere(["fleet", "--json", ...queue()], { cwd: scratch() });
+      const { code, stdout } = await shown(/alpha.*beta.*gamma/s, ["fleet", "--json", ...queue()]);
       expect(code).toBe(0);
       expect(JSON.parse(stdout)).toMatchObject({
         queue: server.url,
@@ -275,12 +301,11 @@ describeQueue("workers of a queue", () => {
         stdout: "No worker is at work for this queue; volley worker starts one.\n",
       });
       announceWorker({});
-      await vi.waitFor(async () => expect((await list()).workers).toHaveLength(1), PATIENT);
       const wrong = join(scratch(), "wrong.key");
       writeFileSync(wrong, `${makeQueueKey()}\n`, { mode: 0o600 });
-      expect(await told("--queue", server.url, "--queue-key", wrong)).toContain(
-        "no worker's status could be opened: is it the same key?",
-      );
+      const refusal = "no worker's status could be opened: is it the same key?";
+      await shown(refusal, ["fleet", "--queue", server.url, "--queue-key", wrong]);
+      expect(await told("--queue", server.url, "--queue-key", wrong)).toContain(refusal);
       expect(await told()).toContain("which queue?");
       expect(await told("--queue", server.url, "--queue-key", join(scratch(), "none"))).toContain(
         "no such file",
@@ -369,7 +394,15 @@ describe("the tables of a fleet", () => {
         workers: 0,
       },
     ],
-    runs: [{ run: "2026-12-01-long-run-name-of-somebody".repeat(2), startedAt: 0, inFlight: 3, workers: 1 }],
+    runs: [
+      {
+        run: "2026-12-01-long-run-name-of-somebody".repeat(2),
+        startedAt: 0,
+        hasController: false,
+        inFlight: 3,
+        workers: 1,
+      },
+    ],
     refused: 2,
   };
 

@@ -122,11 +122,13 @@ function runTable({ runs }: FleetView, { nowMs }: FleetLayout): Table {
     columns: [
       { title: "RUN", style: BOLD },
       { title: "STARTED" },
+      { title: "CONTROLLER" },
       ...["HOSTS", "WORKERS", "TIME"].map((title) => ({ title, isNumber: true })),
     ],
-    rows: runs.map(({ run, startedAt, inFlight, workers }) => [
+    rows: runs.map(({ run, startedAt, hasController, inFlight, workers }) => [
       safeLine(run),
       new Date(startedAt).toLocaleString("sv"),
+      hasController ? "at work" : { text: "gone", style: { color: "yellow" } },
       String(inFlight),
       String(workers),
       formatClock(nowMs - startedAt),

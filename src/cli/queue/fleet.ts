@@ -33,7 +33,7 @@ export function addFleetCommand(program: Command): void {
       "after",
       `
 HOSTS are those in flight, and the most at a time; /MIN are the hosts done in the last minute.
-A worker that was killed is shown for up to 10 seconds.
+A worker that was killed is shown for up to 10 seconds. volley attach --queue URL RUN goes on with a run whose controller is gone.
 `,
     )
     .action(async (flags: FleetFlags) => {

@@ -10,6 +10,7 @@ import type { Event } from "../../core/events.ts";
 import type { PlayDefinition } from "../../core/playbook.ts";
 import { bareHost } from "../../inventory/connection.ts";
 import { decodeWhole } from "../../vars/whole-value.ts";
+import { COURSE_FIELDS, type Course, courseAt } from "../course.ts";
 import {
   type LogBatch,
   openValue,
@@ -24,9 +25,6 @@ import type { Seal } from "../seal.ts";
 import { readWhole } from "../streams.ts";
 import type { EarlierExchange } from "./exchange.ts";
 import type { Holder } from "./remote-session.ts";
-
-/** A controller without a sign of life for so long is gone; it gives one every 2 s. */
-const GONE_SECONDS = 10;
 
 /** The place of a run in the store. */
 export interface StoredRun {
@@ -53,12 +51,11 @@ export async function readRecord({ redis, keys, seal, run }: StoredRun): Promise
   return record;
 }
 
-/** The course of a run: over, under a controller, or without one. */
-export async function courseOf({ redis, keys }: StoredRun): Promise<"ended" | "controlled" | "left"> {
-  const [ended, beat] = await redis.hmget(keys.control, "ended", "beat");
-  if (ended === "1") return "ended";
+/** Return the course of a run. */
+export async function courseOf({ redis, keys }: StoredRun): Promise<Course> {
+  const fields = await redis.hmget(keys.control, ...COURSE_FIELDS);
   const [seconds] = (await redis.time()) as unknown as readonly [string | number];
-  return Number(seconds) - Number(beat ?? 0) > GONE_SECONDS ? "left" : "controlled";
+  return courseAt(fields, Number(seconds));
 }
 
 /** Take a run over: read what its controller has left. Fails with `USAGE` while the run has a controller. */

@@ -1,6 +1,7 @@
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import type { QueueConnections } from "../connect.ts";
+import { COURSE_FIELDS, courseAt } from "../course.ts";
 import { queueName, runKeys, runsKey } from "../names.ts";
 import type { Seal } from "../seal.ts";
 import { listWorkers, type WorkerList } from "./registry.ts";
@@ -26,6 +27,8 @@ export interface OngoingRun {
   readonly run: string;
   /** In ms since 1970, by the controller's clock. */
   readonly startedAt: number;
+  /** False when its controller is gone: `volley attach` goes on with it. */
+  readonly hasController: boolean;
   /** Hosts in flight, as the workers tell. */
   readonly inFlight: number;
   /** Workers with hosts of the run. */
@@ -71,7 +74,7 @@ export function watchFleet(connections: QueueConnections, seal: Seal): () => Pro
     return {
       ...list,
       queues: await Promise.all(labels.map((label) => countJobs(label, queueOf(label), workers))),
-      runs: runs.map(({ run, startedAt }) => ({ run, startedAt, ...shareOf(run, workers) })),
+      runs: runs.map((each) => ({ ...each, ...shareOf(each.run, workers) })),
     };
   };
 }
@@ -108,16 +111,19 @@ async function countJobs(label: string, queue: Queue, workers: readonly WorkerSt
 async function listRuns(
   redis: Redis,
   prefix: string,
-): Promise<readonly Pick<OngoingRun, "run" | "startedAt">[]> {
+): Promise<readonly Pick<OngoingRun, "run" | "startedAt" | "hasController">[]> {
   const found = await redis.zrevrange(runsKey(prefix), 0, MAX_RUNS - 1, "WITHSCORES");
   const runs = found.flatMap((run, at) => (at % 2 === 0 ? [{ run, startedAt: Number(found[at + 1]) }] : []));
   const asked = redis.pipeline();
-  for (const { run } of runs) asked.hmget(runKeys(prefix, run).control, "owner", "ended");
-  const answers = (await asked.exec()) ?? [];
-  // A run without an owner is forgotten; `ended` is written at its end.
-  return runs.filter((_run, at) => {
-    const [owner, ended] = (answers[at]?.[1] ?? []) as readonly (string | null)[];
-    return typeof owner === "string" && ended === null;
+  for (const { run } of runs) asked.hmget(runKeys(prefix, run).control, "owner", ...COURSE_FIELDS);
+  const [answers, time] = await Promise.all([asked.exec(), redis.time()]);
+  const [seconds] = time as unknown as readonly [string | number];
+  return runs.flatMap(({ run, startedAt }, at) => {
+    const [owner, ...fields] = (answers?.[at]?.[1] ?? []) as readonly (string | null)[];
+    const course = courseAt(fields, Number(seconds));
+    // A run without an owner is forgotten.
+    if (typeof owner !== "string" || course === "ended") return [];
+    return [{ run, startedAt, hasController: course === "controlled" }];
   });
 }
 
