@@ -65,7 +65,7 @@ export interface QueuedPart {
 
 /** A message of a worker. */
 export interface UpMessage {
-  /** The worker's process, at random. */
+  /** The worker's link to the run, at random: a worker that comes back to a run has another one. */
   readonly session: string;
   /** The worker's name. */
   readonly worker: string;

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { listRuntimes, type Runtime } from "../../bundle/runtimes/store.ts";
@@ -27,8 +28,6 @@ const BEAT_MS = 2_000;
 /** What a worker has for all runs. */
 export interface WorkerContext {
   readonly name: string;
-  /** This process, at random. */
-  readonly session: string;
   readonly seal: Seal;
   readonly prefix: string;
   /** For commands. */
@@ -87,7 +86,9 @@ export class RunLink {
     this.archives = createArchives(this.runtimes);
     this.#keys = runKeys(context.prefix, record.run);
     this.#common = decodeWhole(record.common) as object;
-    const { redis, seal, session, name } = context;
+    const { redis, seal, name } = context;
+    // The numbers of messages begin anew with every link.
+    const session = randomBytes(12).toString("hex");
     this.outbox = new Outbox({ run: record.run, stream: this.#keys.up, redis, seal, session, worker: name });
     this.#reading = context.openReading();
     void followStream(this.#reading, this.#keys.down, {

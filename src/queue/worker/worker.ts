@@ -52,12 +52,11 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     this.#options = options;
-    const { connections, seal, name, id, labels, concurrency, leaseMs, reach, meter, say } = options;
+    const { connections, seal, name, labels, concurrency, leaseMs, reach, meter, say } = options;
     const redis = connections.open(`worker ${name}`);
     this.#redis = redis;
     const context: WorkerContext = {
       name,
-      session: id,
       seal,
       prefix: connections.prefix,
       redis,
