@@ -108,7 +108,8 @@ async function carryOut(
   now.addEventListener("abort", onNow, { once: true });
   if (clean.aborted) onClean();
   try {
-    await schedule(plan, sessions, recorder.emit);
+    const scheduled = schedule(plan, sessions, recorder.emit);
+    await (queue === undefined ? scheduled : Promise.race([scheduled, queue.replaced]));
   } finally {
     clean.removeEventListener("abort", onClean);
     now.removeEventListener("abort", onNow);

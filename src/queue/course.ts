@@ -7,8 +7,15 @@ export const COURSE_FIELDS = ["ended", "beat"] as const;
 /** A controller without a sign of life for so long is gone; it gives one every 2 s. */
 const GONE_SECONDS = 10;
 
-/** Tell a run's course from {@link COURSE_FIELDS}, at a time of the server's clock. */
-export function courseAt([ended, beat]: readonly (string | null)[], seconds: number): Course {
+/**
+ * Tell a run's course from {@link COURSE_FIELDS}, at a time of the server's clock. `goneSeconds`: seconds without a sign of
+ * life after which a controller is gone, default 10.
+ */
+export function courseAt(
+  [ended, beat]: readonly (string | null)[],
+  seconds: number,
+  goneSeconds = GONE_SECONDS,
+): Course {
   if (ended === "1") return "ended";
-  return seconds - Number(beat ?? 0) > GONE_SECONDS ? "left" : "controlled";
+  return seconds - Number(beat ?? 0) > goneSeconds ? "left" : "controlled";
 }

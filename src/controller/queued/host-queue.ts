@@ -56,6 +56,8 @@ export interface OpenQueue {
   session(host: QueuedHost, options: PartOptions): HostSession;
   /** Keep an event of the run for those who watch it, and for the controller that takes it over. */
   log(event: Event): void;
+  /** Rejects once another controller has taken the run over: this one must do nothing more. */
+  readonly replaced: Promise<never>;
   /** Let go of the run: it has ended. */
   close(): Promise<void>;
 }

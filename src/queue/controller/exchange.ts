@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
@@ -19,15 +18,16 @@ import {
 } from "../messages.ts";
 import { jobId, type RunKeys } from "../names.ts";
 import type { Seal } from "../seal.ts";
+import { unlessAborted } from "../settled.ts";
 import { followStream, nextId, type StreamEntry } from "../streams.ts";
+import { isLostConnection, makeOwner, writeBatch } from "./commit.ts";
+import { Hearing } from "./hearing.ts";
 import { type Holder, RemoteSession } from "./remote-session.ts";
 
 /** Time between two signs of life of a controller. */
 const BEAT_MS = 2_000;
 /** Jobs that are added to a queue at a time. */
 const SHARD = 500;
-/** Messages of the controller that are kept: a worker that was away for a while finds them. */
-const KEPT_DOWN = 20_000;
 /** Time until a batch is written again whose connection was lost. */
 const RETRY_MS = 100;
 /** Items of one message. */
@@ -36,21 +36,8 @@ const ITEMS = 2_000;
 const MANY_EVENTS = 2_000;
 /** Time for a worker to take the first host, before people are told that none has. */
 const UNTAKEN_MS = 10_000;
-
-/**
- * Write a controller's batch, all of it or nothing: the log, the messages to workers, and what was taken in is removed.
- * Nothing is written twice, and nothing by a controller that another one has replaced.
- */
-const COMMIT = `
-if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 'replaced' end
-redis.call('HSET', KEYS[1], 'beat', redis.call('TIME')[1])
-if tonumber(redis.call('HGET', KEYS[1], 'number') or '0') >= tonumber(ARGV[2]) then return 'written' end
-redis.call('HSET', KEYS[1], 'number', ARGV[2])
-if ARGV[3] ~= '' then redis.call('XADD', KEYS[2], '*', 'm', ARGV[3]) end
-if ARGV[4] ~= '' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'm', ARGV[4]) end
-if ARGV[5] ~= '' then redis.call('XTRIM', KEYS[4], 'MINID', ARGV[5]) end
-return 'written'
-`;
+/** Time that the end of a run waits for a queue that is away. */
+const CLOSING_MS = 5_000;
 
 /** Options of an exchange. */
 export interface ExchangeOptions {
@@ -83,14 +70,6 @@ export interface EarlierExchange {
   readonly lastEvent: number;
 }
 
-/** A worker's process, as its messages tell. */
-interface WorkerSession {
-  readonly name: string;
-  number: number;
-  heardAt: number;
-  isSilent: boolean;
-}
-
 /** A run's traffic between its controller and workers. */
 export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   readonly #options: ExchangeOptions;
@@ -98,7 +77,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   readonly #indexes: ReadonlyMap<string, number>;
   readonly #sessions = new Map<number, RemoteSession>();
   readonly #labels = new Map<number, string>();
-  readonly #workers = new Map<string, WorkerSession>();
+  readonly #hearing: Hearing;
   readonly #reading = new AbortController();
   readonly #toEnqueue: number[] = [];
   readonly #enqueued = new Set<number>();
@@ -118,19 +97,31 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   #awaySince: number | undefined;
   #enqueuedAt: number | undefined;
   #isOver = false;
+  #closedAt: number | undefined;
+  /** True once the run in the store is no longer this controller's. */
+  #isOut = false;
+  /** When the batch was begun that is being written. */
+  #committingSince: number | undefined;
+  /** True while nobody can be heard: the store does not answer, or this process did not run. */
+  #isDeaf = false;
+  #tickedAt = performance.now();
+  readonly #tickMs: number;
+  /** Aborted once nothing more is written. */
+  readonly #givenUp = new AbortController();
+  /** Rejects once another controller has the run. */
+  readonly replaced: Promise<never>;
+  #replace!: (error: VolleyError) => void;
   readonly #unsubscribe: readonly (() => void)[];
 
   constructor(options: ExchangeOptions, owner = makeOwner()) {
     this.#options = options;
     this.#owner = owner;
     this.#indexes = new Map(options.hosts.map((name, index) => [name, index]));
-    const { number = 0, upTo = "0", seen = new Map<string, number>(), lastEvent = 0 } = options.earlier ?? {};
+    const { number = 0, upTo = "0", seen, lastEvent = 0 } = options.earlier ?? {};
     this.#number = number;
     this.#upTo = upTo;
     this.#lastEvent = lastEvent;
-    const now = performance.now();
-    for (const [session, last] of seen)
-      this.#workers.set(session, { name: "of before", number: last, heardAt: now, isSilent: false });
+    this.#hearing = new Hearing(options.silentMs, seen);
     const { server } = options;
     this.#unsubscribe = [
       server.onAway(() => {
@@ -138,7 +129,12 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
       }),
       server.onBack(() => this.#onBack()),
     ];
-    this.#beat = setInterval(() => this.#tick(), Math.min(BEAT_MS, options.silentMs / 3));
+    this.replaced = new Promise((_resolve, reject) => {
+      this.#replace = reject;
+    });
+    this.replaced.catch(() => {});
+    this.#tickMs = Math.min(BEAT_MS, options.silentMs / 3);
+    this.#beat = setInterval(() => this.#tick(), this.#tickMs);
     void followStream(options.reading, options.keys.up, {
       after: upTo,
       signal: this.#reading.signal,
@@ -192,12 +188,13 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   /** End the traffic; returns whether the queue is there. */
   async close(): Promise<boolean> {
     this.#isOver = true;
-    clearInterval(this.#beat);
+    this.#closedAt = performance.now();
     this.#reading.abort();
     this.#wake();
     await this.#committed;
+    clearInterval(this.#beat);
     for (const end of this.#unsubscribe) end();
-    if (this.#awaySince !== undefined) return false;
+    if (this.#awaySince !== undefined || this.#isOut) return false;
     await this.#removeJobs();
     return true;
   }
@@ -233,81 +230,78 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
     if (this.#events.length > MANY_EVENTS) await this.#committed;
   }
 
-  #message({ session, worker: name, number, items }: UpMessage): void {
-    const now = performance.now();
-    const worker = this.#workers.get(session) ?? { name, number: 0, heardAt: now, isSilent: false };
-    this.#workers.set(session, { ...worker, name });
-    const known = this.#workers.get(session)!;
-    if (number <= known.number) {
-      // A worker sends a message again when the answer of the server got lost.
-      if (number < known.number)
-        this.#warn(`a message of worker ${printable(name, 64)} came again, and was refused`);
-      return;
-    }
-    if (number > known.number + 1)
-      this.#warn(
-        `${number - known.number - 1} messages of worker ${printable(name, 64)} are missing in the queue`,
-      );
-    known.number = number;
+  #message(message: UpMessage): void {
+    const { isNew, wasSilent } = this.#hearing.take(message, (text) => this.#warn(text));
+    if (!isNew) return;
+    const { session, worker, number, items } = message;
     this.#seen.set(session, number);
-    this.#hear(session, known, now);
-    for (const item of items) this.#item(item, session, known);
+    if (wasSilent) for (const part of this.#heldBy(session)) part.heard();
+    for (const item of items) this.#item(item, session, worker);
   }
 
-  #hear(session: string, worker: WorkerSession, now: number): void {
-    worker.heardAt = now;
-    if (!worker.isSilent) return;
-    worker.isSilent = false;
-    for (const part of this.#heldBy(session)) part.heard();
-  }
-
-  #item(item: UpItem, session: string, { name }: WorkerSession): void {
+  #item(item: UpItem, session: string, name: string): void {
     if (item.type === "refused")
       return this.#warn(`worker ${printable(name, 64)}: ${printable(item.text, 500)}`);
     const part = this.#sessions.get(item.host);
     if (part === undefined) return;
     switch (item.type) {
       case "offer":
-        if (part.offer(item.token, session, this.#isSilent) === "again")
+        if (part.offer(item.token, session, this.#hearing.isSilent) === "again")
           this.#warn(
             `worker ${printable(name, 64)} was brought ${part.host} again, whose part is over: nothing was begun`,
           );
         return;
       case "back":
-        return part.back(item.token, this.#isSilent);
+        return part.back(item.token, this.#hearing.isSilent);
       default:
         return part.take(item);
     }
   }
-
-  readonly #isSilent = (session: string): boolean => this.#workers.get(session)?.isSilent ?? true;
 
   *#heldBy(session: string): Generator<RemoteSession> {
     for (const part of this.#sessions.values())
       if (!part.isOver && part.holder?.session === session) yield part;
   }
 
+  get #hasGivenUp(): boolean {
+    return this.#givenUp.signal.aborted;
+  }
+
   #tick(): void {
     const now = performance.now();
-    const { silentMs, awayMs } = this.#options;
+    const { awayMs } = this.#options;
+    // The process, or its machine, was stopped: what workers have said meanwhile is still to be read.
+    const hasSlept = now - this.#tickedAt > 3 * this.#tickMs;
+    this.#tickedAt = now;
     if (this.#awaySince !== undefined) {
       if (now - this.#awaySince > awayMs)
         this.#fail({
           code: "QUEUE_FAILED",
           message: `the queue has been away for ${Math.round(awayMs / 1_000)} s: its workers may have gone on with this host`,
         });
+      if (this.#closedAt !== undefined && now - Math.max(this.#closedAt, this.#awaySince) > CLOSING_MS)
+        this.#givenUp.abort();
       return;
     }
-    for (const [session, worker] of this.#workers) {
-      if (now - worker.heardAt <= silentMs) continue;
-      worker.isSilent = true;
-      for (const part of this.#heldBy(session)) part.silent(worker.name, this.#isSilent);
+    const isSlow = now - (this.#committingSince ?? now) > 2 * this.#tickMs;
+    if (hasSlept || isSlow) {
+      this.#isDeaf = true;
+      if (!isSlow) this.#wakeForBeat();
+      return;
     }
+    if (this.#isDeaf) this.#hearing.excuse(now);
+    this.#isDeaf = false;
+    for (const { session, name } of this.#hearing.silent(now))
+      for (const part of this.#heldBy(session)) part.silent(name, this.#hearing.isSilent);
     if (this.#enqueuedAt !== undefined && now - this.#enqueuedAt > UNTAKEN_MS) {
       this.#enqueuedAt = undefined;
-      if (this.#workers.size === 0) this.#warn(this.#untaken());
+      if (this.#hearing.isEmpty) this.#warn(this.#untaken());
     }
-    // A sign of life, even where there is nothing to say.
+    this.#wakeForBeat();
+  }
+
+  /** Give a sign of life, even where there is nothing to say. */
+  #wakeForBeat(): void {
     this.#wake();
     this.#isDirty = true;
   }
@@ -319,9 +313,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
 
   #onBack(): void {
     this.#awaySince = undefined;
-    // Nobody could be heard meanwhile.
-    const now = performance.now();
-    for (const worker of this.#workers.values()) worker.heardAt = now;
+    this.#hearing.excuse(performance.now());
     this.#wake();
   }
 
@@ -331,6 +323,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
 
   /** Go on without the queue, which ends all that is not over. */
   #fail(error: SerializedError): void {
+    this.#givenUp.abort();
     if (this.#isOver) return;
     this.#isOver = true;
     for (const part of this.#sessions.values()) part.lose(error);
@@ -352,25 +345,26 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   async #commitAll(): Promise<void> {
     // All that one turn of the event loop brings goes together.
     await new Promise<void>((resolve) => setImmediate(resolve));
-    do {
+    while (!this.#hasGivenUp) {
       this.#isDirty = false;
       try {
-        await this.#enqueue();
-        await this.#commit();
+        this.#committingSince = performance.now();
+        await unlessAborted(
+          this.#givenUp.signal,
+          this.#enqueue().then(() => this.#commit()),
+        );
+        this.#committingSince = undefined;
       } catch (thrown) {
         // The server forbids or refuses it: that would not be otherwise a second time.
         this.#fail(serializeError(thrown));
         return;
       }
-    } while ((this.#isDirty || this.#hasMore()) && !this.#mustStop());
+      if (!this.#isDirty && !this.#hasMore()) return;
+    }
   }
 
   #hasMore(): boolean {
     return this.#events.length + this.#down.length + this.#toEnqueue.length > 0;
-  }
-
-  #mustStop(): boolean {
-    return this.#isOver && this.#awaySince !== undefined;
   }
 
   async #enqueue(): Promise<void> {
@@ -417,47 +411,47 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
     };
     const down: DownMessage = { number, items };
     const written = await this.#written(() =>
-      redis.eval(
-        COMMIT,
-        4,
-        keys.control,
-        keys.log,
-        keys.down,
-        keys.up,
-        this.#owner,
-        number,
-        isLogged ? sealValue(seal, PURPOSES.log(run), log) : "",
-        items.length > 0 ? sealValue(seal, PURPOSES.down(run), down) : "",
-        isLogged ? nextId(upTo) : "",
-        KEPT_DOWN,
-      ),
+      writeBatch(redis, keys, {
+        ...{ owner: this.#owner, number },
+        log: isLogged ? sealValue(seal, PURPOSES.log(run), log) : undefined,
+        down: items.length > 0 ? sealValue(seal, PURPOSES.down(run), down) : undefined,
+        taken: isLogged ? nextId(upTo) : undefined,
+      }),
     );
-    if (written === "replaced")
-      throw new VolleyError("QUEUE_FAILED", "another controller has taken this run over", {
-        hint: `volley attach --queue … ${run} shows it`,
-      });
+    if (written !== "replaced" && written !== "gone") return;
+    this.#isOut = true;
+    clearInterval(this.#beat);
+    this.#reading.abort();
+    if (written === "gone")
+      throw new VolleyError(
+        "QUEUE_FAILED",
+        "the queue has lost the run: its workers may have gone on with this host",
+        {
+          hint: "docs/queue.md has the settings with which a server keeps what it has",
+        },
+      );
+    this.#isOver = true;
+    const error = new VolleyError(
+      "QUEUE_FAILED",
+      "another controller has taken this run over, and this one ends",
+      {
+        hint: `volley attach --queue … ${run} shows the run`,
+      },
+    );
+    this.#replace(error);
+    throw error;
   }
 
   /** Write, again where the connection was lost before the answer came. */
-  async #written(write: () => Promise<unknown>): Promise<unknown> {
+  async #written<T>(write: () => Promise<T>): Promise<T | undefined> {
     for (;;) {
       try {
         return await write();
       } catch (thrown) {
-        if (this.#mustStop()) return undefined;
+        if (this.#hasGivenUp) return undefined;
         if (this.#options.server.away.since === undefined && !isLostConnection(thrown)) throw thrown;
         await sleep(RETRY_MS);
       }
     }
   }
-}
-
-/** Return whether a command failed because its connection went. */
-function isLostConnection(thrown: unknown): boolean {
-  return thrown instanceof Error && /connection|ECONN|closed|LOADING|EPIPE/i.test(thrown.message);
-}
-
-/** Make the name of a controller, for the store. */
-export function makeOwner(): string {
-  return randomBytes(16).toString("hex");
 }

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import type { Plan } from "../../controller/prepare/prepare.ts";
 import type { HostQueue, OpenQueue, WorkerOptions } from "../../controller/queued/host-queue.ts";
 import type { QueuedHost } from "../../controller/queued/queued-host.ts";
+import { VolleyError } from "../../core/errors.ts";
 import { waitsBetween } from "../../core/playbook.ts";
 import { encodeVars, encodeWhole } from "../../vars/whole-value.ts";
 import { openBundleStore } from "../bundles/store.ts";
@@ -17,7 +18,8 @@ import {
 } from "../messages.ts";
 import { queueName, type RunKeys, runKeys, runsKey } from "../names.ts";
 import type { QueueKey, Seal } from "../seal.ts";
-import { type EarlierExchange, Exchange, makeOwner } from "./exchange.ts";
+import { makeOwner } from "./commit.ts";
+import { type EarlierExchange, Exchange } from "./exchange.ts";
 import { readRun } from "./reopen.ts";
 
 const SHARD = 500;
@@ -37,6 +39,8 @@ export interface HostQueueOptions {
   readonly silentMs?: number | undefined;
   /** Milliseconds that the queue may be away before a run ends without it. Default 10 min. */
   readonly awayMs?: number | undefined;
+  /** Seconds without a sign of life after which a run's controller counts as gone. Default 10 s. */
+  readonly goneSeconds?: number | undefined;
 }
 
 const DEFAULT_SILENT_MS = 15_000;
@@ -65,15 +69,22 @@ export function createHostQueue(options: HostQueueOptions): HostQueue {
       },
       owner,
     );
+    const disconnect = (): void => {
+      reading.disconnect();
+      redis.disconnect();
+    };
+    exchange.replaced.catch(disconnect);
     return {
       session: (host, part) => exchange.session(host, part),
       log: (event) => exchange.log(event),
+      replaced: exchange.replaced,
       close: async () => {
-        const isThere = await exchange.close();
-        if (isThere) await forget(redis, keys);
-        await queues.close();
-        reading.disconnect();
-        redis.disconnect();
+        // Where the queue is away, or the run is another controller's, there is nothing to be said to it.
+        if (await exchange.close()) {
+          await forget(redis, keys);
+          await queues.close();
+        }
+        disconnect();
       },
     };
   };
@@ -83,7 +94,7 @@ export function createHostQueue(options: HostQueueOptions): HostQueue {
       const redis = connections.open("controller");
       const owner = makeOwner();
       try {
-        await handOver(redis, plan, workerOptions, owner, options);
+        await unlessAway(options, handOver(redis, plan, workerOptions, owner, options));
       } catch (thrown) {
         redis.disconnect();
         throw thrown;
@@ -99,10 +110,10 @@ export function createHostQueue(options: HostQueueOptions): HostQueue {
       const redis = connections.open("controller");
       const owner = makeOwner();
       try {
-        const { plan, earlier } = await readRun(
-          { redis, keys: runKeys(connections.prefix, run), seal, run, owner },
-          runOptions,
-        );
+        const { goneSeconds } = options;
+        const keys = runKeys(connections.prefix, run);
+        const stored = { redis, keys, seal, run, owner, goneSeconds };
+        const { plan, earlier } = await unlessAway(options, readRun(stored, runOptions));
         const hosts = plan.hosts.map(({ name }) => name);
         return { plan, queue: open(run, hosts, owner, redis, earlier) };
       } catch (thrown) {
@@ -111,6 +122,47 @@ export function createHostQueue(options: HostQueueOptions): HostQueue {
       }
     },
   };
+}
+
+/** Resolve with the work. Fails with `QUEUE_FAILED` once the queue has been away for too long. */
+async function unlessAway<T>(
+  { connections, awayMs = DEFAULT_AWAY_MS }: HostQueueOptions,
+  work: Promise<T>,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  let stop = (): void => {};
+  const away = new Promise<never>((_resolve, reject) => {
+    const give = (): void =>
+      reject(
+        new VolleyError(
+          "QUEUE_FAILED",
+          `the queue at ${connections.shown} has been away for ${awayMs / 1_000} s`,
+          {
+            hint: "nothing was begun: start the run again once the server is back",
+          },
+        ),
+      );
+    const wait = (): void => {
+      timer ??= setTimeout(give, awayMs);
+    };
+    const unsubscribe = [
+      connections.onAway(wait),
+      connections.onBack(() => {
+        clearTimeout(timer);
+        timer = undefined;
+      }),
+    ];
+    stop = () => {
+      for (const end of unsubscribe) end();
+    };
+    if (connections.away.since !== undefined) wait();
+  });
+  try {
+    return await Promise.race([work, away]);
+  } finally {
+    clearTimeout(timer);
+    stop();
+  }
 }
 
 /** BullMQ's queues by label, opened when they are needed. */
@@ -157,10 +209,11 @@ async function handOver(
     });
     if (fields.length > 0) await redis.hset(keys.parts, ...fields);
   }
+  const [beat] = (await redis.time()) as unknown as readonly [string | number];
   const record = sealValue(seal, PURPOSES.run(run), recordOf(plan, workerOptions, common, queued, place));
   await redis
     .multi()
-    .hset(keys.control, { owner, number: "0" })
+    .hset(keys.control, { owner, number: "0", beat: String(beat) })
     .set(keys.record, record)
     .zadd(runsKey(prefix), Date.now(), run)
     .exec();

@@ -177,7 +177,11 @@ export class RemoteSession implements HostSession {
     // An offer is repeated: the job of a host that has not begun here may be an earlier controller's.
     if (this.#state === "waiting") return undefined;
     const holder = this.#holder;
-    if (holder?.token === token) return undefined;
+    if (holder?.token === token) {
+      // The grant may have got lost with the controller that sent it. A worker heeds the first one alone.
+      this.#sendGrant(token);
+      return undefined;
+    }
     this.#offers.set(token, session);
     if (holder === undefined || isSilent(holder.session)) this.#grant(token, session);
     return undefined;
@@ -279,6 +283,10 @@ export class RemoteSession implements HostSession {
     if (before !== undefined) this.#link.send({ type: "release", host: this.#index, token: before.token });
     this.#offers.delete(token);
     this.#hold({ token, session });
+    this.#sendGrant(token);
+  }
+
+  #sendGrant(token: string): void {
     const { limit, until = 0 } = this.#limit ?? {};
     const leftMs = Math.max(0, until - performance.now());
     this.#link.send({

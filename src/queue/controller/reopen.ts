@@ -51,21 +51,21 @@ export async function readRecord({ redis, keys, seal, run }: StoredRun): Promise
   return record;
 }
 
-/** Return the course of a run. */
-export async function courseOf({ redis, keys }: StoredRun): Promise<Course> {
+/** Return the course of a run. `goneSeconds`: as for `courseAt`. */
+export async function courseOf({ redis, keys }: StoredRun, goneSeconds?: number): Promise<Course> {
   const fields = await redis.hmget(keys.control, ...COURSE_FIELDS);
   const [seconds] = (await redis.time()) as unknown as readonly [string | number];
-  return courseAt(fields, Number(seconds));
+  return courseAt(fields, Number(seconds), goneSeconds);
 }
 
 /** Take a run over: read what its controller has left. Fails with `USAGE` while the run has a controller. */
 export async function readRun(
-  stored: StoredRun & { readonly owner: string },
+  stored: StoredRun & { readonly owner: string; readonly goneSeconds: number | undefined },
   options: RunOptions,
 ): Promise<{ readonly plan: Plan; readonly earlier: EarlierExchange }> {
   const { redis, keys, seal, run, owner } = stored;
   const record = await readRecord(stored);
-  const course = await courseOf(stored);
+  const course = await courseOf(stored, stored.goneSeconds);
   if (course !== "left")
     throw new VolleyError("USAGE", `run ${run} ${course === "ended" ? "has ended" : "has a controller"}`);
   await redis.hset(keys.control, "owner", owner);
@@ -132,7 +132,8 @@ async function planOf(
       directory === undefined
         ? undefined
         : { directory, startedAt: record.startedAt, bundle: bundle.id, options: recorded },
-    attached: { events, changed: false },
+    // The first controller may have died before its first event was in the log.
+    attached: events.length === 0 ? undefined : { events, changed: false },
   });
 }
 

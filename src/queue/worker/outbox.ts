@@ -8,6 +8,8 @@ import { FIELD } from "../streams.ts";
 /** Characters of one message, unless one item alone has more. */
 const MESSAGE_LENGTH = 256 * 1_024;
 const RETRY_MS = 200;
+/** Characters that wait for the store, before parts are handed back: their hosts keep what they have to tell. */
+const MAX_WAITING = 64 * 1_024 * 1_024;
 
 /** Options of an outbox. */
 export interface OutboxOptions {
@@ -15,15 +17,23 @@ export interface OutboxOptions {
   readonly stream: string;
   readonly redis: Redis;
   readonly seal: Seal;
-  /** The worker's process, and its name. */
+  /** The outbox's own name, at random: its messages are counted from 1. */
   readonly session: string;
   readonly worker: string;
+}
+
+/** A line that has not been written. */
+interface WaitingItem {
+  /** The part that it is about, if any. */
+  readonly token: string | undefined;
+  readonly line: string;
 }
 
 /** Sends what a worker has to tell the controller of a run: in order, numbered, and for as long as it takes. */
 export class Outbox {
   readonly #options: OutboxOptions;
-  #items: string[] = [];
+  #items: WaitingItem[] = [];
+  #waiting = 0;
   #isBeatDue = false;
   #number = 0;
   #isClosed = false;
@@ -35,8 +45,21 @@ export class Outbox {
 
   send(item: UpItem): void {
     if (this.#isClosed) return;
-    this.#items.push(encodeLine(item).trimEnd());
+    const line = encodeLine(item).trimEnd();
+    this.#items.push({ token: "token" in item ? item.token : undefined, line });
+    this.#waiting += line.length;
     this.#sending ??= this.#sendAll();
+  }
+
+  /** True while more waits for the store than this process is to hold. */
+  get isFull(): boolean {
+    return this.#waiting > MAX_WAITING;
+  }
+
+  /** Forget what was not sent about a part. */
+  drop(token: string): void {
+    this.#items = this.#items.filter((item) => item.token !== token);
+    this.#waiting = this.#items.reduce((sum, { line }) => sum + line.length, 0);
   }
 
   /** Send a sign of life, and these items. */
@@ -56,6 +79,7 @@ export class Outbox {
   close(): void {
     this.#isClosed = true;
     this.#items = [];
+    this.#waiting = 0;
     this.#isBeatDue = false;
   }
 
@@ -72,12 +96,13 @@ export class Outbox {
   #take(): readonly string[] {
     let length = 0;
     let count = 0;
-    for (const item of this.#items) {
-      length += item.length;
-      if (count > 0 && length > MESSAGE_LENGTH) break;
+    for (const { line } of this.#items) {
+      if (count > 0 && length + line.length > MESSAGE_LENGTH) break;
+      length += line.length;
       count++;
     }
-    return this.#items.splice(0, count);
+    this.#waiting -= length;
+    return this.#items.splice(0, count).map(({ line }) => line);
   }
 
   async #write(items: readonly string[]): Promise<void> {

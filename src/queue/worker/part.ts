@@ -50,6 +50,10 @@ export class Part {
   #early: DownItem[] = [];
   #waits: readonly number[] = [];
   #isWaiting = false;
+  /** True once the host is no longer this worker's: nothing more may be begun on it. */
+  #isLeft = false;
+  /** True once all was carried out: only the end is still to be told. */
+  #hasEnded = false;
 
   constructor(options: PartOptions) {
     this.#options = options;
@@ -64,7 +68,9 @@ export class Part {
     link.listen(host, this.#token, {
       take: (item) => this.#take(item),
       offer: () => (this.#isGranted ? undefined : this.#offer()),
-      over: () => this.#resolve({ is: "over" }),
+      over: () => {
+        if (!this.#hasEnded) this.#leave({ is: "over" });
+      },
     });
     link.outbox.send(this.#offer());
     const outcome = await this.#done;
@@ -91,10 +97,18 @@ export class Part {
   /** Let another worker have the host, which goes on by itself. */
   async handBack(): Promise<void> {
     const { link, host } = this.#options;
+    this.#isLeft = true;
     this.#session?.letGo();
     link.outbox.send({ type: "back", host, token: this.#token });
-    await link.outbox.sent();
+    await link.sent();
     this.#resolve({ is: "back" });
+  }
+
+  /** Close the connection to the host, and begin nothing on it. */
+  #leave(outcome: PartOutcome): void {
+    this.#isLeft = true;
+    this.#session?.letGo();
+    this.#resolve(outcome);
   }
 
   #offer(): UpItem {
@@ -104,15 +118,13 @@ export class Part {
   #take(item: DownItem): void {
     switch (item.type) {
       case "grant":
-        if (this.#isGranted) return;
+        if (this.#isGranted || this.#isLeft) return;
         this.#isGranted = true;
         this.#begin(item).catch((thrown: unknown) => this.#fail(item, thrown));
         return;
       case "over":
-        return this.#resolve({ is: "over" });
       case "release":
-        this.#session?.letGo();
-        return this.#resolve({ is: "over" });
+        return this.#leave({ is: "over" });
       default:
         if (this.#session === undefined) this.#early.push(item);
         else this.#order(this.#session, item);
@@ -127,6 +139,8 @@ export class Part {
     const { options, record, runtimes } = link;
     const known = way.host as Host;
     const { endpoint, transport } = await link.ways.reach(known);
+    // Another worker may have been given the host meanwhile.
+    if (this.#isLeft) return;
     const become = hostBecome(known, endpoint.user, way.plays, options);
     const mask = createMask(job.secrets ?? []);
     const token = this.#token;
@@ -154,6 +168,7 @@ export class Part {
     });
     this.#session = session;
     await place.take();
+    if (this.#isLeft) return place.leave();
     for (const command of grant.said) tell(session, command);
     if (grant.limit !== undefined) session.limit(grant.limit);
     session.begin(place);
@@ -161,6 +176,7 @@ export class Part {
     else if (grant.ending !== undefined) session.cancel(grant.ending.why);
     for (const item of this.#early.splice(0)) this.#order(session, item);
     const end = await session.end;
+    this.#hasEnded = true;
     link.outbox.send({ type: "end", host, token, end });
     await link.outbox.sent();
     this.#resolve({ is: "over", end });
@@ -186,6 +202,7 @@ export class Part {
     if (command.type === "continue" && this.#isWaiting) {
       this.#isWaiting = false;
       await this.#options.place.take();
+      if (this.#isLeft) return this.#options.place.leave();
     }
     tell(session, command);
   }
@@ -194,8 +211,13 @@ export class Part {
     const { link, host, place, onEvent, onWait } = this.#options;
     onEvent();
     // The end is sent with all that the session knows.
-    if (event.type === "host:end") return;
+    if (event.type === "host:end" || this.#isLeft) return;
     link.outbox.send({ type: "event", host, token: this.#token, event });
+    // The host's journal has more room than this process: a worker hears it again once the queue is back.
+    if (link.outbox.isFull) {
+      link.outbox.drop(this.#token);
+      return void this.handBack();
+    }
     if (event.type !== "play:end" || !this.#waits.includes(event.index)) return;
     this.#isWaiting = true;
     place.leave();
@@ -204,6 +226,8 @@ export class Part {
 
   /** The part could not begin: the way to the host, or the bundle, is at fault. */
   #fail({ earlier }: Grant, thrown: unknown): void {
+    if (this.#isLeft) return;
+    this.#hasEnded = true;
     const { link, host } = this.#options;
     const error = isVolleyError(thrown)
       ? thrown

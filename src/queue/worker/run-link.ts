@@ -23,7 +23,7 @@ import { followStream, lastId, type StreamEntry } from "../streams.ts";
 import { Outbox } from "./outbox.ts";
 
 /** Time between two signs of life of a worker, in milliseconds. */
-const BEAT_MS = 2_000;
+const BEAT_MS = 1_000;
 
 /** What a worker has for all runs. */
 export interface WorkerContext {
@@ -42,6 +42,8 @@ export interface WorkerContext {
   say(text: string): void;
   /** Count what was refused. */
   refused(): void;
+  /** Wait for something that the queue is to take, unless the worker stops while the queue is away. */
+  settled(work: Promise<unknown>): Promise<void>;
 }
 
 /** A part that waits for messages of the controller. */
@@ -49,7 +51,7 @@ export interface PartListener {
   take(item: DownItem): void;
   /** Return the offer that is to be repeated, while the part is not granted. */
   offer(): UpItem | undefined;
-  /** The run is over, or unknown: nothing is to be begun. */
+  /** The run is over, or unknown: nothing is to be begun, and nobody waits for more. */
   over(): void;
 }
 
@@ -142,6 +144,11 @@ export class RunLink {
     this.#listeners.delete(`${host} ${token}`);
   }
 
+  /** Resolve once all that was sent so far is in the store, or the worker stops while the queue is away. */
+  sent(): Promise<void> {
+    return this.#context.settled(this.outbox.sent());
+  }
+
   close(): void {
     clearInterval(this.#beating);
     this.#closing.abort();
@@ -177,11 +184,10 @@ export class RunLink {
   async #beat(): Promise<void> {
     const offers = [...this.#listeners.values()].flatMap((listener) => listener.offer() ?? []);
     this.outbox.beat(offers);
-    if (offers.length === 0) return;
     const { redis } = this.#context;
     const [ended, owner] = await redis.hmget(this.#keys.control, "ended", "owner").catch(() => [null, ""]);
     if (ended !== "1" && owner !== null) return;
-    for (const listener of [...this.#listeners.values()]) if (listener.offer() !== undefined) listener.over();
+    for (const listener of [...this.#listeners.values()]) listener.over();
   }
 }
 
@@ -217,7 +223,7 @@ export class RunLinks {
     await sleep(0);
     if (this.#users.get(run) !== 0) return;
     const link = await this.#links.get(run)?.catch(() => undefined);
-    await link?.outbox.sent();
+    await link?.sent();
     if (this.#users.get(run) !== 0) return;
     this.#users.delete(run);
     this.#links.delete(run);

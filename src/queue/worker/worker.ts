@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Job as QueueJob, Worker as QueueWorker } from "bullmq";
 import type { Redis } from "ioredis";
@@ -9,6 +10,7 @@ import type { QueueConnections } from "../connect.ts";
 import { openValue, PURPOSES } from "../messages.ts";
 import { queueName } from "../names.ts";
 import type { Seal } from "../seal.ts";
+import { unlessAborted } from "../settled.ts";
 import type { WorkerState } from "../status/meter.ts";
 import type { WorkCounts } from "../status/worker-status.ts";
 import { Part, type PartOutcome } from "./part.ts";
@@ -16,6 +18,10 @@ import { RunLinks, type WorkerContext } from "./run-link.ts";
 
 /** Time until the server is asked again after it has refused to answer. */
 const RETRY_MS = 1_000;
+/** Time that a worker that stops waits for a queue that is away. */
+const STOP_AWAY_MS = 3_000;
+/** Time that the queue may be away before hosts go on without this worker. */
+const AWAY_MS = 600_000;
 
 /** Options of a worker. */
 export interface WorkerOptions {
@@ -29,6 +35,8 @@ export interface WorkerOptions {
   readonly concurrency: number;
   /** Milliseconds after which BullMQ brings the hosts of a worker that is gone to another one. */
   readonly leaseMs: number;
+  /** Milliseconds that the queue may be away before hosts go on without the worker. Default 10 min. */
+  readonly awayMs?: number | undefined;
   readonly reach: Partial<RunOptions>;
   readonly meter: WorkCounts;
   /** Return a bundle. Fails with `QUEUE_FAILED` and `QUEUE_REFUSED`. */
@@ -49,9 +57,15 @@ export class Worker {
   /** Called when a place may be free. */
   #onFree: (() => void)[] = [];
   readonly #loops: readonly Promise<void>[];
+  /** Aborted once the worker stops while the queue is away: nothing more can be told. */
+  readonly #cutOff = new AbortController();
+  readonly #unsubscribe: readonly (() => void)[];
+  #awayTimer: NodeJS.Timeout | undefined;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
+    // Each host at work listens to it.
+    setMaxListeners(0, this.#cutOff.signal);
     const { connections, seal, name, labels, concurrency, leaseMs, reach, meter, say } = options;
     const redis = connections.open(`worker ${name}`);
     this.#redis = redis;
@@ -65,7 +79,14 @@ export class Worker {
       reach,
       say,
       refused: () => meter.refused("message"),
+      settled: async (work) => void (await this.#settled(work)),
     };
+    this.#unsubscribe = [
+      connections.onAway(() => {
+        this.#awayTimer = setTimeout(() => this.#goWithout(), options.awayMs ?? AWAY_MS);
+      }),
+      connections.onBack(() => clearTimeout(this.#awayTimer)),
+    ];
     this.#links = new RunLinks(context);
     this.#places = createPlaces(concurrency);
     this.#queues = labels.map(
@@ -85,9 +106,29 @@ export class Worker {
     this.#wakeAll();
     for (const part of this.#parts) if (!part.isGranted) void part.handBack();
     for (const queue of this.#queues) queue.stop();
+    const looking = setInterval(() => {
+      const { since } = this.#options.connections.away;
+      if (since !== undefined && Date.now() - since > STOP_AWAY_MS) this.#cutOff.abort();
+    }, RETRY_MS);
     await Promise.all(this.#loops);
-    await Promise.all(this.#queues.map((queue) => queue.close()));
+    await Promise.all(this.#queues.map((queue) => this.#settled(queue.close())));
+    clearInterval(looking);
+    clearTimeout(this.#awayTimer);
+    for (const end of this.#unsubscribe) end();
     this.#redis.disconnect();
+  }
+
+  /** Wait for something that the queue is to take, unless the worker stops while the queue is away. */
+  #settled<T>(work: Promise<T>): Promise<T | undefined> {
+    return unlessAborted(this.#cutOff.signal, work);
+  }
+
+  /** The queue does not come back: end the sessions. Hosts end the plays they are in by themselves. */
+  #goWithout(): void {
+    const parts = [...this.#parts].filter(({ isGranted }) => isGranted);
+    if (parts.length > 0)
+      this.#options.say(`the queue has been away too long: ${parts.length} hosts go on alone`);
+    void this.handBack();
   }
 
   /** Let other workers have the hosts at work. */
@@ -100,7 +141,7 @@ export class Worker {
     const working = new Set<Promise<void>>();
     while (!this.#isStopping) {
       await this.#room();
-      const job = await queue.next();
+      const job = await this.#settled(queue.next());
       if (job === undefined) continue;
       const done = this.#work(queue, job).finally(() => {
         working.delete(done);
@@ -146,10 +187,10 @@ export class Worker {
       if (isRefused) meter.refused("job");
       say(`job ${printable(String(job.id), 100)} was refused: ${messageOf(thrown)}`);
     }
-    if (outcome.is === "over") await queue.remove(job);
+    if (outcome.is === "over") await this.#settled(queue.remove(job));
     else {
       meter.handedBack();
-      await queue.giveBack(job);
+      await this.#settled(queue.giveBack(job));
     }
   }
 
@@ -227,15 +268,20 @@ class LabelQueue {
 
   /** Remove a job: its host's part is over. */
   async remove(job: TakenJob): Promise<void> {
-    this.#taken.delete(job.id!);
-    // Another worker may have it by now, which is told the same.
-    await job.moveToCompleted(null, job.token, false).catch(() => {});
+    this.#forget(job);
+    // The job may have gone back to the queue while that was away. A worker that has it by now is told the same.
+    await job.moveToCompleted(null, job.token, false).catch(() => job.remove().catch(() => {}));
   }
 
   /** Give a job to another worker. */
   async giveBack(job: TakenJob): Promise<void> {
-    this.#taken.delete(job.id!);
+    this.#forget(job);
     await job.moveToWait(job.token).catch(() => {});
+  }
+
+  /** Renew a job no longer, unless it was brought here once more. */
+  #forget({ id, token }: TakenJob): void {
+    if (this.#taken.get(id!) === token) this.#taken.delete(id!);
   }
 
   /** Take no more jobs. */

@@ -1,0 +1,59 @@
+import { randomBytes } from "node:crypto";
+import type { Redis } from "ioredis";
+import type { RunKeys } from "../names.ts";
+
+/** Messages of the controller that are kept: a worker that was away for a while finds them. */
+const KEPT_DOWN = 20_000;
+
+/**
+ * Write a controller's batch, all of it or nothing: the log, the messages to workers, and what was taken in is removed.
+ * Nothing is written twice, and nothing by a controller that another one has replaced.
+ */
+const COMMIT = `
+local owner = redis.call('HGET', KEYS[1], 'owner')
+if not owner then return 'gone' end
+if owner ~= ARGV[1] then return 'replaced' end
+redis.call('HSET', KEYS[1], 'beat', redis.call('TIME')[1])
+if tonumber(redis.call('HGET', KEYS[1], 'number') or '0') >= tonumber(ARGV[2]) then return 'written' end
+redis.call('HSET', KEYS[1], 'number', ARGV[2])
+if ARGV[3] ~= '' then redis.call('XADD', KEYS[2], '*', 'm', ARGV[3]) end
+if ARGV[4] ~= '' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'm', ARGV[4]) end
+if ARGV[5] ~= '' then redis.call('XTRIM', KEYS[4], 'MINID', ARGV[5]) end
+return 'written'
+`;
+
+/** A controller's batch. */
+interface Batch {
+  readonly owner: string;
+  readonly number: number;
+  /** The sealed batch of the log; undefined: nothing to log. */
+  readonly log: Buffer | undefined;
+  /** The sealed message to workers, if any. */
+  readonly down: Buffer | undefined;
+  /** Remove the messages of workers before this id; undefined: none. */
+  readonly taken: string | undefined;
+}
+
+/** Write a batch. Returns `replaced` where another controller has the run, `gone` where the store has lost it. */
+export async function writeBatch(
+  redis: Redis,
+  keys: RunKeys,
+  { owner, number, log, down, taken }: Batch,
+): Promise<"written" | "replaced" | "gone"> {
+  return (await redis.eval(
+    COMMIT,
+    4,
+    ...[keys.control, keys.log, keys.down, keys.up],
+    ...[owner, number, log ?? "", down ?? "", taken ?? "", KEPT_DOWN],
+  )) as "written" | "replaced" | "gone";
+}
+
+/** Return whether a command failed because its connection went. */
+export function isLostConnection(thrown: unknown): boolean {
+  return thrown instanceof Error && /connection|ECONN|closed|LOADING|EPIPE/i.test(thrown.message);
+}
+
+/** Make the name of a controller, for the store. */
+export function makeOwner(): string {
+  return randomBytes(16).toString("hex");
+}

@@ -1,0 +1,72 @@
+import { printable } from "../../core/errors.ts";
+import type { UpMessage } from "../messages.ts";
+
+/** A worker's process, as its messages tell. */
+interface WorkerSession {
+  name: string;
+  /** Number of its last message. */
+  number: number;
+  heardAt: number;
+  isSilent: boolean;
+}
+
+/** The workers of a run: which of them are heard, and which messages are new. Times are those of `performance.now()`. */
+export class Hearing {
+  readonly #workers = new Map<string, WorkerSession>();
+  readonly #silentMs: number;
+
+  /** `seen`: the last messages that an earlier controller has taken in. */
+  constructor(silentMs: number, seen: ReadonlyMap<string, number> = new Map()) {
+    this.#silentMs = silentMs;
+    const heardAt = performance.now();
+    for (const [session, number] of seen)
+      this.#workers.set(session, { name: "of before", number, heardAt, isSilent: false });
+  }
+
+  /** True until the first worker is heard. */
+  get isEmpty(): boolean {
+    return this.#workers.size === 0;
+  }
+
+  /**
+   * Take a message in. Returns whether it is new, and whether its worker was silent before; `warn` tells people of
+   * messages that come again or are missing.
+   */
+  take(
+    { session, worker: name, number }: UpMessage,
+    warn: (text: string) => void,
+  ): { readonly isNew: boolean; readonly wasSilent: boolean } {
+    const heardAt = performance.now();
+    const worker = this.#workers.get(session) ?? { name, number: 0, heardAt, isSilent: false };
+    this.#workers.set(session, worker);
+    worker.name = name;
+    if (number <= worker.number) {
+      // A worker sends a message again when the answer of the server got lost.
+      if (number < worker.number)
+        warn(`a message of worker ${printable(name, 64)} came again, and was refused`);
+      return { isNew: false, wasSilent: false };
+    }
+    const missing = number - worker.number - 1;
+    if (missing > 0) warn(`${missing} messages of worker ${printable(name, 64)} are missing in the queue`);
+    const wasSilent = worker.isSilent;
+    Object.assign(worker, { number, heardAt, isSilent: false });
+    return { isNew: true, wasSilent };
+  }
+
+  /** Return whether nobody may rely on a worker any more. */
+  readonly isSilent = (session: string): boolean => this.#workers.get(session)?.isSilent ?? true;
+
+  /** Yield the workers that have been silent for too long. */
+  *silent(now: number): Generator<{ readonly session: string; readonly name: string }> {
+    for (const [session, worker] of this.#workers) {
+      if (now - worker.heardAt <= this.#silentMs) continue;
+      worker.isSilent = true;
+      yield { session, name: worker.name };
+    }
+  }
+
+  /** Nobody could be heard until now: give all workers their time again. */
+  excuse(now: number): void {
+    for (const worker of this.#workers.values()) worker.heardAt = now;
+  }
+}
