@@ -13,6 +13,9 @@ import type { Seal } from "./seal.ts";
 /** The version of the messages, raised whenever their meaning changes. Both sides refuse another version. */
 export const QUEUE_PROTOCOL = 1;
 
+/** Stands in the place of a label for a host that no worker takes. */
+export const NO_LABEL = "";
+
 /** A run as its workers, watchers and the next controller need to know it. */
 export interface QueuedRun {
   readonly protocol: number;
@@ -21,7 +24,7 @@ export interface QueuedRun {
   readonly startedAt: string;
   /** Names, by index. */
   readonly hosts: readonly string[];
-  /** Labels, by index. */
+  /** Labels, by index; {@link NO_LABEL} for a host that the controller works on itself. */
   readonly labels: readonly string[];
   /** The plays' schedules, as JSON can hold them. */
   readonly plays: readonly QueuedPlay[];

@@ -1,7 +1,8 @@
 import type { HostQueue } from "../../controller/queued/host-queue.ts";
-import { openQueue, type QueueFlags } from "./options.ts";
+import { seconds } from "../options.ts";
+import { type OpenQueue, openQueue, type QueueFlags } from "./options.ts";
 
-/** Flags of commands that hand runs to a queue. */
+/** Flags of commands that are the controller of runs in a queue. */
 export interface RunQueueFlags extends QueueFlags {
   readonly bundleStore?: string;
   readonly workerTimeout?: number;
@@ -14,10 +15,26 @@ export interface RunQueue {
   close(): Promise<void>;
 }
 
+/** Add the options of a controller's patience with workers and queue. */
+export function addPatienceOptions(
+  add: (flags: string, text: string, parse: typeof seconds) => unknown,
+): void {
+  add("--worker-timeout <seconds>", "silence after which another worker gets a host (default: 15)", seconds);
+  add("--queue-timeout <seconds>", "time that the queue may be away (default: 600)", seconds);
+}
+
 /** Connect to the queue that the flags name; undefined without one. Fails with `USAGE` and `QUEUE_FAILED`. */
 export async function openRunQueue(flags: RunQueueFlags): Promise<RunQueue | undefined> {
   if (flags.queue === undefined) return undefined;
-  const { connections, seal, keys } = await openQueue(flags, new AbortController().signal);
+  const opened = await openQueue(flags, new AbortController().signal);
+  return { queue: await openHostQueue(opened, flags), close: () => opened.connections.close() };
+}
+
+/** Open a queue for runs over its connections, and warn of a server that would lose runs. */
+export async function openHostQueue(
+  { connections, seal, keys }: OpenQueue,
+  { bundleStore, workerTimeout, queueTimeout }: RunQueueFlags,
+): Promise<HostQueue> {
   const [{ createHostQueue }, { lookAtServer }] = await Promise.all([
     import("../../queue/controller/host-queue.ts"),
     import("../../queue/connect.ts"),
@@ -25,14 +42,10 @@ export async function openRunQueue(flags: RunQueueFlags): Promise<RunQueue | und
   const looking = connections.open("look");
   for (const warning of await lookAtServer(looking)) process.stderr.write(`volley: warning: ${warning}\n`);
   looking.disconnect();
-  const { bundleStore, workerTimeout, queueTimeout } = flags;
-  return {
-    queue: createHostQueue({
-      ...{ connections, seal, keys },
-      store: bundleStore ?? (process.env.VOLLEY_BUNDLE_STORE || undefined),
-      silentMs: workerTimeout === undefined ? undefined : workerTimeout * 1_000,
-      awayMs: queueTimeout === undefined ? undefined : queueTimeout * 1_000,
-    }),
-    close: () => connections.close(),
-  };
+  return createHostQueue({
+    ...{ connections, seal, keys },
+    store: bundleStore ?? (process.env.VOLLEY_BUNDLE_STORE || undefined),
+    silentMs: workerTimeout === undefined ? undefined : workerTimeout * 1_000,
+    awayMs: queueTimeout === undefined ? undefined : queueTimeout * 1_000,
+  });
 }

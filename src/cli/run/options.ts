@@ -26,7 +26,7 @@ import {
   wholeNumber,
 } from "../options.ts";
 import { queueAccessOptions } from "../queue/options.ts";
-import type { RunQueueFlags } from "../queue/run-queue.ts";
+import { addPatienceOptions, type RunQueueFlags } from "../queue/run-queue.ts";
 import { expandHome, outputOption } from "../terminal.ts";
 import { type WebFlags, webOption } from "./web.ts";
 
@@ -206,8 +206,7 @@ export function addRunOptions(command: Command): Command {
   );
   for (const option of queueAccessOptions()) put(option);
   add("--bundle-store <url>", "web or S3 store for bundles (default: $VOLLEY_BUNDLE_STORE, else the queue)");
-  add("--worker-timeout <seconds>", "silence after which another worker gets a host (default: 15)", seconds);
-  add("--queue-timeout <seconds>", "time that the queue may be away (default: 600)", seconds);
+  addPatienceOptions(add);
 
   group = "Secrets:";
   add(

@@ -21,7 +21,9 @@ import {
   secretOptions,
   splitList,
 } from "../options.ts";
-import { openRunQueue } from "../queue/run-queue.ts";
+import { attachByQueue } from "../queue/attach.ts";
+import { queueAccessOptions } from "../queue/options.ts";
+import { addPatienceOptions, openRunQueue, type RunQueueFlags } from "../queue/run-queue.ts";
 import { askPassphrase, askVar, outputOption, rememberAnswers, shownAs, stepQuestions } from "../terminal.ts";
 import { ansibleErrorText } from "./ansible-errors.ts";
 import { namesInventory, readBundlesHere, refuseConnections } from "./local.ts";
@@ -253,9 +255,11 @@ async function runPlaybook(
 interface AttachFlags
   extends Pick<BecomeFlags, "askBecomePass" | "becomePasswordFile">,
     PersistFlags,
+    RunQueueFlags,
     WebFlags {
   readonly output: ReporterKind;
   readonly timing?: boolean;
+  readonly watch?: boolean;
 }
 
 /** Add `volley attach`. */
@@ -270,9 +274,31 @@ export function addAttachCommand(program: Command): void {
     .addOption(outputOption())
     .option("--timing", "show at the end where the time went: phases, and the slowest actions")
     .addOption(webOption())
-    .action(async (name: string | undefined, flags: AttachFlags) => {
-      process.exitCode = await attach(name, flags);
-    });
+    .option("--queue <url>", "look for the run in this queue, on whatever machine it was started")
+    .option("--watch", "only watch a run in a queue, even where its controller is gone");
+  for (const option of queueAccessOptions()) command.addOption(option);
+  addPatienceOptions((...option) => command.option(...option));
+  command.action(async (name: string | undefined, flags: AttachFlags) => {
+    process.exitCode =
+      flags.queue === undefined ? await attach(name, flags) : await attachInQueue(name, flags);
+  });
+}
+
+/** Attach to a run in a queue: as its controller, where it has none, else to watch. */
+async function attachInQueue(name: string | undefined, flags: AttachFlags): Promise<number> {
+  const view = { output: flags.output, verbosity: 0, diff: false, timing: flags.timing ?? false } as const;
+  return withWeb(flags, (web) =>
+    attachByQueue(name, flags, {
+      follow: (run) => watchRun(run, { ...view, ...(web === undefined ? {} : { web }) }),
+      show: async (run) => {
+        const events: Event[] = [];
+        for await (const event of run) events.push(event);
+        const summary = await run.summary;
+        await showEvents(events, summary, view);
+        return summary;
+      },
+    }),
+  );
 }
 
 async function attach(name: string | undefined, flags: AttachFlags): Promise<number> {

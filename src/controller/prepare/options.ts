@@ -151,6 +151,11 @@ export function attachOptions(run: string, directory = runsDirectory()): RunOpti
   const kind = fanOutKindOf(run);
   if (kind !== undefined)
     throw new VolleyError("USAGE", `${run} was volley ${kind}, which ended with its controller`);
+  const { queue } = options as { readonly queue?: QueueName };
+  if (queue !== undefined)
+    throw new VolleyError("USAGE", `run ${run} was handed to a queue`, {
+      hint: `attach to it there: volley attach --queue ${queue.shown} ${run}`,
+    });
   if (options.inventory === undefined || typeof options.playbook !== "string") {
     throw new VolleyError(
       "USAGE",

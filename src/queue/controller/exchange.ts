@@ -10,6 +10,7 @@ import {
   type DownItem,
   type DownMessage,
   type LogBatch,
+  NO_LABEL,
   openValue,
   PURPOSES,
   sealValue,
@@ -147,12 +148,13 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
     this.#emit ??= options.emit;
     this.#firstHost ||= host.name;
     this.#labels.set(index, host.label);
-    const session = new RemoteSession(
+    const session: RemoteSession = new RemoteSession(
       index,
       host,
       options,
       {
         enqueue: () => {
+          if (host.label === NO_LABEL) return session.lose(LEFT);
           this.#toEnqueue.push(index);
           this.#wake();
         },
@@ -455,3 +457,9 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
     }
   }
 }
+
+/** The end of a host that an earlier controller worked on itself. */
+const LEFT: SerializedError = {
+  code: "CONNECTION_LOST",
+  message: "the controller that worked on this host is gone",
+};

@@ -9,6 +9,7 @@ import { encodeVars, encodeWhole } from "../../vars/whole-value.ts";
 import { openBundleStore } from "../bundles/store.ts";
 import type { QueueConnections } from "../connect.ts";
 import {
+  NO_LABEL,
   PURPOSES,
   QUEUE_PROTOCOL,
   type QueuedPart,
@@ -264,7 +265,7 @@ function recordOf(
     playbook: playbook.name,
     startedAt: record?.startedAt ?? new Date().toISOString(),
     hosts: hosts.map(({ name }) => name),
-    labels: queued.map((host) => host?.label ?? ""),
+    labels: queued.map((host) => host?.label ?? NO_LABEL),
     plays: plays.map(
       ({ index, play, hosts: some }): QueuedPlay => ({
         index,

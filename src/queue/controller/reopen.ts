@@ -13,6 +13,7 @@ import { decodeWhole } from "../../vars/whole-value.ts";
 import { COURSE_FIELDS, type Course, courseAt } from "../course.ts";
 import {
   type LogBatch,
+  NO_LABEL,
   openValue,
   PURPOSES,
   QUEUE_PROTOCOL,
@@ -153,6 +154,10 @@ async function readHosts(
   const hosts: QueuedHost[] = [];
   const common = decodeWhole(record.common) as object;
   for (const [index, name] of record.hosts.entries()) {
+    if (record.labels[index] === NO_LABEL) {
+      hosts.push(ofFirstController(name, record, index));
+      continue;
+    }
     const sealed = await redis.hgetBuffer(keys.parts, String(index));
     if (sealed === null)
       throw new VolleyError("QUEUE_FAILED", `the work of ${name} is no longer in the queue`);
@@ -172,6 +177,21 @@ async function readHosts(
     });
   }
   return hosts;
+}
+
+/** A host that the first controller worked on itself: nobody has its job. */
+function ofFirstController(name: string, { run, plays }: QueuedRun, index: number): QueuedHost {
+  const mine = plays.filter(({ hosts }) => hosts.includes(index)).map((play) => play.index);
+  return {
+    name,
+    label: NO_LABEL,
+    way: { host: bareHost(name, "local"), plays: [] },
+    job: {
+      ...{ protocol: 0, host: name, groups: [], vars: {}, hostVars: {}, plays: mine },
+      session: { run, controller: "", lockWaitMs: 0 },
+      options: { check: false, diff: false, tags: [], skipTags: [], barriers: true },
+    },
+  };
 }
 
 /** Bring the whole results for other hosts here. */

@@ -1,9 +1,13 @@
 import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach } from "vitest";
 import type { HostQueue } from "../../../src/controller/queued/host-queue.ts";
 import { createWorkerBundles } from "../../../src/queue/bundles/worker-bundles.ts";
 import { openQueueServer, type QueueConnections } from "../../../src/queue/connect.ts";
 import { createHostQueue, type HostQueueOptions } from "../../../src/queue/controller/host-queue.ts";
+import { makeQueueKey, readQueueKeys } from "../../../src/queue/keys.ts";
 import { createSeal, type QueueKey, type Seal } from "../../../src/queue/seal.ts";
 import { createMeter, type Meter } from "../../../src/queue/status/meter.ts";
 import { Worker, type WorkerOptions } from "../../../src/queue/worker/worker.ts";
@@ -13,6 +17,8 @@ import { type RedisServer, type RedisServerOptions, startRedis } from "./redis.t
 export interface TestQueue {
   readonly server: RedisServer;
   readonly keys: readonly QueueKey[];
+  /** The file of the same keys. */
+  readonly keyFile: string;
   readonly seal: Seal;
   /** Connections for the test itself. */
   readonly connections: QueueConnections;
@@ -40,7 +46,11 @@ export function queueStarter(): (options?: RedisServerOptions) => Promise<TestQu
   return async (options) => {
     const server = await startRedis(options);
     ends.push(() => server.stop());
-    const keys: readonly QueueKey[] = [{ secret: randomBytes(32) }];
+    const directory = mkdtempSync(join(tmpdir(), "volley-queue-"));
+    ends.push(async () => rmSync(directory, { recursive: true, force: true }));
+    const keyFile = join(directory, "queue.key");
+    writeFileSync(keyFile, makeQueueKey(), { mode: 0o600 });
+    const keys = await readQueueKeys({ file: keyFile });
     const seal = createSeal(keys);
     const connect = async (): Promise<QueueConnections> => {
       const connections = await openQueueServer({ url: server.url }, new AbortController().signal);
@@ -49,8 +59,7 @@ export function queueStarter(): (options?: RedisServerOptions) => Promise<TestQu
     };
     return {
       server,
-      keys,
-      seal,
+      ...{ keys, keyFile, seal },
       connections: await connect(),
       open: async (more) => createHostQueue({ connections: await connect(), seal, keys, ...more }),
       work: async (more = {}) => {
