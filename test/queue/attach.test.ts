@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { logFileOf, runsDirectory } from "../../src/controller/records/records.ts";
+import { logFileOf } from "../../src/controller/records/records.ts";
 import type { Event } from "../../src/core/events.ts";
 import { volley } from "../e2e/lib/cli.ts";
 import { fleetStarter, ofType } from "../e2e/lib/drive.ts";
@@ -36,7 +36,7 @@ describeQueue("attaching to a run in a queue", () => {
     await queue.work({ reach: { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" } });
     const project = makeProject(scratch(), { "site.ts": SLOW });
     const inventory = project.write("inventory.yaml", fleet.inventoryYaml());
-    const ofQueue = ["--queue", queue.server.url, "--queue-key", queue.keyFile, "-o", "json"];
+    const ofQueue = ["-o", "json", "--queue", queue.server.url, "--queue-key", queue.keyFile];
     const killed = await volley(["run", "site.ts", "-i", inventory, ...ofQueue], {
       cwd: project.directory,
       on: (child) => {
@@ -59,7 +59,7 @@ describeQueue("attaching to a run in a queue", () => {
     const elsewhere = mkdtempSync(join(scratch(), "elsewhere-"));
     const env = { XDG_STATE_HOME: join(elsewhere, "state") };
     const attach = (...more: readonly string[]) =>
-      volley(["attach", ...more, ...ofQueue], { cwd: elsewhere, env });
+      volley(["attach", ...ofQueue, ...more], { cwd: elsewhere, env });
     const watching = attach(run!, "--watch");
     const taken = await attach();
     expect(taken.stderr).toMatch(/has lost its controller: this process goes on with it/);
@@ -76,13 +76,12 @@ describeQueue("attaching to a run in a queue", () => {
       expect(readFileSync(join(home, "done"), "utf8").trim().split("\n")).toEqual(NAMES);
     }
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_, at) => at + 1));
-    expect(eventsOf(readFileSync(logFileOf(join(elsewhere, "state/volley/runs"), run!), "utf8"))).toHaveLength(
-      events.length,
-    );
+    expect(
+      eventsOf(readFileSync(logFileOf(join(elsewhere, "state/volley/runs"), run!), "utf8")),
+    ).toHaveLength(events.length);
     expect(eventsOf((await watching).stdout)).toEqual(events);
 
     const shown = await attach(run!, "-o", "plain");
     expect([shown.code, shown.stdout]).toEqual([0, expect.stringContaining("3 hosts: 3 ok")]);
-    expect(runsDirectory()).not.toContain("elsewhere");
   });
 });

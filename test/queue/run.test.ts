@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Event } from "../../src/core/events.ts";
 import { fleetStarter, follow, start } from "../e2e/lib/drive.ts";
@@ -21,22 +23,30 @@ function byHost(events: readonly Event[]): Record<string, unknown[]> {
   return found;
 }
 
-const VARYING = new Set(["elapsedMs", "pid", "cpuMs", "phases", "port", "address"]);
+const VARYING = new Set(["delta", "start", "end", "src", "elapsedMs", "pid", "cpuMs", "phases", "port", "address"]);
 
 describeQueue("runs by a queue", () => {
   test("a run by two workers has the summary and the events of a run without", async () => {
     const project = makeProject(scratch(), {
       "site.ts": playbookText(
-        `{ hosts: "all", tasks: async () => {
-          await copy({ dest: "~/a.txt", content: "a\\n" });
-          await command({ argv: ["echo", "hello"] });
+        `{ name: "One", hosts: "all", tasks: ({ task }) => {
+          task("Write", copy({ dest: "~/a.txt", content: "a\\n" }));
+          task("Say", command({ argv: ["echo", "hello"] }));
         } }`,
-        `{ hosts: "all", serial: 3, tasks: async () => { await copy({ dest: "~/b.txt", content: "b\\n" }); } }`,
+        `{ name: "Two", hosts: "all", serial: 3, tasks: ({ task }) => {
+          task("Write again", copy({ dest: "~/b.txt", content: "b\\n" }));
+          task("Fail on one", shell("[ ! -e ~/bad ]"));
+        } }`,
       ),
     });
-    const plainFleet = await startFleet({ count: 8 });
+    const startHosts = async (): Promise<EmbeddedFleet> => {
+      const fleet = await startFleet({ count: 8 });
+      writeFileSync(join(fleet.hosts[4]!.home, "bad"), "");
+      return fleet;
+    };
+    const plainFleet = await startHosts();
     const plain = await follow(start(project, plainFleet));
-    const fleet = await startFleet({ count: 8 });
+    const fleet = await startHosts();
     const queue = await startQueue();
     const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
     const workers = [await queue.work({ name: "w1", reach }), await queue.work({ name: "w2", reach })];
@@ -46,7 +56,11 @@ describeQueue("runs by a queue", () => {
     expect(queued.summary).toMatchObject({
       tally: plain.summary.tally,
       outcomes: plain.summary.outcomes,
-      exitCode: 0,
+      exitCode: 2,
+    });
+    expect(plain.summary).toMatchObject({
+      tally: { changed: 8 * 3 + 7, failed: 1 },
+      exitCode: 2,
     });
     expect(workers.map(({ meter }) => meter.status().done).reduce((sum, each) => sum + each)).toBe(8);
   });

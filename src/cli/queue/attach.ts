@@ -1,5 +1,5 @@
 import type { Run } from "../../controller/run.ts";
-import { VolleyError } from "../../core/errors.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Summary } from "../../core/events.ts";
 import { openQueue } from "./options.ts";
 import { openHostQueue, type RunQueueFlags } from "./run-queue.ts";
@@ -24,29 +24,35 @@ export async function attachByQueue(
   const opened = await openQueue(flags, new AbortController().signal);
   const { connections, seal } = opened;
   try {
-    const [{ courseOf, readRecord }, { latestRun, watch }, { runKeys }, { run: start }] = await Promise.all([
-      import("../../queue/controller/reopen.ts"),
-      import("../../queue/controller/watch.ts"),
-      import("../../queue/names.ts"),
-      import("../../controller/run.ts"),
-    ]);
+    const [{ awaitCourse, courseOf, readRecord }, { latestRun, watch }, { runKeys }, { run: start }] =
+      await Promise.all([
+        import("../../queue/controller/reopen.ts"),
+        import("../../queue/controller/watch.ts"),
+        import("../../queue/names.ts"),
+        import("../../controller/run.ts"),
+      ]);
     const redis = connections.open("attach");
     const run = name ?? (await latestRun(redis, connections.prefix));
     if (run === undefined) throw new VolleyError("USAGE", "there has been no run in this queue yet");
     const stored = { redis, keys: runKeys(connections.prefix, run), seal, run };
     const { playbook } = await readRecord(stored);
-    const course = await courseOf(stored);
-    if (course === "left" && flags.watch !== true) {
+    const goOn = async (): Promise<number> => {
       process.stderr.write(`volley: run ${run} has lost its controller: this process goes on with it\n`);
-      const { exitCode } = await follow(
-        start({ attach: run, playbook, inventory: [] }, await openHostQueue(opened, flags)),
-      );
-      return exitCode;
-    }
-    const watched = watch(stored, connections.open("watch"));
+      const options = { attach: run, playbook, inventory: [] };
+      return (await follow(start(options, await openHostQueue(opened, flags)))).exitCode;
+    };
+    const course = flags.watch === true ? await courseOf(stored) : await awaitCourse(stored);
+    if (course === "left" && flags.watch !== true) return await goOn();
+    const watched = watch(stored, connections.open("watch"), flags.watch !== true);
     if (course === "ended") return (await show(watched)).exitCode;
-    process.stderr.write(`volley: run ${run} has a controller: this process only watches\n`);
-    return (await follow(watched)).exitCode;
+    if (flags.watch !== true)
+      process.stderr.write(`volley: run ${run} has a controller: this process watches\n`);
+    try {
+      return (await follow(watched)).exitCode;
+    } catch (thrown) {
+      if (!isVolleyError(thrown) || thrown.code !== "CONNECTION_LOST") throw thrown;
+      return await goOn();
+    }
   } finally {
     await connections.close();
   }

@@ -1,9 +1,12 @@
+import { rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import type { RunOptions } from "../../controller/prepare/options.ts";
 import type { PlayHosts } from "../../controller/prepare/plan.ts";
 import type { Plan } from "../../controller/prepare/prepare.ts";
 import type { QueuedHost } from "../../controller/queued/queued-host.ts";
-import { onceFileOf, runsDirectory } from "../../controller/records/records.ts";
+import { openRunLog } from "../../controller/records/recorder.ts";
+import { logFileOf, onceFileOf, runsDirectory } from "../../controller/records/records.ts";
 import { openOnceResults } from "../../controller/schedule/once.ts";
 import { printable, VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
@@ -26,6 +29,9 @@ import type { Seal } from "../seal.ts";
 import { readWhole } from "../streams.ts";
 import type { EarlierExchange } from "./exchange.ts";
 import type { Holder } from "./remote-session.ts";
+
+/** Time between two looks for a sign of life. */
+const LOOK_MS = 200;
 
 /** The place of a run in the store. */
 export interface StoredRun {
@@ -57,6 +63,17 @@ export async function courseOf({ redis, keys }: StoredRun, goneSeconds?: number)
   const fields = await redis.hmget(keys.control, ...COURSE_FIELDS);
   const [seconds] = (await redis.time()) as unknown as readonly [string | number];
   return courseAt(fields, Number(seconds), goneSeconds);
+}
+
+/** Wait until the controller of a run gives a sign of life, or is known to be gone. */
+export async function awaitCourse(stored: StoredRun): Promise<Course> {
+  const { redis, keys } = stored;
+  const before = await redis.hget(keys.control, "number");
+  for (;;) {
+    const course = await courseOf(stored);
+    if (course !== "controlled" || (await redis.hget(keys.control, "number")) !== before) return course;
+    await sleep(LOOK_MS);
+  }
 }
 
 /** Take a run over: read what its controller has left. Fails with `USAGE` while the run has a controller. */
@@ -102,7 +119,10 @@ async function planOf(
   const plays = queued.map((entry) => asPlay(entry, known));
   const hosts = await readHosts(stored, record);
   const directory = options.logDirectory === false ? undefined : (options.logDirectory ?? runsDirectory());
-  if (directory !== undefined) await bringResults(stored, directory, names);
+  if (directory !== undefined) {
+    await bringResults(stored, directory, names);
+    bringLog(logFileOf(directory, run), events);
+  }
   return Object.freeze({
     run,
     playbook: {
@@ -192,6 +212,14 @@ function ofFirstController(name: string, { run, plays }: QueuedRun, index: numbe
       options: { check: false, diff: false, tags: [], skipTags: [], barriers: true },
     },
   };
+}
+
+/** Bring the run's log here. What this machine has of the log may lack events, and may have events that count for nothing. */
+function bringLog(file: string, events: readonly Event[]): void {
+  rmSync(file, { force: true });
+  const log = openRunLog(file);
+  for (const event of events) log.event(event);
+  log.close();
 }
 
 /** Bring the whole results for other hosts here. */

@@ -19,10 +19,10 @@ export async function latestRun(redis: Redis, prefix: string): Promise<string | 
 
 /**
  * Watch a run that another process has, or that has ended. `cancel` ends the watching alone. Without an end of the run the
- * summary rejects, with `CANCELLED` for a watcher that has left, and with `CONNECTION_LOST` when the controller is gone.
- * `reading` serves nothing else.
+ * summary rejects: with `CANCELLED` for a watcher that has left, and with `CONNECTION_LOST` when the controller is gone and
+ * `endsWithController` is true. `reading` serves nothing else.
  */
-export function watch(stored: StoredRun, reading: Redis): Run {
+export function watch(stored: StoredRun, reading: Redis, endsWithController: boolean): Run {
   const { keys, seal, run } = stored;
   const queue = new EventQueue<Event>();
   const over = new AbortController();
@@ -39,12 +39,11 @@ export function watch(stored: StoredRun, reading: Redis): Run {
     }
   };
   const looking = setInterval(() => {
+    if (!endsWithController) return;
     courseOf(stored).then(
       (course) => {
         if (course !== "left" || over.signal.aborted) return;
-        why = new VolleyError("CONNECTION_LOST", `run ${run} has lost its controller`, {
-          hint: `go on with it: volley attach --queue … ${run}`,
-        });
+        why = new VolleyError("CONNECTION_LOST", `run ${run} has lost its controller`);
         over.abort();
       },
       // The server is away: its return is waited for.

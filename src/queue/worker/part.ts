@@ -39,7 +39,7 @@ export interface PartOptions {
 }
 
 /** A host's part of a run on this worker. */
-export class Part {
+export class WorkerPart {
   readonly #options: PartOptions;
   readonly #token = randomBytes(16).toString("hex");
   readonly #done: Promise<PartOutcome>;

@@ -13,7 +13,7 @@ import type { Seal } from "../seal.ts";
 import { unlessAborted } from "../settled.ts";
 import type { WorkerState } from "../status/meter.ts";
 import type { WorkCounts } from "../status/worker-status.ts";
-import { Part, type PartOutcome } from "./part.ts";
+import { WorkerPart, type PartOutcome } from "./part.ts";
 import { RunLinks, type WorkerContext } from "./run-link.ts";
 
 /** Time until the server is asked again after it has refused to answer. */
@@ -52,7 +52,7 @@ export class Worker {
   readonly #links: RunLinks;
   readonly #places: ReturnType<typeof createPlaces>;
   readonly #queues: readonly LabelQueue[];
-  readonly #parts = new Set<Part>();
+  readonly #parts = new Set<WorkerPart>();
   #isStopping = false;
   /** Called when a place may be free. */
   #onFree: (() => void)[] = [];
@@ -197,7 +197,7 @@ export class Worker {
   async #carryOut(link: Parameters<Parameters<RunLinks["use"]>[1]>[0], host: number): Promise<PartOutcome> {
     const { meter } = this.#options;
     const place = this.#places.join();
-    const part = new Part({
+    const part = new WorkerPart({
       ...{ link, host, place },
       onWait: () => this.#wakeAll(),
       onBegin: () => meter.began(),
