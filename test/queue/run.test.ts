@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Event } from "../../src/core/events.ts";
+import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { fleetStarter, follow, start } from "../e2e/lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
 import { queueStarter } from "./lib/queue.ts";
@@ -10,6 +11,8 @@ import { describeQueue } from "./lib/redis.ts";
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
 const startQueue = queueStarter();
+
+const HOSTS = 40;
 
 /** The events of each host in their order, without what differs from run to run. */
 function byHost(events: readonly Event[]): Record<string, unknown[]> {
@@ -23,7 +26,18 @@ function byHost(events: readonly Event[]): Record<string, unknown[]> {
   return found;
 }
 
-const VARYING = new Set(["delta", "start", "end", "src", "elapsedMs", "pid", "cpuMs", "phases", "port", "address"]);
+const VARYING = new Set([
+  "delta",
+  "start",
+  "end",
+  "src",
+  "elapsedMs",
+  "pid",
+  "cpuMs",
+  "phases",
+  "port",
+  "address",
+]);
 
 describeQueue("runs by a queue", () => {
   test("a run by two workers has the summary and the events of a run without", async () => {
@@ -33,14 +47,14 @@ describeQueue("runs by a queue", () => {
           task("Write", copy({ dest: "~/a.txt", content: "a\\n" }));
           task("Say", command({ argv: ["echo", "hello"] }));
         } }`,
-        `{ name: "Two", hosts: "all", serial: 3, tasks: ({ task }) => {
+        `{ name: "Two", hosts: "all", serial: 15, tasks: ({ task }) => {
           task("Write again", copy({ dest: "~/b.txt", content: "b\\n" }));
           task("Fail on one", shell("[ ! -e ~/bad ]"));
         } }`,
       ),
     });
     const startHosts = async (): Promise<EmbeddedFleet> => {
-      const fleet = await startFleet({ count: 8 });
+      const fleet = await startFleet({ count: HOSTS });
       writeFileSync(join(fleet.hosts[4]!.home, "bad"), "");
       return fleet;
     };
@@ -59,9 +73,9 @@ describeQueue("runs by a queue", () => {
       exitCode: 2,
     });
     expect(plain.summary).toMatchObject({
-      tally: { changed: 8 * 3 + 7, failed: 1 },
+      tally: { changed: 4 * HOSTS - 1, failed: 1 },
       exitCode: 2,
     });
-    expect(workers.map(({ meter }) => meter.status().done).reduce((sum, each) => sum + each)).toBe(8);
+    expect(workers.map(({ meter }) => meter.status().done).reduce((sum, each) => sum + each)).toBe(HOSTS);
   });
 });

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { printable, VolleyError } from "../../core/errors.ts";
+import { messageOf, printable, VolleyError } from "../../core/errors.ts";
 import { LABEL_RULE, WORKER_LABEL } from "../../inventory/connection.ts";
 import { addReachOptions, positiveInteger, type ReachFlags, reachOptions, splitList } from "../options.ts";
 import { addQueueOptions, openQueue, type QueueFlags } from "./options.ts";
@@ -70,6 +70,8 @@ async function work(flags: WorkerFlags): Promise<number> {
   const id = randomBytes(12).toString("hex");
   const metrics = createMetrics();
   const meter = createMeter({ id, name, labels, concurrency, metrics, state: () => worker.state });
+  const health =
+    listen === undefined ? undefined : await openHealth({ listen, status: meter.status, metrics });
   const worker = new Worker({
     ...{ connections, seal, name, id, labels, concurrency, meter },
     leaseMs: flags.lease * 1_000,
@@ -77,13 +79,12 @@ async function work(flags: WorkerFlags): Promise<number> {
     bundle: bundles.createWorkerBundles({ prefix: connections.prefix, keys }),
     say: (text) => say(text),
   });
-  const health =
-    listen === undefined ? undefined : await openHealth({ listen, status: meter.status, metrics });
   const announcement = announce({
     redis: connections.open(`worker ${name}: status`),
     prefix: connections.prefix,
     seal,
     status: meter.status,
+    onRefused: (thrown) => say(messageOf(connections.explain(thrown))),
   });
   connections.onAway((reason) => {
     meter.queueAway(true);

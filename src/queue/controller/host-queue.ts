@@ -26,6 +26,8 @@ import { readRun } from "./reopen.ts";
 const SHARD = 500;
 /** Seconds that the log of a run stays in the store after the run's end. */
 const KEPT_SECONDS = 7 * 24 * 3_600;
+/** Seconds after which a run is no longer listed. */
+const FORGOTTEN_SECONDS = 30 * 24 * 3_600;
 /** Seconds for workers to hear that a run has ended. */
 const CLOSING_SECONDS = 60;
 
@@ -217,6 +219,7 @@ async function handOver(
     .hset(keys.control, { owner, number: "0", beat: String(beat) })
     .set(keys.record, record)
     .zadd(runsKey(prefix), Date.now(), run)
+    .zremrangebyscore(runsKey(prefix), 0, Date.now() - FORGOTTEN_SECONDS * 1_000)
     .exec();
 }
 

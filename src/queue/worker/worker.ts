@@ -13,7 +13,7 @@ import type { Seal } from "../seal.ts";
 import { unlessAborted } from "../settled.ts";
 import type { WorkerState } from "../status/meter.ts";
 import type { WorkCounts } from "../status/worker-status.ts";
-import { WorkerPart, type PartOutcome } from "./part.ts";
+import { type PartOutcome, WorkerPart } from "./part.ts";
 import { RunLinks, type WorkerContext } from "./run-link.ts";
 
 /** Time until the server is asked again after it has refused to answer. */
