@@ -27,6 +27,7 @@ function byHost(events: readonly Event[]): Record<string, unknown[]> {
 }
 
 const VARYING = new Set([
+  "dest",
   "delta",
   "start",
   "end",
