@@ -62,6 +62,9 @@ export interface ContainerSettings {
   readonly arguments: readonly string[];
 }
 
+/** The machines that may read the secrets of hosts. */
+export type SecretReader = "controller" | "worker";
+
 /** The connection settings of a host. An undefined setting is left to ssh_config and the defaults. */
 export interface ConnectionSettings {
   readonly address: string;
@@ -82,6 +85,8 @@ export interface ConnectionSettings {
   readonly persistMs?: number;
   /** The var `volley_worker`: the label of the workers that can reach the host, in runs by a queue. Default: `default`. */
   readonly worker?: string;
+  /** The var `volley_secrets`: the machine that reads the host's secrets, in runs by a queue. Default: `controller`. */
+  readonly secrets?: SecretReader;
 }
 
 /** A host, with everything the inventory says about it. */

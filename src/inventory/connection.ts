@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
-import type { ConnectionSettings, Host, Inventory } from "../core/inventory.ts";
+import type { ConnectionSettings, Host, Inventory, SecretReader } from "../core/inventory.ts";
 import { RUNTIME_MODES } from "../core/runtimes.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
 import { PERSIST_TIMES, parsePersistTime } from "../core/unix/duration.ts";
@@ -23,6 +23,8 @@ const SSH_NAMES = [
   "ansible.builtin.paramiko_ssh",
 ];
 const FLAGS: ReadonlyMap<string, boolean> = new Map([...BOOLEAN_WORDS, ["1", true], ["0", false]]);
+/** The values of `volley_secrets`, the default first. */
+export const SECRET_READERS = ["controller", "worker"] as const satisfies readonly SecretReader[];
 /** A label of workers. */
 export const WORKER_LABEL = /^[a-z\d][a-z\d_-]{0,62}$/;
 /** The rule for labels, for messages. */
@@ -217,7 +219,17 @@ export function readConnection(input: ConnectionInput): ConnectionSettings {
     ...readRuntime(input),
     ...readPersist(input),
     ...readWorker(input),
+    ...readSecretReader(input),
   };
+}
+
+function readSecretReader(input: ConnectionInput): Pick<ConnectionSettings, "secrets"> {
+  const setting = read(input, "volley_secrets");
+  if (setting === undefined) return {};
+  const secrets = SECRET_READERS.find((each) => each === setting.value);
+  if (secrets !== undefined) return { secrets };
+  const words = SECRET_READERS.join(" or ");
+  return refuse(input, setting.name, setting.entry, `must be ${words}, not ${writeJson(setting.value)}`);
 }
 
 function readWorker(input: ConnectionInput): Pick<ConnectionSettings, "worker"> {

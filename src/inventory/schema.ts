@@ -1,5 +1,5 @@
 import { RUNTIME_MODES } from "../core/runtimes.ts";
-import { WORKER_LABEL } from "./connection.ts";
+import { SECRET_READERS, WORKER_LABEL } from "./connection.ts";
 import { CONTAINER_NAMES } from "./containers.ts";
 
 // JSON Schemas of inventories in YAML and of vars files, for editors.
@@ -109,6 +109,11 @@ export const KNOWN_VARS: Readonly<Record<string, JsonSchema>> = {
     description:
       "Label of the workers that can reach the host, in runs by a queue (volley worker --labels). Default: default.",
     anyOf: [{ type: "string", pattern: WORKER_LABEL.source }, { type: "null" }, TEMPLATE],
+  },
+  volley_secrets: {
+    description:
+      "Machine that reads the host's secrets, in runs by a queue: with worker, the controller never knows their values. Default: controller.",
+    anyOf: [{ enum: [...SECRET_READERS] }, { type: "null" }, TEMPLATE],
   },
 };
 

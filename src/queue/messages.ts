@@ -1,4 +1,5 @@
 import type { WorkerOptions } from "../controller/queued/host-queue.ts";
+import type { LeftSecret } from "../controller/queued/left-secrets.ts";
 import type { WorkerWay } from "../controller/queued/queued-host.ts";
 import type { EndReason, PlayLimit } from "../controller/session/state.ts";
 import type { EarlierPart } from "../controller/session/told.ts";
@@ -60,6 +61,8 @@ export interface QueuedPlay {
 export interface QueuedPart {
   readonly way: WorkerWay;
   readonly job: Job & { readonly session: JobSession };
+  /** The secrets that the worker reads. */
+  readonly secrets: readonly LeftSecret[];
   /** Indexes of the plays after which the host waits for the controller. */
   readonly waits: readonly number[];
   /** Milliseconds to try a host again that is not there yet. */

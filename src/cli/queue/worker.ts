@@ -3,10 +3,19 @@ import { hostname } from "node:os";
 import type { Command } from "commander";
 import { messageOf, printable, VolleyError } from "../../core/errors.ts";
 import { LABEL_RULE, WORKER_LABEL } from "../../inventory/connection.ts";
-import { addReachOptions, positiveInteger, type ReachFlags, reachOptions, splitList } from "../options.ts";
+import {
+  addReachOptions,
+  addSecretOptions,
+  positiveInteger,
+  type ReachFlags,
+  reachOptions,
+  type SecretFlags,
+  secretOptions,
+  splitList,
+} from "../options.ts";
 import { addQueueOptions, openQueue, type QueueFlags } from "./options.ts";
 
-interface WorkerFlags extends QueueFlags, ReachFlags {
+interface WorkerFlags extends QueueFlags, ReachFlags, SecretFlags {
   readonly labels?: string;
   readonly concurrency: number;
   readonly name?: string;
@@ -25,24 +34,23 @@ export function addWorkerCommand(program: Command): void {
     .description(
       "Take hosts of runs from a queue, connect to them with this machine's ssh_config, keys and known_hosts, and carry their parts out. Several workers share the work, on one machine or many. SIGTERM: take no more hosts, finish those at work, and hand back what takes too long.",
     );
-  addReachOptions(
-    addQueueOptions(command)
-      .option(
-        "--labels <list>",
-        "labels of hosts to take: the var volley_worker; default means hosts without it",
-        "default",
-      )
-      .option("--concurrency <number>", "hosts to work on at a time", positiveInteger, 50)
-      .option("--name <name>", "name to be shown by (default: the machine's name and this process)")
-      .option("--listen <address>", "serve /healthz, /status and /metrics over HTTP at [ADDRESS:]PORT")
-      .option(
-        "--lease <seconds>",
-        "silence after which the queue brings the hosts of a worker to others",
-        positiveInteger,
-        15,
-      )
-      .option("--stop-after <seconds>", "time for hosts at work to end after SIGTERM", positiveInteger, 60),
-  ).action(async (flags: WorkerFlags) => {
+  addQueueOptions(command)
+    .option(
+      "--labels <list>",
+      "labels of hosts to take: the var volley_worker; default means hosts without it",
+      "default",
+    )
+    .option("--concurrency <number>", "hosts to work on at a time", positiveInteger, 50)
+    .option("--name <name>", "name to be shown by (default: the machine's name and this process)")
+    .option("--listen <address>", "serve /healthz, /status and /metrics over HTTP at [ADDRESS:]PORT")
+    .option(
+      "--lease <seconds>",
+      "silence after which the queue brings the hosts of a worker to others",
+      positiveInteger,
+      15,
+    )
+    .option("--stop-after <seconds>", "time for hosts at work to end after SIGTERM", positiveInteger, 60);
+  addSecretOptions(addReachOptions(command)).action(async (flags: WorkerFlags) => {
     process.exitCode = await work(flags);
   });
 }
@@ -57,7 +65,7 @@ async function work(flags: WorkerFlags): Promise<number> {
     });
   const stopping = new AbortController();
   const { connections, seal, keys } = await openQueue(flags, stopping.signal);
-  const [{ Worker }, { createMeter }, { createMetrics }, { announce }, { openHealth }, bundles] =
+  const [{ Worker }, { createMeter }, { createMetrics }, { announce }, { openHealth }, bundles, store] =
     await Promise.all([
       import("../../queue/worker/worker.ts"),
       import("../../queue/status/meter.ts"),
@@ -65,6 +73,7 @@ async function work(flags: WorkerFlags): Promise<number> {
       import("../../queue/status/registry.ts"),
       import("../../queue/status/health.ts"),
       import("../../queue/bundles/worker-bundles.ts"),
+      import("../../vars/secrets/store.ts"),
     ]);
   const { askPassphrase: _ask, askHostKeys: _askKeys, ...reach } = await reachOptions(flags);
   const id = randomBytes(12).toString("hex");
@@ -76,6 +85,7 @@ async function work(flags: WorkerFlags): Promise<number> {
     ...{ connections, seal, name, id, labels, concurrency, meter },
     leaseMs: flags.lease * 1_000,
     reach: givenReach(reach, flags),
+    secrets: store.createSecretStore({ ...secretOptions(flags), cwd: process.cwd() }),
     bundle: bundles.createWorkerBundles({ prefix: connections.prefix, keys }),
     say: (text) => say(text),
   });

@@ -3,6 +3,8 @@ import type { Job, JobOptions, JobSession } from "../../core/protocol.ts";
 import { RUNTIME_MODES, type RuntimeTraits } from "../../core/runtimes.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
+import { encodeVars, encodeWhole } from "../../vars/whole-value.ts";
+import type { LeftSecrets } from "../queued/left-secrets.ts";
 import { DEFAULT_LABEL, type QueuedHost } from "../queued/queued-host.ts";
 import type { NodeSetup } from "../session/state.ts";
 import { DEFAULTS, type RunOptions } from "./options.ts";
@@ -38,6 +40,8 @@ interface JobSource {
   readonly namesGroups: boolean;
   readonly vaulted: OpenedVault | undefined;
   readonly runtimes: readonly RuntimeTraits[];
+  /** The secrets that workers read. Default: none. */
+  readonly left: LeftSecrets | undefined;
 }
 
 /** Makes the jobs of hosts, for their part of these plays. Fails with `INVENTORY_INVALID` or `USAGE`. */
@@ -52,7 +56,7 @@ interface HostMaker {
 export function hostMaker(
   selected: OpenHostPlan,
   options: RunOptions,
-  { session, startAtPlay, namesGroups, vaulted, runtimes }: JobSource,
+  { session, startAtPlay, namesGroups, vaulted, runtimes, left }: JobSource,
 ): HostMaker {
   const {
     check = false,
@@ -104,12 +108,13 @@ export function hostMaker(
       const names = Object.keys(vars).filter((key) => key.startsWith("ansible_"));
       const pick = <T>(from: Readonly<Record<string, T>>): Record<string, T> =>
         Object.fromEntries(names.flatMap((key) => (key in from ? [[key, from[key]!]] : [])));
-      return Object.freeze({
-        name,
-        label: connection.worker ?? DEFAULT_LABEL,
-        way: { host: { name, connection, vars: pick(vars), sources: pick(sources) }, plays: mine },
-        job: jobOf(host, plays, become),
-      });
+      const way = { host: { name, connection, vars: pick(vars), sources: pick(sources) }, plays: mine };
+      const job = jobOf(host, plays, become);
+      const secrets =
+        left === undefined || !left.hasAny
+          ? []
+          : left.in(JSON.stringify([encodeVars(job), encodeWhole(way.host.vars)]));
+      return Object.freeze({ name, label: connection.worker ?? DEFAULT_LABEL, way, job, secrets });
     },
   };
 }

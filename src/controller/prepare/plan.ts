@@ -274,13 +274,17 @@ export interface OpenHostPlan extends HostPlan {
   readonly warnings: readonly { readonly host: string; readonly text: string }[];
 }
 
-/** Get the secrets of the hosts that take part, and of no others. Fails with `SECRET_FAILED`. */
-export async function openPlan(plan: HostPlan, store: SecretStore): Promise<OpenHostPlan> {
+/** Get the secrets of the hosts that take part, and of no others, each from its store. Fails with `SECRET_FAILED`. */
+export async function openPlan(
+  plan: HostPlan,
+  store: SecretStore | ((host: Host) => SecretStore),
+): Promise<OpenHostPlan> {
+  const storeOf = typeof store === "function" ? store : () => store;
   refuseInPlays(plan);
   const warnings = new Map<string, { readonly host: string; readonly text: string }>();
   const opened = new Map<string, Host>();
   for (const host of plan.hosts) {
-    const resolved = await openVars(host, host.vars, store);
+    const resolved = await openVars(host, host.vars, storeOf(host));
     opened.set(host.name, withSecrets(host, resolved));
     for (const { name, source } of resolved.tooShort) {
       const text = `the secret ${name} is too short to be masked: it will be shown wherever it turns up`;
@@ -299,7 +303,7 @@ export async function openPlan(plan: HostPlan, store: SecretStore): Promise<Open
     for (const host of plan.inventory.hosts.values()) {
       if (opened.has(host.name)) continue;
       const vars = Object.fromEntries(Object.entries(host.vars).filter(([key]) => shared.has(key)));
-      hosts.set(host.name, withSecrets(host, await openVars(host, vars, store)));
+      hosts.set(host.name, withSecrets(host, await openVars(host, vars, storeOf(host))));
     }
   }
   const ofNames = (some: readonly Host[]): readonly Host[] => some.map(({ name }) => opened.get(name)!);

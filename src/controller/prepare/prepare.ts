@@ -11,6 +11,7 @@ import { limitHosts, nobodyLeft } from "../../inventory/select.ts";
 import { MACHINE_NAMES } from "../../patterns/names.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
+import { leaveSecrets } from "../queued/left-secrets.ts";
 import type { QueuedHost } from "../queued/queued-host.ts";
 import { makeRunId, type RunRecord, readEvents, readRecord, runsDirectory } from "../records/records.ts";
 import type { Via } from "../session/state.ts";
@@ -149,7 +150,8 @@ export async function prepare(
     askVar: options.askVar ?? null,
     isStrict: given !== undefined,
   };
-  const selected = await openPlan(await readHostPlan(playbook, source), secrets);
+  const left = options.queue === undefined ? undefined : leaveSecrets(secrets);
+  const selected = await openPlan(await readHostPlan(playbook, source), left?.storeOf ?? secrets);
   let transports: Transports | undefined;
   try {
     const { guests } = playbook.playbook;
@@ -219,7 +221,9 @@ export async function prepare(
     };
     const runtimes = via === "direct" || options.runtime === "never" ? [] : listRuntimes();
     const namesGroups = bundle.asksForGroups || isLed;
-    const make = hostMaker(selected, options, { session, startAtPlay, namesGroups, vaulted, runtimes });
+    const make = hostMaker(selected, options, {
+      ...{ session, startAtPlay, namesGroups, vaulted, runtimes, left },
+    });
     const plan: Plan = {
       run,
       playbook: world === undefined ? playbook : { ...playbook, world },

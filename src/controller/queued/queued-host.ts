@@ -1,6 +1,7 @@
 import type { Host } from "../../core/inventory.ts";
 import type { Job, JobSession } from "../../core/protocol.ts";
 import type { BecomePlay } from "../prepare/reach.ts";
+import type { LeftSecret } from "./left-secrets.ts";
 
 /** The label of workers that take the hosts whose inventory names none. */
 export const DEFAULT_LABEL = "default";
@@ -13,6 +14,8 @@ export interface QueuedHost {
   readonly way: WorkerWay;
   /** Without the users to become: the worker knows the login user. */
   readonly job: Job & { readonly session: JobSession };
+  /** The secrets whose placeholders are in the job and in the way. */
+  readonly secrets: readonly LeftSecret[];
 }
 
 /** What a worker needs to find the way to a host, and the users to work as on it. */

@@ -234,7 +234,11 @@ function commonOf(jobs: readonly QueuedHost["job"][]): Readonly<Record<string, u
   );
 }
 
-function partOf({ way, job }: QueuedHost, plan: Plan, common: Readonly<Record<string, unknown>>): QueuedPart {
+function partOf(
+  { way, job, secrets }: QueuedHost,
+  plan: Plan,
+  common: Readonly<Record<string, unknown>>,
+): QueuedPart {
   const own = Object.fromEntries(Object.entries(encodeVars(job)).filter(([key]) => !(key in common)));
   const plays = job.plays.map((index) => plan.plays.find((entry) => entry.index === index)!.play);
   const waits = job.plays.filter(
@@ -243,7 +247,7 @@ function partOf({ way, job }: QueuedHost, plan: Plan, common: Readonly<Record<st
   return {
     way: encodeWhole(way) as QueuedPart["way"],
     job: own as unknown as QueuedPart["job"],
-    waits,
+    ...{ secrets, waits },
     waitMs: 1_000 * (plays[0]?.waitForConnection ?? 0),
   };
 }

@@ -181,12 +181,13 @@ async function readHosts(
     const sealed = await redis.hgetBuffer(keys.parts, String(index));
     if (sealed === null)
       throw new VolleyError("QUEUE_FAILED", `the work of ${name} is no longer in the queue`);
-    const { way, job } = openValue<QueuedPart>(seal, PURPOSES.part(run, index), sealed);
+    const { way, job, secrets: left } = openValue<QueuedPart>(seal, PURPOSES.part(run, index), sealed);
     const whole = { ...job, ...common };
     const { protocol, host, groups, plays, secrets, session, options } = whole;
     hosts.push({
       name,
       label: record.labels[index]!,
+      secrets: left,
       way,
       job: {
         ...{ protocol, host, groups, plays, session, options },
@@ -206,6 +207,7 @@ function ofFirstController(name: string, { run, plays }: QueuedRun, index: numbe
     name,
     label: NO_LABEL,
     way: { host: bareHost(name, "local"), plays: [] },
+    secrets: [],
     job: {
       ...{ protocol: 0, host: name, groups: [], vars: {}, hostVars: {}, plays: mine },
       session: { run, controller: "", lockWaitMs: 0 },

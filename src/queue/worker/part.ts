@@ -134,7 +134,10 @@ export class WorkerPart {
   async #begin(grant: Grant): Promise<void> {
     const { link, host, place, onBegin } = this.#options;
     onBegin();
-    const [{ way, job, waits, waitMs }, bytes] = await Promise.all([link.part(host), link.bundle()]);
+    const [{ way, job, waits, waitMs, own: left }, bytes] = await Promise.all([
+      link.part(host),
+      link.bundle(),
+    ]);
     this.#waits = waits;
     const { options, record, runtimes } = link;
     const known = way.host as Host;
@@ -143,6 +146,7 @@ export class WorkerPart {
     if (this.#isLeft) return;
     const become = hostBecome(known, endpoint.user, way.plays, options);
     const mask = createMask(job.secrets ?? []);
+    const own = createMask(left);
     const token = this.#token;
     const session = openHostSession({
       ...{ endpoint, transport, mask, waitMs },
@@ -153,7 +157,9 @@ export class WorkerPart {
       emit: (event) => this.#tell(mask === null ? event : maskEvent(mask, event)),
       ask: (question) => link.outbox.send({ type: "question", host, token, question }),
       keepResult: (task, whole) => {
-        link.outbox.send({ type: "keep", host, token, task, whole });
+        // Other hosts would not mask the secrets that the controller does not know.
+        const isOwn = own !== null && whole !== undefined && own.text(whole) !== whole;
+        link.outbox.send({ type: "keep", host, token, task, whole: isOwn ? undefined : whole });
         return link.outbox.sent();
       },
       // The controller knows the sources.

@@ -6,6 +6,7 @@ import type { RunOptions } from "../../controller/prepare/options.ts";
 import { openWays, type Ways } from "../../controller/prepare/transports.ts";
 import { createArchives } from "../../controller/schedule/sessions.ts";
 import { VolleyError } from "../../core/errors.ts";
+import type { SecretStore } from "../../vars/secrets/store.ts";
 import { decodeVars, decodeWhole } from "../../vars/whole-value.ts";
 import { readRecord } from "../controller/reopen.ts";
 import {
@@ -21,6 +22,7 @@ import { type RunKeys, runKeys } from "../names.ts";
 import type { Seal } from "../seal.ts";
 import { followStream, lastId, type StreamEntry } from "../streams.ts";
 import { Outbox } from "./outbox.ts";
+import { type OpenedPart, openSecrets } from "./secrets.ts";
 
 /** Time between two signs of life of a worker, in milliseconds. */
 const BEAT_MS = 1_000;
@@ -38,6 +40,8 @@ export interface WorkerContext {
   bundle(id: string, store: string | undefined): Promise<Buffer>;
   /** The worker's own options for reaching hosts, which come before those of runs. */
   readonly reach: Partial<RunOptions>;
+  /** Reads the secrets that controllers leave to workers. */
+  readonly secrets: SecretStore;
   /** Tell people on the worker's machine. */
   say(text: string): void;
   /** Count what was refused. */
@@ -112,17 +116,18 @@ export class RunLink {
     return new RunLink(context, record, { options, ways, after });
   }
 
-  /** Read the work of a host. Fails with `USAGE` when there is none, and with `QUEUE_REFUSED`. */
-  async part(host: number): Promise<QueuedPart> {
-    const { redis, seal } = this.#context;
+  /** Read the work of a host. Fails with `USAGE` when there is none, with `QUEUE_REFUSED`, and with `SECRET_FAILED`. */
+  async part(host: number): Promise<OpenedPart> {
+    const { redis, seal, secrets } = this.#context;
     const sealed = await redis.hgetBuffer(this.#keys.parts, String(host));
     if (sealed === null) throw new VolleyError("USAGE", `run ${this.run} has no such host, or is over`);
     const { way, job, ...rest } = openValue<QueuedPart>(seal, PURPOSES.part(this.run, host), sealed);
-    return {
+    const whole = {
       ...rest,
       way: decodeWhole(way) as QueuedPart["way"],
       job: { ...decodeVars(job), ...this.#common },
     };
+    return openSecrets(whole, secrets);
   }
 
   /** Return the run's bundle. */

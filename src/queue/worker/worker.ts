@@ -6,6 +6,7 @@ import type { Redis } from "ioredis";
 import type { RunOptions } from "../../controller/prepare/options.ts";
 import { createPlaces } from "../../controller/schedule/places.ts";
 import { isVolleyError, messageOf, printable } from "../../core/errors.ts";
+import type { SecretStore } from "../../vars/secrets/store.ts";
 import type { QueueConnections } from "../connect.ts";
 import { openValue, PURPOSES } from "../messages.ts";
 import { queueName } from "../names.ts";
@@ -38,6 +39,8 @@ export interface WorkerOptions {
   /** Milliseconds that the queue may be away before hosts go on without the worker. Default 10 min. */
   readonly awayMs?: number | undefined;
   readonly reach: Partial<RunOptions>;
+  /** Reads the secrets that controllers leave to workers. */
+  readonly secrets: SecretStore;
   readonly meter: WorkCounts;
   /** Return a bundle. Fails with `QUEUE_FAILED` and `QUEUE_REFUSED`. */
   bundle(redis: Redis, id: string, store: string | undefined): Promise<Buffer>;
@@ -66,7 +69,7 @@ export class Worker {
     this.#options = options;
     // Each host at work listens to it.
     setMaxListeners(0, this.#cutOff.signal);
-    const { connections, seal, name, labels, concurrency, leaseMs, reach, meter, say } = options;
+    const { connections, seal, name, labels, concurrency, leaseMs, reach, secrets, meter, say } = options;
     const redis = connections.open(`worker ${name}`);
     this.#redis = redis;
     const context: WorkerContext = {
@@ -76,7 +79,7 @@ export class Worker {
       redis,
       openReading: () => connections.open(`worker ${name}: run`),
       bundle: (id, store) => options.bundle(redis, id, store),
-      reach,
+      ...{ reach, secrets },
       say,
       refused: () => meter.refused("message"),
       settled: async (work) => void (await this.#settled(work)),

@@ -11,6 +11,7 @@ import { makeQueueKey, readQueueKeys } from "../../../src/queue/keys.ts";
 import { createSeal, type QueueKey, type Seal } from "../../../src/queue/seal.ts";
 import { createMeter, type Meter } from "../../../src/queue/status/meter.ts";
 import { Worker, type WorkerOptions } from "../../../src/queue/worker/worker.ts";
+import { createSecretStore } from "../../../src/vars/secrets/store.ts";
 import { type RedisServer, type RedisServerOptions, startRedis } from "./redis.ts";
 
 /** A queue of a test's own, with its server. */
@@ -72,6 +73,7 @@ export function queueStarter(): (options?: RedisServerOptions) => Promise<TestQu
           ...{ connections, seal, name, id, labels, concurrency, meter },
           leaseMs: 3_000,
           reach: {},
+          secrets: createSecretStore({ cwd: directory }),
           bundle: createWorkerBundles({ prefix: connections.prefix, keys }),
           say: (text) => said.push(text),
           ...more,

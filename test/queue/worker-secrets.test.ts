@@ -1,0 +1,90 @@
+import { mkdtempSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { createSecretStore } from "../../src/vars/secrets/store.ts";
+import { fleetStarter, follow, ofType, start } from "../e2e/lib/drive.ts";
+import { makeProject, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
+import { queueStarter } from "./lib/queue.ts";
+import { describeQueue } from "./lib/redis.ts";
+
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
+const startQueue = queueStarter();
+
+const PASSWORD = "only-the-worker-knows-4711";
+
+describeQueue("secrets that workers read", () => {
+  test("the host gets the value, and the controller's machine, its log and other hosts never see it", async () => {
+    const fleet = await startFleet({ count: 2 });
+    const queue = await startQueue();
+    await queue.work({
+      reach: { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" },
+      secrets: createSecretStore({ cwd: scratch(), env: { DB_PASSWORD: PASSWORD } }),
+    });
+    const project = makeProject(scratch(), {
+      "site.ts": playbookText(`{ name: "Play", hosts: "all", tasks: ({ task, vars }) => {
+        task("Write", copy({ dest: "~/conf", content: vars.url, mode: "0600" }));
+        task("Echo", command({ argv: ["echo", vars.password] }));
+        task("Share", command({ argv: ["echo", vars.password] }), { runOnce: true });
+      } }`),
+    });
+    const inventory = fleet
+      .inventoryYaml()
+      .replace(
+        /^all:\n/,
+        'all:\n  vars:\n    volley_secrets: worker\n    password: !secret "env:DB_PASSWORD"\n    url: "postgres://app:{{ password }}@db1/app"\n',
+      );
+    const ran = await follow(
+      start(
+        project,
+        fleet,
+        {
+          inventory: project.write("secret.yaml", inventory),
+          logDirectory: mkdtempSync(join(scratch(), "runs-")),
+        },
+        await queue.open(),
+      ),
+    );
+    expect(ran.summary.hosts.map(({ outcome, failures }) => [outcome, failures])).toEqual([
+      ["ok", []],
+      ["ok", []],
+    ]);
+    for (const { home } of fleet.hosts)
+      expect(readFileSync(join(home, "conf"), "utf8")).toBe(`postgres://app:${PASSWORD}@db1/app`);
+    const echoed = ofType(ran.events, "task:end").filter(({ name }) => name === "Echo");
+    expect(echoed.map(({ result }) => (result.data as { stdout: string }).stdout)).toEqual([
+      "********",
+      "********",
+    ]);
+    expect(JSON.stringify(ran.events)).not.toContain(PASSWORD);
+    expect(readFileSync(ran.summary.logFile!, "utf8")).not.toContain(PASSWORD);
+  });
+
+  test("a secret that the worker has not fails its host with a clear error", async () => {
+    const fleet = await startFleet({ count: 1 });
+    const queue = await startQueue();
+    await queue.work({
+      reach: { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" },
+      secrets: createSecretStore({ cwd: scratch(), env: {} }),
+    });
+    const project = makeProject(scratch(), {
+      "site.ts": playbookText(
+        `{ name: "Play", hosts: "all", tasks: ({ task, vars }) => { task("Write", copy({ dest: "~/conf", content: vars.password })); } }`,
+      ),
+    });
+    const inventory = fleet
+      .inventoryYaml()
+      .replace(
+        /^all:\n/,
+        'all:\n  vars:\n    volley_secrets: worker\n    password: !secret "env:DB_PASSWORD"\n',
+      );
+    const { summary } = await follow(
+      start(project, fleet, { inventory: project.write("secret.yaml", inventory) }, await queue.open()),
+    );
+    expect(summary.hosts[0]).toMatchObject({
+      outcome: "failed",
+      error: { code: "SECRET_FAILED", message: expect.stringContaining("DB_PASSWORD") },
+    });
+    expect(summary.exitCode).toBe(2);
+  });
+});
