@@ -27,6 +27,7 @@ const NAMES = [
   "CHANGELOG.md",
   "REFERENCE.md",
   "SECURITY.md",
+  "docs/queue.md",
   "test/fleet/README.md",
   ...EXAMPLE_PAGES,
 ];
