@@ -4,8 +4,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** Runs a program of Node's to its end and gives what it took; `directory` is for files of this function's. */
-export async function measure(args, directory) {
+/**
+ * Runs a program of Node's to its end and gives what it took; `directory` is for files of this function's. `stdout`: a
+ * file's descriptor.
+ */
+export async function measure(args, directory, { stdout = "ignore", ...options } = {}) {
   const usageFile = join(directory, "usage.json");
   const report = join(directory, "report.mjs");
   writeFileSync(
@@ -15,7 +18,8 @@ process.on("exit", () => writeFileSync(${JSON.stringify(usageFile)}, JSON.string
   );
   const startedAt = performance.now();
   const child = spawn(process.execPath, ["--import", pathToFileURL(report).href, ...args], {
-    stdio: ["ignore", "ignore", "pipe"],
+    ...options,
+    stdio: ["ignore", stdout, "pipe"],
   });
   let stderr = "";
   child.stderr.on("data", (chunk) => {
