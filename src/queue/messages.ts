@@ -103,6 +103,9 @@ export type UpItem =
 export interface DownMessage {
   /** Rises from message to message, whichever controller sends it. */
   readonly number: number;
+  /** The number of this controller's message before; 0 for its first. */
+  readonly after: number;
+  /** None: a sign of life. */
   readonly items: readonly DownItem[];
 }
 

@@ -13,8 +13,10 @@ const COMMIT = `
 local owner = redis.call('HGET', KEYS[1], 'owner')
 if not owner then return 'gone' end
 if owner ~= ARGV[1] then return 'replaced' end
-redis.call('HSET', KEYS[1], 'beat', redis.call('TIME')[1])
-if tonumber(redis.call('HGET', KEYS[1], 'number') or '0') >= tonumber(ARGV[2]) then return 'written' end
+redis.call('HSET', KEYS[1], 'beat', redis.call('TIME')[1], 'ended', '0')
+local number = tonumber(redis.call('HGET', KEYS[1], 'number')) or 0
+if number == tonumber(ARGV[2]) then return 'written' end
+if number > tonumber(ARGV[2]) then return 'ahead' end
 redis.call('HSET', KEYS[1], 'number', ARGV[2])
 if ARGV[3] ~= '' then redis.call('XADD', KEYS[2], '*', 'm', ARGV[3]) end
 if ARGV[4] ~= '' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'm', ARGV[4]) end
@@ -34,18 +36,21 @@ interface Batch {
   readonly taken: string | undefined;
 }
 
-/** Write a batch. Returns `replaced` where another controller has the run, `gone` where the store has lost it. */
+/**
+ * Write a batch. Returns `replaced` where another controller has the run, `gone` where the store has lost it, and `ahead`
+ * where somebody else has raised the number of messages.
+ */
 export async function writeBatch(
   redis: Redis,
   keys: RunKeys,
   { owner, number, log, down, taken }: Batch,
-): Promise<"written" | "replaced" | "gone"> {
+): Promise<"written" | "replaced" | "gone" | "ahead"> {
   return (await redis.eval(
     COMMIT,
     4,
     ...[keys.control, keys.log, keys.down, keys.up],
     ...[owner, number, log ?? "", down ?? "", taken ?? "", KEPT_DOWN],
-  )) as "written" | "replaced" | "gone";
+  )) as "written" | "replaced" | "gone" | "ahead";
 }
 
 /** Return whether a command failed because its connection went. */

@@ -17,26 +17,23 @@ import {
   type UpItem,
   type UpMessage,
 } from "../messages.ts";
-import { jobId, type RunKeys } from "../names.ts";
+import type { RunKeys } from "../names.ts";
 import type { Seal } from "../seal.ts";
 import { unlessAborted } from "../settled.ts";
 import { followStream, nextId, type StreamEntry } from "../streams.ts";
 import { isLostConnection, makeOwner, writeBatch } from "./commit.ts";
 import { Hearing } from "./hearing.ts";
+import { HostJobs } from "./host-jobs.ts";
 import { type Holder, RemoteSession } from "./remote-session.ts";
 
 /** Time between two signs of life of a controller. */
 const BEAT_MS = 2_000;
-/** Jobs that are added to a queue at a time. */
-const SHARD = 500;
 /** Time until a batch is written again whose connection was lost. */
 const RETRY_MS = 100;
 /** Items of one message. */
 const ITEMS = 2_000;
 /** Events that wait to be written, before more are read. */
 const MANY_EVENTS = 2_000;
-/** Time for a worker to take the first host, before people are told that none has. */
-const UNTAKEN_MS = 10_000;
 /** Time that the end of a run waits for a queue that is away. */
 const CLOSING_MS = 5_000;
 
@@ -77,11 +74,8 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   readonly #owner: string;
   readonly #indexes: ReadonlyMap<string, number>;
   readonly #sessions = new Map<number, RemoteSession>();
-  readonly #labels = new Map<number, string>();
   readonly #hearing: Hearing;
   readonly #reading = new AbortController();
-  readonly #toEnqueue: number[] = [];
-  readonly #enqueued = new Set<number>();
   #events: Event[] = [];
   #down: DownItem[] = [];
   #held = new Map<number, Holder | undefined>();
@@ -96,7 +90,10 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   #committed: Promise<void> = Promise.resolve();
   #beat: NodeJS.Timeout | undefined;
   #awaySince: number | undefined;
-  #enqueuedAt: number | undefined;
+  readonly #jobs: HostJobs;
+  /** The number of the last message to workers. */
+  #lastDown = 0;
+  #isBeatDue = false;
   #isOver = false;
   #closedAt: number | undefined;
   /** True once the run in the store is no longer this controller's. */
@@ -123,6 +120,11 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
     this.#upTo = upTo;
     this.#lastEvent = lastEvent;
     this.#hearing = new Hearing(options.silentMs, seen);
+    this.#jobs = new HostJobs({
+      ...options,
+      warn: (text) => this.#warn(text),
+      isSilent: this.#hearing.isSilent,
+    });
     const { server } = options;
     this.#unsubscribe = [
       server.onAway(() => {
@@ -147,7 +149,6 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
     const index = this.#indexes.get(host.name)!;
     this.#emit ??= options.emit;
     this.#firstHost ||= host.name;
-    this.#labels.set(index, host.label);
     const session: RemoteSession = new RemoteSession(
       index,
       host,
@@ -155,7 +156,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
       {
         enqueue: () => {
           if (host.label === NO_LABEL) return session.lose(LEFT);
-          this.#toEnqueue.push(index);
+          this.#jobs.add(index);
           this.#wake();
         },
         send: (item) => {
@@ -176,6 +177,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
       this.#options.earlier?.held.get(index),
     );
     this.#sessions.set(index, session);
+    this.#jobs.join(index, host.label, session);
     return session;
   }
 
@@ -197,20 +199,8 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
     clearInterval(this.#beat);
     for (const end of this.#unsubscribe) end();
     if (this.#awaySince !== undefined || this.#isOut) return false;
-    await this.#removeJobs();
+    await this.#jobs.remove();
     return true;
-  }
-
-  /** Remove the jobs that no worker has asked about. */
-  async #removeJobs(): Promise<void> {
-    const { run, queueOf } = this.#options;
-    for (const index of this.#enqueued) {
-      // A worker that has the job removes it once it is told that the part is over.
-      if (this.#sessions.get(index)?.holder !== undefined) continue;
-      await queueOf(this.#labels.get(index)!)
-        .remove(jobId(run, index))
-        .catch(() => {});
-    }
   }
 
   /* From the workers. */
@@ -233,9 +223,10 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   }
 
   #message(message: UpMessage): void {
-    const { isNew, wasSilent } = this.#hearing.take(message, (text) => this.#warn(text));
+    const { isNew, wasSilent, missing } = this.#hearing.take(message, (text) => this.#warn(text));
     if (!isNew) return;
     const { session, worker, number, items } = message;
+    if (missing > 0) for (const part of this.#heldBy(session)) part.missed(this.#hearing.isSilent);
     this.#seen.set(session, number);
     if (wasSilent) for (const part of this.#heldBy(session)) part.heard();
     for (const item of items) this.#item(item, session, worker);
@@ -295,22 +286,15 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
     this.#isDeaf = false;
     for (const { session, name } of this.#hearing.silent(now))
       for (const part of this.#heldBy(session)) part.silent(name, this.#hearing.isSilent);
-    if (this.#enqueuedAt !== undefined && now - this.#enqueuedAt > UNTAKEN_MS) {
-      this.#enqueuedAt = undefined;
-      if (this.#hearing.isEmpty) this.#warn(this.#untaken());
-    }
+    this.#jobs.look(now);
     this.#wakeForBeat();
   }
 
   /** Give a sign of life, even where there is nothing to say. */
   #wakeForBeat(): void {
+    this.#isBeatDue = true;
     this.#wake();
     this.#isDirty = true;
-  }
-
-  #untaken(): string {
-    const labels = [...new Set([...this.#enqueued].map((index) => this.#labels.get(index)))];
-    return `no worker has taken a host so far: is one started for ${labels.join(", ")}? volley fleet shows them`;
   }
 
   #onBack(): void {
@@ -353,7 +337,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
         this.#committingSince = performance.now();
         await unlessAborted(
           this.#givenUp.signal,
-          this.#enqueue().then(() => this.#commit()),
+          this.#jobs.write().then(() => this.#commit()),
         );
         this.#committingSince = undefined;
       } catch (thrown) {
@@ -366,29 +350,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   }
 
   #hasMore(): boolean {
-    return this.#events.length + this.#down.length + this.#toEnqueue.length > 0;
-  }
-
-  async #enqueue(): Promise<void> {
-    const { run, seal, queueOf } = this.#options;
-    while (this.#toEnqueue.length > 0) {
-      const shard = this.#toEnqueue.splice(0, SHARD);
-      const byLabel = new Map<string, number[]>();
-      for (const index of shard) {
-        const label = this.#labels.get(index)!;
-        byLabel.set(label, [...(byLabel.get(label) ?? []), index]);
-      }
-      for (const [label, indexes] of byLabel)
-        await queueOf(label).addBulk(
-          indexes.map((host) => ({
-            name: "host",
-            data: { sealed: sealValue(seal, PURPOSES.job(), { run, host }).toString("base64") },
-            opts: { jobId: jobId(run, host), removeOnComplete: true, removeOnFail: true },
-          })),
-        );
-      for (const index of shard) this.#enqueued.add(index);
-      this.#enqueuedAt ??= performance.now();
-    }
+    return this.#jobs.isWaiting || this.#events.length + this.#down.length > 0;
   }
 
   async #commit(): Promise<void> {
@@ -411,19 +373,27 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
       ),
       seen: Object.fromEntries(seen),
     };
-    const down: DownMessage = { number, items };
+    const isTold = items.length > 0 || this.#isBeatDue;
+    const down: DownMessage = { number, after: this.#lastDown, items };
+    this.#isBeatDue = false;
+    if (isTold) this.#lastDown = number;
     const written = await this.#written(() =>
       writeBatch(redis, keys, {
         ...{ owner: this.#owner, number },
         log: isLogged ? sealValue(seal, PURPOSES.log(run), log) : undefined,
-        down: items.length > 0 ? sealValue(seal, PURPOSES.down(run), down) : undefined,
+        down: isTold ? sealValue(seal, PURPOSES.down(run), down) : undefined,
         taken: isLogged ? nextId(upTo) : undefined,
       }),
     );
-    if (written !== "replaced" && written !== "gone") return;
+    if (written === undefined || written === "written") return;
     this.#isOut = true;
     clearInterval(this.#beat);
     this.#reading.abort();
+    if (written === "ahead")
+      throw new VolleyError(
+        "QUEUE_REFUSED",
+        "the account of this run in the queue was changed by somebody else: its workers may have gone on",
+      );
     if (written === "gone")
       throw new VolleyError(
         "QUEUE_FAILED",

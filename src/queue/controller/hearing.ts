@@ -29,13 +29,13 @@ export class Hearing {
   }
 
   /**
-   * Take a message in. Returns whether it is new, and whether its worker was silent before; `warn` tells people of
-   * messages that come again or are missing.
+   * Take a message in. Returns whether it is new, whether its worker was silent before, and the number of messages
+   * missing before it; `warn` tells people of those, and of messages that come again.
    */
   take(
     { session, worker: name, number }: UpMessage,
     warn: (text: string) => void,
-  ): { readonly isNew: boolean; readonly wasSilent: boolean } {
+  ): { readonly isNew: boolean; readonly wasSilent: boolean; readonly missing: number } {
     const heardAt = performance.now();
     const worker = this.#workers.get(session) ?? { name, number: 0, heardAt, isSilent: false };
     this.#workers.set(session, worker);
@@ -44,13 +44,13 @@ export class Hearing {
       // A worker sends a message again when the answer of the server got lost.
       if (number < worker.number)
         warn(`a message of worker ${printable(name, 64)} came again, and was refused`);
-      return { isNew: false, wasSilent: false };
+      return { isNew: false, wasSilent: false, missing: 0 };
     }
     const missing = number - worker.number - 1;
     if (missing > 0) warn(`${missing} messages of worker ${printable(name, 64)} are missing in the queue`);
     const wasSilent = worker.isSilent;
     Object.assign(worker, { number, heardAt, isSilent: false });
-    return { isNew: true, wasSilent };
+    return { isNew: true, wasSilent, missing };
   }
 
   /** Return whether nobody may rely on a worker any more. */

@@ -18,6 +18,9 @@ import { type DownItem, type UpItem, writePart } from "../messages.ts";
 /** Time for a worker to end a host after `kill`: the worker itself gives the host one second. */
 const KILL_MS = 5_000;
 
+/** Times that a job is brought again that has gone from the queue, before its host is given up. */
+const MAX_LOST_JOBS = 3;
+
 /** The exchange, as a session sees it. */
 export interface PartLink {
   /** Have the host's job brought to a worker. */
@@ -61,6 +64,7 @@ export class RemoteSession implements HostSession {
   /** When the worker that has the host fell silent, or was replaced. */
   #lostAt: number | undefined;
   #killTimer: NodeJS.Timeout | undefined;
+  #lostJobs = 0;
   #resolveEnd!: (end: HostEnd) => void;
 
   constructor(
@@ -99,6 +103,30 @@ export class RemoteSession implements HostSession {
   /** The worker that has the host. */
   get holder(): Holder | undefined {
     return this.#holder;
+  }
+
+  /** False until a worker has taken the host. */
+  get isTaken(): boolean {
+    return this.#state !== "running" || this.#part.known || this.#offers.size > 0;
+  }
+
+  /** Return whether the host waits for a worker that its job is brought to. */
+  needsJob(isSilent: (session: string) => boolean): boolean {
+    if (this.#state !== "running") return false;
+    const sessions = [
+      ...this.#offers.values(),
+      ...(this.#holder === undefined ? [] : [this.#holder.session]),
+    ];
+    return sessions.every(isSilent);
+  }
+
+  /** The job of a host that waits for a worker is gone from the queue. */
+  jobLost(): void {
+    if (++this.#lostJobs <= MAX_LOST_JOBS) return this.#link.enqueue();
+    this.#conclude(this.#part.known ? "lost" : "unreachable", {
+      code: "QUEUE_REFUSED",
+      message: `the job of ${this.host} has gone from the queue ${this.#lostJobs} times, and no worker has asked for the host: workers say what they refuse`,
+    });
   }
 
   isAt(play: number): boolean {
@@ -190,9 +218,22 @@ export class RemoteSession implements HostSession {
   /** A worker has let go of the host, or has taken its offer back. */
   back(token: string, isSilent: (session: string) => boolean): void {
     this.#offers.delete(token);
-    if (this.#holder?.token !== token) return;
+    if (this.isOver || this.#holder?.token !== token) return;
     this.#noteLoss("its worker has handed it back");
     this.#hold(undefined);
+    this.#grantNext(isSilent);
+  }
+
+  /**
+   * Messages of the worker that has the host are missing. The next worker, perhaps the same, attaches to the host, which
+   * tells all after the last event that is known here.
+   */
+  missed(isSilent: (session: string) => boolean): void {
+    this.#noteLoss("messages of its worker are missing");
+    this.#toHolder({ type: "release" });
+    this.#hold(undefined);
+    // The worker may have ended the host's part, and removed the job.
+    this.#link.enqueue();
     this.#grantNext(isSilent);
   }
 

@@ -69,7 +69,12 @@ export class WorkerPart {
       take: (item) => this.#take(item),
       offer: () => (this.#isGranted ? undefined : this.#offer()),
       over: () => {
-        if (!this.#hasEnded) this.#leave({ is: "over" });
+        if (this.#hasEnded) return;
+        link.outbox.send({ type: "back", host, token: this.#token });
+        this.#leave({ is: "over" });
+      },
+      missed: () => {
+        if (this.#isGranted && !this.#hasEnded && !this.#isLeft) void this.handBack();
       },
     });
     link.outbox.send(this.#offer());
@@ -123,9 +128,12 @@ export class WorkerPart {
         this.#begin(item).catch((thrown: unknown) => this.#fail(item, thrown));
         return;
       case "over":
-      case "release":
         return this.#leave({ is: "over" });
+      case "release":
+        // Another worker has the job, or the controller wants the host to be attached to anew.
+        return this.#leave({ is: "back" });
       default:
+        if (this.#isLeft) return;
         if (this.#session === undefined) this.#early.push(item);
         else this.#order(this.#session, item);
     }

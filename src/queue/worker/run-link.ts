@@ -5,7 +5,7 @@ import { listRuntimes, type Runtime } from "../../bundle/runtimes/store.ts";
 import type { RunOptions } from "../../controller/prepare/options.ts";
 import { openWays, type Ways } from "../../controller/prepare/transports.ts";
 import { createArchives } from "../../controller/schedule/sessions.ts";
-import { VolleyError } from "../../core/errors.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 import { decodeVars, decodeWhole } from "../../vars/whole-value.ts";
 import { readRecord } from "../controller/reopen.ts";
@@ -45,7 +45,9 @@ export interface WorkerContext {
   /** Tell people on the worker's machine. */
   say(text: string): void;
   /** Count what was refused. */
-  refused(): void;
+  refused(what: "job" | "message"): void;
+  /** Milliseconds without a word of a run's controller after which its hosts that were not granted are let go. */
+  readonly unansweredMs: number;
   /** Wait for something that the queue is to take, unless the worker stops while the queue is away. */
   settled(work: Promise<unknown>): Promise<void>;
 }
@@ -57,6 +59,8 @@ export interface PartListener {
   offer(): UpItem | undefined;
   /** The run is over, or unknown: nothing is to be begun, and nobody waits for more. */
   over(): void;
+  /** Messages of the controller are missing. */
+  missed(): void;
 }
 
 /** A run that a worker has hosts of. */
@@ -75,6 +79,7 @@ export class RunLink {
   readonly #common: object;
   readonly #reading: Redis;
   #lastNumber = 0;
+  #heardAt = performance.now();
   #beating: NodeJS.Timeout;
   #bundle: Promise<Buffer> | undefined;
 
@@ -121,7 +126,9 @@ export class RunLink {
     const { redis, seal, secrets } = this.#context;
     const sealed = await redis.hgetBuffer(this.#keys.parts, String(host));
     if (sealed === null) throw new VolleyError("USAGE", `run ${this.run} has no such host, or is over`);
-    const { way, job, ...rest } = openValue<QueuedPart>(seal, PURPOSES.part(this.run, host), sealed);
+    const { way, job, ...rest } = this.#refusing(() =>
+      openValue<QueuedPart>(seal, PURPOSES.part(this.run, host), sealed),
+    );
     const whole = {
       ...rest,
       way: decodeWhole(way) as QueuedPart["way"],
@@ -134,8 +141,9 @@ export class RunLink {
   bundle(): Promise<Buffer> {
     const { bundle, store } = this.record;
     this.#bundle ??= this.#context.bundle(bundle.id, store);
-    this.#bundle.catch(() => {
+    this.#bundle.catch((thrown: unknown) => {
       this.#bundle = undefined;
+      this.#noteRefusal(thrown);
     });
     return this.#bundle;
   }
@@ -175,13 +183,40 @@ export class RunLink {
         this.#refuse(`message ${message.number} of the controller came again, and was refused`);
         continue;
       }
+      const isGap = this.#lastNumber > 0 && message.after > this.#lastNumber;
       this.#lastNumber = message.number;
+      this.#heardAt = performance.now();
+      if (isGap) this.#missed();
       for (const item of message.items) this.#listeners.get(`${item.host} ${item.token}`)?.take(item);
     }
   }
 
+  /** The controller says all again to a worker that is granted a host. */
+  #missed(): void {
+    this.#tell("messages of the controller are missing: hosts at work are handed back");
+    for (const listener of [...this.#listeners.values()]) listener.missed();
+  }
+
+  #refusing<T>(open: () => T): T {
+    try {
+      return open();
+    } catch (thrown) {
+      this.#noteRefusal(thrown);
+      throw thrown;
+    }
+  }
+
+  #noteRefusal(thrown: unknown): void {
+    if (isVolleyError(thrown) && thrown.code === "QUEUE_REFUSED") this.#refuse(thrown.message);
+  }
+
   #refuse(text: string): void {
-    this.#context.refused();
+    this.#context.refused("message");
+    this.#tell(text);
+  }
+
+  /** Tell people here and at the controller. */
+  #tell(text: string): void {
     this.#context.say(`run ${this.run}: ${text}`);
     this.outbox.send({ type: "refused", text });
   }
@@ -189,10 +224,25 @@ export class RunLink {
   async #beat(): Promise<void> {
     const offers = [...this.#listeners.values()].flatMap((listener) => listener.offer() ?? []);
     this.outbox.beat(offers);
-    const { redis } = this.#context;
-    const [ended, owner] = await redis.hmget(this.#keys.control, "ended", "owner").catch(() => [null, ""]);
-    if (ended !== "1" && owner !== null) return;
-    for (const listener of [...this.#listeners.values()]) listener.over();
+    const { redis, unansweredMs } = this.#context;
+    const control = await redis.hmget(this.#keys.control, "ended", "owner").catch(() => undefined);
+    // Nobody could be heard meanwhile.
+    if (control === undefined) this.#heardAt = performance.now();
+    const [ended, owner] = control ?? [null, ""];
+    if (ended === "1" || owner === null) {
+      if (offers.length > 0) this.#refuseJobs("is over");
+      for (const listener of [...this.#listeners.values()]) listener.over();
+      return;
+    }
+    // Whoever writes to the store can put a run back that is over. Its controller cannot be forged.
+    if (offers.length === 0 || performance.now() - this.#heardAt <= unansweredMs) return;
+    this.#refuseJobs("has no controller that answers");
+    for (const listener of [...this.#listeners.values()]) if (listener.offer() !== undefined) listener.over();
+  }
+
+  #refuseJobs(why: string): void {
+    this.#context.refused("job");
+    this.#context.say(`run ${this.run} ${why}: nothing was begun on hosts that its jobs name`);
   }
 }
 

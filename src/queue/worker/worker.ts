@@ -23,6 +23,8 @@ const RETRY_MS = 1_000;
 const STOP_AWAY_MS = 3_000;
 /** Time that the queue may be away before hosts go on without this worker. */
 const AWAY_MS = 600_000;
+/** Time for a run's controller to say something, to a worker that has a host of it. */
+const UNANSWERED_MS = 30_000;
 
 /** Options of a worker. */
 export interface WorkerOptions {
@@ -36,6 +38,8 @@ export interface WorkerOptions {
   readonly concurrency: number;
   /** Milliseconds after which BullMQ brings the hosts of a worker that is gone to another one. */
   readonly leaseMs: number;
+  /** Milliseconds without a word of a run's controller after which hosts that were not granted are let go. Default 30 s. */
+  readonly unansweredMs?: number | undefined;
   /** Milliseconds that the queue may be away before hosts go on without the worker. Default 10 min. */
   readonly awayMs?: number | undefined;
   readonly reach: Partial<RunOptions>;
@@ -56,6 +60,8 @@ export class Worker {
   readonly #places: ReturnType<typeof createPlaces>;
   readonly #queues: readonly LabelQueue[];
   readonly #parts = new Set<WorkerPart>();
+  /** Jobs that the worker has. */
+  #taken = 0;
   #isStopping = false;
   /** Called when a place may be free. */
   #onFree: (() => void)[] = [];
@@ -81,7 +87,8 @@ export class Worker {
       bundle: (id, store) => options.bundle(redis, id, store),
       ...{ reach, secrets },
       say,
-      refused: () => meter.refused("message"),
+      refused: (what) => meter.refused(what),
+      unansweredMs: options.unansweredMs ?? UNANSWERED_MS,
       settled: async (work) => void (await this.#settled(work)),
     };
     this.#unsubscribe = [
@@ -146,7 +153,14 @@ export class Worker {
       await this.#room();
       const job = await this.#settled(queue.next());
       if (job === undefined) continue;
+      if (this.#isStopping) {
+        // It came while the worker was told to stop, perhaps from this very worker.
+        await this.#settled(queue.giveBack(job));
+        continue;
+      }
+      this.#taken++;
       const done = this.#work(queue, job).finally(() => {
+        this.#taken--;
         working.delete(done);
         this.#wakeAll();
       });
@@ -161,10 +175,10 @@ export class Worker {
       await new Promise<void>((resolve) => this.#onFree.push(resolve));
   }
 
-  /** Return the number of hosts that have a place, or wait for one. */
+  /** Return the number of hosts that have a place, or wait for one; also of those whose run is only being opened. */
   #atWork(): number {
-    let count = 0;
-    for (const { isWaiting } of this.#parts) if (!isWaiting) count++;
+    let count = this.#taken;
+    for (const { isWaiting } of this.#parts) if (isWaiting) count--;
     return count;
   }
 

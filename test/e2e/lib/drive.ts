@@ -16,10 +16,12 @@ export interface Ran {
   readonly summary: Summary;
 }
 
-/** Starts fleets that are stopped after the test. */
-export function fleetStarter(): (options: EmbeddedFleetOptions) => Promise<EmbeddedFleet> {
+/** Starts fleets that are stopped after the test; `after`: a hook of vitest for another time. */
+export function fleetStarter(
+  after: (end: () => Promise<void>) => void = afterEach,
+): (options: EmbeddedFleetOptions) => Promise<EmbeddedFleet> {
   const fleets: EmbeddedFleet[] = [];
-  afterEach(async () => {
+  after(async () => {
     const ended = fleets.splice(0);
     for (const { home } of ended.flatMap(({ hosts }) => hosts)) keepHostCode(home);
     await Promise.all(ended.map((fleet) => fleet.stop()));

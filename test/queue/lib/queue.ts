@@ -38,10 +38,12 @@ export interface TestWorker {
   stop(): Promise<void>;
 }
 
-/** Starts queues whose workers and servers are stopped after the test. */
-export function queueStarter(): (options?: RedisServerOptions) => Promise<TestQueue> {
+/** Starts queues whose workers and servers are stopped after the test; `after`: a hook of vitest for another time. */
+export function queueStarter(
+  after: (end: () => Promise<void>) => void = afterEach,
+): (options?: RedisServerOptions) => Promise<TestQueue> {
   const ends: (() => Promise<unknown>)[] = [];
-  afterEach(async () => {
+  after(async () => {
     for (const end of ends.splice(0).reverse()) await end();
   });
   return async (options) => {
