@@ -1,0 +1,231 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Queue } from "bullmq";
+import { expect, test } from "vitest";
+import type { Event } from "../../src/core/events.ts";
+import type { EmbeddedFleet } from "../../src/embedded/options.ts";
+import { PURPOSES, sealValue } from "../../src/queue/messages.ts";
+import { queueName, runKeys } from "../../src/queue/names.ts";
+import { createSeal, type Seal } from "../../src/queue/seal.ts";
+import { fleetStarter, follow, ofType, type Ran, start } from "../e2e/lib/drive.ts";
+import { makeProject, play, playbookText, scratchDirectory, waitFor } from "../e2e/lib/project.ts";
+import { PATIENCE_MS, until } from "../lib/patience.ts";
+import { queueStarter, type TestQueue, type TestWorker } from "./lib/queue.ts";
+import { describeQueue } from "./lib/redis.ts";
+
+// Whoever reads the store learns nothing, and whoever writes to it can start nothing.
+
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
+const startQueue = queueStarter();
+
+/** Each host notes that the task was done, then waits for the test. */
+const TASKS = `task("Note", shell("echo x >> ~/noted")); task("Wait", ${waitFor("go")}); task("Note on", shell("echo y >> ~/noted"));`;
+
+interface Attacked {
+  readonly fleet: EmbeddedFleet;
+  readonly queue: TestQueue;
+  readonly worker: TestWorker;
+  readonly redis: ReturnType<TestQueue["connections"]["open"]>;
+  readonly prefix: string;
+  /** Carry out the playbook; `attack` comes once both hosts wait. */
+  run(attack: (run: string, go: () => void) => Promise<void>, tasks?: string): Promise<Ran>;
+  /** Put a job into the queue of BullMQ. */
+  addJob(sealed: string, id: string): Promise<void>;
+  sealJob(seal: Seal, run: string, host: number, purpose?: string): string;
+}
+
+/** Start two hosts and a worker. */
+async function attacked(): Promise<Attacked> {
+  const fleet = await startFleet({ count: 2 });
+  const queue = await startQueue();
+  const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+  const worker = await queue.work({ reach, unansweredMs: 3_000 });
+  const redis = queue.connections.open("attacker");
+  const { prefix } = queue.connections;
+  return {
+    ...{ fleet, queue, worker, redis, prefix },
+    run: async (attack, tasks = TASKS) => {
+      const project = makeProject(scratch(), { "site.ts": playbookText(play("tags: []", tasks)) });
+      const waiting = new Set<string>();
+      let run = "";
+      let attacking: Promise<void> = Promise.resolve();
+      const go = (): void => {
+        for (const { home } of fleet.hosts) createIn(home);
+      };
+      const ran = await follow(start(project, fleet, {}, await queue.open({ silentMs: 3_000 })), (event) => {
+        if (event.type === "run:start") run = event.run;
+        if (event.type !== "task:output" || waiting.has(event.host) || waiting.add(event.host).size < 2)
+          return;
+        attacking = attack(run, go);
+      });
+      await attacking;
+      return ran;
+    },
+    addJob: async (sealed, id) => {
+      const jobs = new Queue(queueName("default"), { connection: redis, prefix, skipVersionCheck: true });
+      await jobs.add("host", { sealed }, { jobId: id });
+    },
+    sealJob: (seal, run, host, purpose = PURPOSES.job()) =>
+      sealValue(seal, purpose, { run, host }).toString("base64"),
+  };
+}
+
+function createIn(home: string): void {
+  writeFileSync(join(home, "go"), "");
+}
+
+/** The lines that each host has noted. */
+function noted({ hosts }: EmbeddedFleet): readonly string[] {
+  return hosts.map(({ home }) =>
+    existsSync(join(home, "noted")) ? readFileSync(join(home, "noted"), "utf8") : "",
+  );
+}
+
+const ONCE_EACH = ["x\ny\n", "x\ny\n"];
+
+function warnings(events: readonly Event[]): string {
+  return ofType(events, "log")
+    .filter(({ level }) => level === "warn")
+    .map(({ text }) => text)
+    .join("\n");
+}
+
+describeQueue("somebody who writes to the store", { timeout: 4 * PATIENCE_MS }, () => {
+  test("forged, foreign, repeated and late jobs start nothing", async () => {
+    const { fleet, queue, worker, redis, prefix, run, addJob, sealJob } = await attacked();
+    const other = createSeal([{ secret: Buffer.alloc(32, 1) }]);
+    let name = "";
+    let copied: readonly (readonly [string, Buffer])[] = [];
+    const ran = await run(async (current, go) => {
+      name = current;
+      await addJob("bm90IHNlYWxlZA==", "forged-1");
+      await addJob(sealJob(other, current, 0), "forged-2");
+      await addJob(sealJob(queue.seal, current, 0, PURPOSES.up(current)), "forged-3");
+      await addJob(sealJob(queue.seal, "20200101-000000-00000", 0), "unknown-1");
+      await until(() => worker.meter.status().refused === 4);
+      // Another worker has the host: the offer waits, and is told that the host is over.
+      await addJob(sealJob(queue.seal, current, 0), "again-1");
+      await until(() => worker.meter.status().offered === 1);
+      const keys = (await redis.keys(`${prefix}:*`)).filter((key) => key.includes(current));
+      copied = await Promise.all(keys.map(async (key) => [key, (await redis.dumpBuffer(key))!] as const));
+      go();
+    });
+    expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 2 } });
+    expect(noted(fleet)).toEqual(ONCE_EACH);
+    for (const id of ["forged-1", "forged-2", "forged-3", "unknown-1"])
+      expect(worker.said.join("\n")).toContain(`job ${id} was refused: `);
+    expect(worker.said.join("\n")).toContain("there is no run 20200101-000000-00000 in this queue");
+
+    // A job of a run that is over.
+    const before = fleet.hosts.map(({ stats }) => stats.connections);
+    await addJob(sealJob(queue.seal, name, 1), "late-1");
+    await until(() => worker.said.join("\n").includes(`run ${name} is over`));
+    await until(() => worker.meter.status().offered === 0);
+    // The whole run is put back as it was, with its jobs.
+    for (const [key, dumped] of copied) await redis.restore(key, 0, dumped, "REPLACE");
+    await addJob(sealJob(queue.seal, name, 1), "restored-1");
+    await until(() => worker.said.join("\n").includes(`run ${name} has no controller that answers`));
+    await until(() => worker.meter.status().offered === 0);
+    expect(fleet.hosts.map(({ stats }) => stats.connections)).toEqual(before);
+    expect(noted(fleet)).toEqual(ONCE_EACH);
+  });
+
+  test("messages that are changed, foreign, repeated or deleted are refused, and the run ends as it should", async () => {
+    const { fleet, queue, worker, redis, prefix, run } = await attacked();
+    const ran = await run(async (name, go) => {
+      const { up, down } = runKeys(prefix, name);
+      const message = sealValue(queue.seal, PURPOSES.up(name), {
+        session: "s",
+        worker: "w",
+        number: 1,
+        items: [],
+      });
+      await redis.xadd(up, "*", "m", message);
+      await redis.xadd(up, "*", "m", message);
+      const changed = Buffer.from(message);
+      changed[changed.length - 20]! ^= 1;
+      await redis.xadd(up, "*", "m", changed);
+      await redis.xadd(up, "*", "m", sealValue(queue.seal, PURPOSES.up("another"), {}));
+      const [[, [, last]]] = (await redis.xrevrangeBuffer(down, "+", "-", "COUNT", 1)) as unknown as [
+        [Buffer, [Buffer, Buffer]],
+      ];
+      await redis.xadd(down, "*", "m", last);
+      const broken = Buffer.from(last);
+      broken[broken.length - 20]! ^= 1;
+      await redis.xadd(down, "*", "m", broken);
+      await until(() => worker.meter.status().refused >= 2);
+      // Nothing of what the hosts tell from now on arrives, for a while.
+      const limit = Date.now() + 4_000;
+      go();
+      while (Date.now() < limit) await redis.xtrim(up, "MAXLEN", 0);
+    });
+    expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 2 }, tally: { changed: 6 } });
+    expect(noted(fleet)).toEqual(ONCE_EACH);
+    expect(worker.said.join("\n")).toMatch(/came again, and was refused/);
+    expect(warnings(ran.events)).toMatch(/an event in the queue was refused/);
+    expect(warnings(ran.events)).toMatch(/a message of the controller was refused/);
+  });
+
+  test("a part of another host, a changed bundle and a changed record begin nothing", async () => {
+    const { fleet, queue, worker, redis, prefix } = await attacked();
+    const project = makeProject(scratch(), { "site.ts": playbookText(play("tags: []", TASKS)) });
+    await worker.worker.stop();
+    const spoil = async (spoiling: (run: string) => Promise<unknown>): Promise<Ran> => {
+      let spoilt: Promise<unknown> = Promise.resolve();
+      let late: Promise<TestWorker> | undefined;
+      const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+      const ran = await follow(start(project, fleet, {}, await queue.open({ silentMs: 1_000 })), (event) => {
+        if (event.type !== "run:start") return;
+        spoilt = spoiling(event.run);
+        late = spoilt.then(() => queue.work({ reach }));
+      });
+      const { meter, said, stop } = await late!;
+      expect(meter.status().refused).toBeGreaterThan(0);
+      expect(said.join("\n")).toMatch(/not from a process that has the queue key, or was changed/);
+      await stop();
+      return ran;
+    };
+    const exchanged = await spoil(async (run) => {
+      const { parts } = runKeys(prefix, run);
+      const [first, second] = await redis.hmgetBuffer(parts, "0", "1");
+      await redis.hset(parts, "0", second!, "1", first!);
+    });
+    expect(exchanged.summary).toMatchObject({ exitCode: 2, outcomes: { failed: 2 } });
+    expect(exchanged.summary.hosts[0]!.error?.code).toBe("QUEUE_REFUSED");
+    const record = await spoil(async (run) => await redis.set(runKeys(prefix, run).record, "x".repeat(100)));
+    expect(record.summary).toMatchObject({ exitCode: 4, outcomes: { unreachable: 2 } });
+    expect(warnings(record.events)).toMatch(/has gone from the queue, and no worker has asked/);
+    expect(noted(fleet)).toEqual(["", ""]);
+  });
+
+  test("a run whose account was changed ends with an error that says so", async () => {
+    const { fleet, redis, prefix, run } = await attacked();
+    const ran = await run(async (name) => {
+      await redis.hset(runKeys(prefix, name).control, "number", "1000000000");
+    });
+    expect(ran.summary).toMatchObject({ exitCode: 4, outcomes: { lost: 2 } });
+    expect(ran.summary.hosts[0]!.error?.message).toContain("was changed by somebody else");
+    for (const { home } of fleet.hosts) createIn(home);
+  });
+
+  test("nothing of vars, secrets and hosts can be read in the store", async () => {
+    const { fleet, redis, run } = await attacked();
+    const words = ["plain-word-of-a-task", "web01", fleet.user, "Note on", "noted"];
+    let seen = 0;
+    const look = async (): Promise<void> => {
+      for (const key of await redis.keys("*")) {
+        seen++;
+        const text = `${key}\n${(await redis.dumpBuffer(key))?.toString("latin1")}\n${JSON.stringify(await redis.hgetall(key).catch(() => ""))}`;
+        for (const word of words) expect(text.includes(word), `${word} in ${key}`).toBe(false);
+      }
+    };
+    const ran = await run(async (_run, go) => {
+      await look();
+      go();
+    }, `task("Say", shell("echo plain-word-of-a-task; head -c 300 /dev/zero | tr '\\\\0' z")); ${TASKS}`);
+    await look();
+    expect(seen).toBeGreaterThan(10);
+    expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 2 } });
+  });
+});
