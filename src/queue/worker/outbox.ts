@@ -8,7 +8,7 @@ import { FIELD } from "../streams.ts";
 /** Characters of one message, unless one item alone has more. */
 const MESSAGE_LENGTH = 256 * 1_024;
 const RETRY_MS = 200;
-/** Characters that wait for the store, before parts are handed back: their hosts keep what they have to tell. */
+/** Default of {@link OutboxOptions.maxWaiting}. */
 const MAX_WAITING = 64 * 1_024 * 1_024;
 
 /** Options of an outbox. */
@@ -20,6 +20,8 @@ export interface OutboxOptions {
   /** The outbox's own name, at random: its messages are counted from 1. */
   readonly session: string;
   readonly worker: string;
+  /** Characters that may wait for the store, before parts are handed back. Default 64 Mi. */
+  readonly maxWaiting?: number | undefined;
 }
 
 /** A line that has not been written. */
@@ -53,7 +55,7 @@ export class Outbox {
 
   /** True while more waits for the store than this process is to hold. */
   get isFull(): boolean {
-    return this.#waiting > MAX_WAITING;
+    return this.#waiting > (this.#options.maxWaiting ?? MAX_WAITING);
   }
 
   /** Forget what was not sent about a part. */

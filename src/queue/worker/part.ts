@@ -36,6 +36,8 @@ export interface PartOptions {
   onEvent(): void;
   /** The part waits for the controller at a barrier, and lends its place. */
   onWait(): void;
+  /** Too much waits for the queue: the host is left alone with what it has to tell. */
+  onFull(): void;
 }
 
 /** A host's part of a run on this worker. */
@@ -102,9 +104,11 @@ export class WorkerPart {
   /** Let another worker have the host, which goes on by itself. */
   async handBack(): Promise<void> {
     const { link, host } = this.#options;
-    this.#isLeft = true;
-    this.#session?.letGo();
-    link.outbox.send({ type: "back", host, token: this.#token });
+    if (!this.#hasEnded) {
+      this.#isLeft = true;
+      this.#session?.letGo();
+      link.outbox.send({ type: "back", host, token: this.#token });
+    }
     await link.sent();
     this.#resolve({ is: "back" });
   }
@@ -222,13 +226,14 @@ export class WorkerPart {
   }
 
   #tell(event: ReceivedEvent | ControllerEvent): void {
-    const { link, host, place, onEvent, onWait } = this.#options;
+    const { link, host, place, onEvent, onWait, onFull } = this.#options;
     onEvent();
     // The end is sent with all that the session knows.
     if (event.type === "host:end" || this.#isLeft) return;
     link.outbox.send({ type: "event", host, token: this.#token, event });
     // The host's journal has more room than this process: a worker hears it again once the queue is back.
-    if (link.outbox.isFull) {
+    if (link.isFull) {
+      onFull();
       link.outbox.drop(this.#token);
       return void this.handBack();
     }

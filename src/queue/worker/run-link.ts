@@ -42,6 +42,10 @@ export interface WorkerContext {
   readonly reach: Partial<RunOptions>;
   /** Reads the secrets that controllers leave to workers. */
   readonly secrets: SecretStore;
+  /** See `OutboxOptions`. */
+  readonly maxWaiting: number | undefined;
+  /** Return whether the queue is away. */
+  isAway(): boolean;
   /** Tell people on the worker's machine. */
   say(text: string): void;
   /** Count what was refused. */
@@ -97,10 +101,11 @@ export class RunLink {
     this.archives = createArchives(this.runtimes);
     this.#keys = runKeys(context.prefix, record.run);
     this.#common = decodeWhole(record.common) as object;
-    const { redis, seal, name } = context;
+    const { redis, seal, name, maxWaiting } = context;
     // The numbers of messages begin anew with every link.
     const session = randomBytes(12).toString("hex");
-    this.outbox = new Outbox({ run: record.run, stream: this.#keys.up, redis, seal, session, worker: name });
+    const stream = this.#keys.up;
+    this.outbox = new Outbox({ run: record.run, stream, redis, seal, session, worker: name, maxWaiting });
     this.#reading = context.openReading();
     void followStream(this.#reading, this.#keys.down, {
       after,
@@ -155,6 +160,11 @@ export class RunLink {
 
   leave(host: number, token: string): void {
     this.#listeners.delete(`${host} ${token}`);
+  }
+
+  /** True while the queue is away, and more waits for it than this process is to hold. */
+  get isFull(): boolean {
+    return this.outbox.isFull && this.#context.isAway();
   }
 
   /** Resolve once all that was sent so far is in the store, or the worker stops while the queue is away. */

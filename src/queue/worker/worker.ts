@@ -42,6 +42,8 @@ export interface WorkerOptions {
   readonly unansweredMs?: number | undefined;
   /** Milliseconds that the queue may be away before hosts go on without the worker. Default 10 min. */
   readonly awayMs?: number | undefined;
+  /** Characters of a run's messages that may wait for the queue, before hosts are handed back. Default 64 Mi. */
+  readonly maxWaiting?: number | undefined;
   readonly reach: Partial<RunOptions>;
   /** Reads the secrets that controllers leave to workers. */
   readonly secrets: SecretStore;
@@ -86,6 +88,8 @@ export class Worker {
       openReading: () => connections.open(`worker ${name}: run`),
       bundle: (id, store) => options.bundle(redis, id, store),
       ...{ reach, secrets },
+      maxWaiting: options.maxWaiting,
+      isAway: () => connections.away.since !== undefined,
       say,
       refused: (what) => meter.refused(what),
       unansweredMs: options.unansweredMs ?? UNANSWERED_MS,
@@ -212,11 +216,12 @@ export class Worker {
   }
 
   async #carryOut(link: Parameters<Parameters<RunLinks["use"]>[1]>[0], host: number): Promise<PartOutcome> {
-    const { meter } = this.#options;
+    const { meter, say } = this.#options;
     const place = this.#places.join();
     const part = new WorkerPart({
       ...{ link, host, place },
       onWait: () => this.#wakeAll(),
+      onFull: () => say(`too much waits for the queue: ${link.record.hosts[host]} goes on alone meanwhile`),
       onBegin: () => meter.began(),
       onEvent: () => meter.event(1),
     });

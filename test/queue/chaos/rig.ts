@@ -31,7 +31,7 @@ export const MARKING = playbookText(
     task("tell", () => shell(\`echo "\${once.data.stdout.trim()}" >> "\${facts.env.HOME}/marks"\`));
     task("second", ${mark("second")});
   } }`,
-  `{ name: "Two", hosts: "all", serial: 3, tasks: ({ task, facts }) => {
+  `{ name: "Two", hosts: "all", serial: 2, tasks: ({ task, facts }) => {
     task("third", ${mark("third")});
     task("fourth", ${mark("fourth")});
   } }`,
@@ -178,7 +178,8 @@ async function end(child: ChildProcess): Promise<void> {
   await closed;
 }
 
-function linesIn(file: string): readonly string[] {
+/** The lines of a file; none where there is none. */
+export function linesIn(file: string): readonly string[] {
   try {
     return readFileSync(file, "utf8").split("\n").slice(0, -1);
   } catch {

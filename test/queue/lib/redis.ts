@@ -41,6 +41,8 @@ export interface RedisServer {
   resume(): void;
   /** Returns the output of redis-cli, without the last line break. */
   cli(...args: string[]): Promise<string>;
+  /** Watches the commands that the server gets, from when the outer promise resolves; the inner one has the first line that matches. */
+  monitor(line: RegExp): Promise<{ readonly seen: Promise<string> }>;
   /** Ends the server, and removes its files. */
   stop(): Promise<void>;
 }
@@ -234,6 +236,20 @@ function handleOf({ directory, port, settings, certificates, first }: Started): 
       const all = ["-h", "127.0.0.1", "-p", `${port}`, "--no-auth-warning", ...tlsArguments, ...args];
       const { stdout } = await promisify(execFile)("redis-cli", all, { timeout: PATIENCE_MS });
       return stdout.replace(/\n$/, "");
+    },
+    async monitor(wanted) {
+      const args = ["-h", "127.0.0.1", "-p", `${port}`, "--no-auth-warning", ...tlsArguments, "monitor"];
+      const watching = spawn("redis-cli", args, { stdio: ["ignore", "pipe", "ignore"] });
+      const lines = createInterface({ input: watching.stdout });
+      await once(lines, "line");
+      const seen = new Promise<string>((resolve) => {
+        lines.on("line", (line) => {
+          if (!wanted.test(line)) return;
+          watching.kill();
+          resolve(line);
+        });
+      });
+      return { seen };
     },
     async stop() {
       running.delete(killNow);
