@@ -30,8 +30,12 @@ export async function schedule(
   // Hosts that wait for each other are all at work; the lockstep limits how many do a task at a time.
   const places = createPlaces(lockstep === undefined ? limits.concurrency : Number.POSITIVE_INFINITY);
   let plays = planned;
+  const initial = playsByHost(plays);
   const parts = new Map(
-    sessions.map(({ host }) => [host, { stretches: stretchesOf(plays, host), place: places.join() }]),
+    sessions.map(({ host }) => [
+      host,
+      { stretches: stretchesOf(initial.get(host) ?? []), place: places.join() },
+    ]),
   );
   let isOver = false;
   /** Ends of free plays that no barrier has waited for. */
@@ -46,11 +50,11 @@ export async function schedule(
     batch: readonly HostSession[],
     { number, throttle, names }: BatchCourse,
   ): readonly Promise<void>[] => {
-    const own = batch.filter(({ host }) => names.includes(host));
+    const own = batch.filter(({ host }) => names.has(host));
     const failures = limitFailures({ play, batch: number, size: batch.length });
     let failed = 0;
     once.batch(index, batch);
-    lockstep?.batch(index, own, names);
+    lockstep?.batch(index, own, [...names]);
     return batch.map(async (session) => {
       const { stretches, place } = parts.get(session.host)!;
       const stretch = stretches.find(({ plays: [first] }) => first?.index === index);
@@ -84,17 +88,19 @@ export async function schedule(
     if (isOpen || play.serial !== undefined || play.throttle !== undefined) await Promise.all(free.splice(0));
     const met = isOpen ? await meetLateHosts(plays[index]!, plays, { late, byHost, open, emit }) : undefined;
     if (met !== undefined) plays = met.plays;
+    const extended = met === undefined ? initial : playsByHost(plays);
     for (const session of met?.joined ?? []) {
       sessions.push(session);
-      parts.set(session.host, { stretches: stretchesOf(plays, session.host), place: places.join() });
+      const stretches = stretchesOf(extended.get(session.host) ?? []);
+      parts.set(session.host, { stretches, place: places.join() });
     }
     const entry = plays[index]!;
-    const names = met?.names ?? entry.hosts.map(({ name }) => name);
+    const names = new Set(met?.names ?? entry.hosts.map(({ name }) => name));
     const ordered = orderHosts(entry.hosts, play.order, `${seed}:${index}`)
       .flatMap(({ name }) => byHost.get(name) ?? [])
       .filter((session) => !session.hasEndedBefore(index));
     const [own, others] = [true, false].map((isFor) =>
-      ordered.filter(({ host }) => names.includes(host) === isFor),
+      ordered.filter(({ host }) => names.has(host) === isFor),
     ) as [HostSession[], HostSession[]];
     const [first = [], ...rest] = splitBatches(own, play.serial);
     // Hosts that the play turns out not to be for pass through it.
@@ -135,7 +141,7 @@ interface BatchCourse {
   readonly number: number;
   readonly throttle: LimitFunction | undefined;
   /** The names of all hosts that the play is for. */
-  readonly names: readonly string[];
+  readonly names: ReadonlySet<string>;
 }
 
 /** Plays that a host takes one after the other without waiting for the controller. */
@@ -147,8 +153,20 @@ interface Stretch {
   readonly final: boolean;
 }
 
-function stretchesOf(plays: readonly PlayHosts[], host: string): readonly Stretch[] {
-  const mine = plays.filter(({ hosts }) => hosts.some(({ name }) => name === host));
+/** Return the plays of each host, in their order. */
+function playsByHost(plays: readonly PlayHosts[]): ReadonlyMap<string, readonly PlayHosts[]> {
+  const found = new Map<string, PlayHosts[]>();
+  for (const entry of plays) {
+    for (const { name } of entry.hosts) {
+      const mine = found.get(name);
+      if (mine === undefined) found.set(name, [entry]);
+      else mine.push(entry);
+    }
+  }
+  return found;
+}
+
+function stretchesOf(mine: readonly PlayHosts[]): readonly Stretch[] {
   const stretches: Stretch[] = [];
   let current: PlayHosts[] = [];
   for (const [position, entry] of mine.entries()) {
