@@ -233,7 +233,7 @@ class Connections implements QueueConnections {
 
   #connect(purpose: string, options: RedisOptions): Redis {
     if (this.#closed) throw new VolleyError("CANCELLED", `the connections to ${this.shown} are closed`);
-    const redis = new Redis({ ...this.#options, ...options, connectionName: `volley-${purpose}` });
+    const redis = new Redis({ ...this.#options, ...options, connectionName: nameOf(purpose) });
     this.#open.add(redis);
     redis.on("end", () => this.#open.delete(redis));
     // Each command that a server refuses for a time adds listeners.
@@ -289,4 +289,9 @@ class Connections implements QueueConnections {
     this.#away = { since: undefined, reason: undefined };
     for (const tell of this.#onBack) tell(Date.now() - since);
   }
+}
+
+/** The name of a connection in the server's list of clients, which takes no spaces. */
+function nameOf(purpose: string): string {
+  return `volley-${purpose}`.replace(/[^\w.:-]+/g, "-");
 }

@@ -266,9 +266,9 @@ class LabelQueue {
       name,
       lockDuration: leaseMs,
       stalledInterval: Math.max(1_000, leaseMs / 3),
-      // A host is brought to workers until one has carried it out, however many are gone meanwhile.
       // Seconds to wait for a job at a time: a worker that stops waits as long.
       drainDelay: 1,
+      // A host is brought to workers until one has carried it out, however many are gone meanwhile.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       skipVersionCheck: true,
     });
