@@ -12,7 +12,7 @@ export interface QueueAddress {
   readonly password: string | undefined;
   /** The number of the database. Default: 0. */
   readonly db: number;
-  /** What the names of all keys begin with, before a colon. Default: `volley`. */
+  /** The beginning of the names of all keys, before a colon. Default: `volley`. */
   readonly prefix: string;
 }
 

@@ -33,12 +33,12 @@ export interface Away {
 export interface QueueConnections {
   /** The URL without its password. */
   readonly shown: string;
-  /** What the names of all keys begin with, before a colon. */
+  /** The beginning of the names of all keys, before a colon. */
   readonly prefix: string;
   /** Whether the server has been lost. */
   readonly away: Away;
   /**
-   * Open a connection, for BullMQ as well. It connects again for ever: commands wait for the server, and are sent again
+   * Open a connection, for BullMQ as well. The connection is made again for ever: commands wait for the server, and are sent again
    * when it was lost before its answer, so that the server may carry out a command twice. The answers that refuse all
    * writes for a time (`READONLY`, `LOADING`, `MISCONF`) count as a lost server; other refusals reject.
    * @param purpose shown in the server's list of clients

@@ -172,7 +172,7 @@ export function readPart({ failed, started: _started, endedPlays, ...rest }: Wri
 
 /** The purposes that content is sealed for: content of one is refused as another. */
 export const PURPOSES = {
-  /** What BullMQ brings to a worker. */
+  /** The content of BullMQ's jobs. */
   job: () => "job",
   run: (run: string) => `run ${run}`,
   part: (run: string, host: number) => `part ${run} ${host}`,

@@ -2,7 +2,7 @@
 
 /** The keys of a run. */
 export interface RunKeys {
-  /** What workers, watchers and the next controller know of the run. */
+  /** The run as workers, watchers and the next controller know it. */
   readonly record: string;
   /** A hash of the hosts' work, by index. */
   readonly parts: string;

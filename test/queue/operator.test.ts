@@ -31,7 +31,7 @@ const usersOf = (acl: string): string =>
   acl.replace("CONTROLLER-PASSWORD", "one").replace("WORKER-PASSWORD", "other");
 const never = new AbortController().signal;
 
-/** What BullMQ's queues and workers have in common. */
+/** The options that BullMQ's queues and workers have in common. */
 interface Closable {
   on(event: "error", tell: (error: Error) => void): unknown;
   close(): Promise<unknown>;

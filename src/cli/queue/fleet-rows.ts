@@ -5,7 +5,7 @@ import { cell, textWidth, truncateRow } from "../../reporter/rows/layout.ts";
 import { BOLD, DIM, line, type Row, type Style, segment } from "../../reporter/rows/row.ts";
 import { safeLine } from "../../reporter/rows/sanitize.ts";
 
-// What `volley fleet` shows: tables of workers, queues and runs.
+// The tables of `volley fleet`: workers, queues and runs.
 
 /** The layout of the tables. */
 export interface FleetLayout {

@@ -18,7 +18,7 @@ export interface QueuedHost {
   readonly secrets: readonly LeftSecret[];
 }
 
-/** What a worker needs to find the way to a host, and the users to work as on it. */
+/** The data from which a worker finds the way to a host, and the users to work as on the host. */
 export interface WorkerWay {
   /** `vars` are those about connections alone. */
   readonly host: Pick<Host, "name" | "connection" | "vars" | "sources">;

@@ -14,7 +14,7 @@ export interface AgeFiles {
   decrypt(file: Uint8Array, what: string): Promise<Buffer>;
 }
 
-/** What PKCS #8 (RFC 8410) has before the 32 bytes of an X25519 key. */
+/** The head that PKCS #8 (RFC 8410) puts before the 32 bytes of an X25519 key. */
 const PKCS8 = Buffer.from("302e020100300506032b656e04220420", "hex");
 
 /** Open the files of a queue key. */

@@ -28,7 +28,7 @@ export interface BundleStore {
 export interface BundleStoreOptions {
   /** The queue's own server, where bundles lie by default. */
   readonly redis: Redis;
-  /** What names in Redis begin with, before a colon. */
+  /** The beginning of names in Redis, before a colon. */
   readonly prefix: string;
   /** The keys of the queue: the first encrypts, and each decrypts. */
   readonly keys: readonly QueueKey[];

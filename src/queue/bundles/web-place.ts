@@ -21,7 +21,7 @@ export type WebRequest = Pick<
   "url" | "headers" | "username" | "password" | "forceBasicAuth" | "body"
 >;
 
-/** What differs between stores that speak HTTP. */
+/** The differences between stores that speak HTTP. */
 export interface WebPlaceKind {
   readonly shown: string;
   readonly env: NodeJS.ProcessEnv;

@@ -54,7 +54,7 @@ export interface ExchangeOptions {
   readonly silentMs: number;
   /** Milliseconds that the queue may be away before the run ends without it. */
   readonly awayMs: number;
-  /** What an earlier controller has left. */
+  /** The state that an earlier controller has left. */
   readonly earlier?: EarlierExchange;
 }
 

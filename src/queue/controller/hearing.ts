@@ -65,7 +65,7 @@ export class Hearing {
     }
   }
 
-  /** Nobody could be heard until now: give all workers their time again. */
+  /** Give all workers their time again: none could be heard until now. */
   excuse(now: number): void {
     for (const worker of this.#workers.values()) worker.heardAt = now;
   }

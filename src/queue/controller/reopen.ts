@@ -216,7 +216,7 @@ function ofFirstController(name: string, { run, plays }: QueuedRun, index: numbe
   };
 }
 
-/** Bring the run's log here. What this machine has of the log may lack events, and may have events that count for nothing. */
+/** Bring the run's log here. This machine's copy of the log may lack events, and may have events that count for nothing. */
 function bringLog(file: string, events: readonly Event[]): void {
   rmSync(file, { force: true });
   const log = openRunLog(file);

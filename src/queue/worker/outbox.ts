@@ -87,7 +87,7 @@ export class Outbox {
 
   async #sendAll(): Promise<void> {
     do {
-      // What one turn of the event loop brings goes together.
+      // All that one turn of the event loop brings goes together.
       await new Promise<void>((resolve) => setImmediate(resolve));
       this.#isBeatDue = false;
       await this.#write(this.#take());

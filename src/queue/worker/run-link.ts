@@ -27,7 +27,7 @@ import { type OpenedPart, openSecrets } from "./secrets.ts";
 /** Time between two signs of life of a worker, in milliseconds. */
 const BEAT_MS = 1_000;
 
-/** What a worker has for all runs. */
+/** The means of a worker that all runs share. */
 export interface WorkerContext {
   readonly name: string;
   readonly seal: Seal;
@@ -236,7 +236,7 @@ export class RunLink {
     this.outbox.beat(offers);
     const { redis, unansweredMs } = this.#context;
     const control = await redis.hmget(this.#keys.control, "ended", "owner").catch(() => undefined);
-    // Nobody could be heard meanwhile.
+    // No controller could be heard meanwhile.
     if (control === undefined) this.#heardAt = performance.now();
     const [ended, owner] = control ?? [null, ""];
     if (ended === "1" || owner === null) {
@@ -244,7 +244,7 @@ export class RunLink {
       for (const listener of [...this.#listeners.values()]) listener.over();
       return;
     }
-    // Whoever writes to the store can put a run back that is over. Its controller cannot be forged.
+    // A run that is over can be put back into the store. Its controller cannot be forged.
     if (offers.length === 0 || performance.now() - this.#heardAt <= unansweredMs) return;
     this.#refuseJobs("has no controller that answers");
     for (const listener of [...this.#listeners.values()]) if (listener.offer() !== undefined) listener.over();

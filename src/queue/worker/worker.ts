@@ -158,7 +158,7 @@ export class Worker {
       const job = await this.#settled(queue.next());
       if (job === undefined) continue;
       if (this.#isStopping) {
-        // It came while the worker was told to stop, perhaps from this very worker.
+        // The job came while the worker was told to stop, perhaps from this very worker.
         await this.#settled(queue.giveBack(job));
         continue;
       }

@@ -33,7 +33,7 @@ describeQueue("kill -9 at seeded points", () => {
   let fleet: EmbeddedFleet;
   let rig: Rig;
   const workers: Process[] = [];
-  /** What a run without a disturbance gives, and its number of events. */
+  /** The results of a run without a disturbance, and its number of events. */
   let whole: { readonly account: Account; readonly events: readonly Event[] };
 
   beforeAll(async () => {
@@ -192,7 +192,7 @@ describeQueue("kill -9 at seeded points", () => {
     expect(await controller.end, `${shown}\n${controller.said()}`).toBe(0);
     expect(account(controller), shown).toEqual(whole.account);
     first.signal("SIGCONT");
-    // It has no host any more that it would wait for.
+    // The worker has no host any more to wait for.
     first.signal("SIGTERM");
     expect(await first.end, first.said()).toBe(0);
     await until(() => workers.length === 2);
@@ -211,7 +211,7 @@ describeQueue("kill -9 at seeded points", () => {
     const shown = show("Redis stopped", [point]);
     expect(await controller.end, `${shown}\n${controller.said()}`).toBe(0);
     expect(account(controller), shown).toEqual(whole.account);
-    // Nobody was taken for dead.
+    // No worker was taken for dead.
     expect(controller.events.filter(({ type }) => type === "host:lost")).toEqual([]);
   });
 

@@ -55,7 +55,7 @@ export interface ControllerProcess extends Process {
   run(): string | undefined;
 }
 
-/** What is said to a rig's controllers. */
+/** The orders to a rig's controllers. */
 interface ControllerOptions {
   /** Further arguments of `volley run`. */
   readonly args?: readonly string[];
@@ -219,7 +219,7 @@ export function accountOf(
     // A process that never got its job has said hello too.
     if (!("hostSeq" in event) || event.type === "hello") continue;
     const seq = event.hostSeq as number;
-    // Who attaches between the last word and the end of the process hears the last word again.
+    // A controller that attaches between the last word and the end of the process hears the last word again.
     if (event.type === "bye" && seq === last.get(host)) continue;
     if (last.has(host) && seq !== last.get(host)! + 1) gaps.push(`${host}: ${last.get(host)}, ${seq}`);
     last.set(host, seq);

@@ -33,7 +33,7 @@ export interface TestQueue {
 export interface TestWorker {
   readonly worker: Worker;
   readonly meter: Meter;
-  /** What the worker has told people. */
+  /** The lines that the worker has told people. */
   readonly said: readonly string[];
   stop(): Promise<void>;
 }
