@@ -1,7 +1,8 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Command } from "commander";
 import { VolleyError } from "../../core/errors.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import { cannotWrite, expandHome } from "../terminal.ts";
 
 /** Add `volley queue-key`. */
@@ -40,7 +41,7 @@ one as the last line everywhere, then move it to the first line everywhere, then
 /** Write a file that only its owner may read. Fails with `FILE_FAILED`, also for a file that is there. */
 function writeKey(path: string, line: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeDirectories(dirname(path), 0o700);
     writeFileSync(path, line, { mode: 0o600, flag: "wx" });
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw cannotWrite(path, thrown);
