@@ -28,6 +28,7 @@ import {
 import { step } from "./step.ts";
 import { FIRST_JOURNALED } from "./told.ts";
 import { makeNonce, sendBundle, sendRuntime, WaitingScript, writeFile } from "./upload.ts";
+import { within } from "./within.ts";
 
 /** Time to wait until a lost connection is reported as closed, in milliseconds. */
 const CLOSING_MS = 100;
@@ -487,23 +488,4 @@ async function wholeExit(exit: RemoteExit, connection: Connection): Promise<Remo
   ]);
   over.abort();
   return isGone ? { kind: "lost", reason: "the connection went before all was said" } : exit;
-}
-
-/** Do something with a signal that is aborted when another one is, or after so many milliseconds. */
-async function within<T>(
-  limitMs: number | undefined,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const limit = new AbortController();
-  const abort = (): void => limit.abort();
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort, { once: true });
-  const timer = limitMs === undefined ? undefined : setTimeout(abort, limitMs);
-  try {
-    return await work(limit.signal);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", abort);
-  }
 }
