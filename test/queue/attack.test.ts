@@ -13,7 +13,7 @@ import { PATIENCE_MS, until } from "../lib/patience.ts";
 import { queueStarter, type TestQueue, type TestWorker } from "./lib/queue.ts";
 import { describeQueue } from "./lib/redis.ts";
 
-// Whoever reads the store learns nothing, and whoever writes to it can start nothing.
+// The store: its readers learn nothing, and its writers can start nothing.
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();

@@ -342,7 +342,7 @@ describe("S3", () => {
   test.each([
     ["s3://plain/x?region=eu-central-1", "plain.s3.eu-central-1.amazonaws.com:443"],
     ["s3://plain", "plain.s3.us-east-1.amazonaws.com:443"],
-    // One label alone is covered by the certificate.
+    // The certificate covers a single label.
     ["s3://with.dots/x", "s3.us-east-1.amazonaws.com:443"],
   ])("of Amazon is reached under its own names: %s", async (url, expected) => {
     const targets: string[] = [];

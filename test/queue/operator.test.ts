@@ -16,7 +16,7 @@ import { PATIENT } from "../lib/patience.ts";
 import { queueStarter } from "./lib/queue.ts";
 import { describeQueue, type RedisServer, startRedis } from "./lib/redis.ts";
 
-// What docs/queue.md and contrib/ give to operators.
+// The lines and files that docs/queue.md and contrib/ give to operators.
 
 const STATUS: WorkerStatus = {
   ...{ id: "w1", name: "one", labels: ["default"], version: "0", pid: 1, machine: "m", startedAt: 0, at: 0 },

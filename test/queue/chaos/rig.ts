@@ -187,7 +187,7 @@ export function linesIn(file: string): readonly string[] {
   }
 }
 
-/** What must be the same of two runs, however they were disturbed. */
+/** The parts of two runs that must be the same, however the runs were disturbed. */
 export interface Account {
   readonly marks: Readonly<Record<string, readonly string[]>>;
   /** The results of each host, in their order. */
