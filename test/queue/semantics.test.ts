@@ -268,7 +268,7 @@ describeQueue("a run by a queue and without", { timeout: 2 * PATIENCE_MS }, () =
     );
     expect(stranded.summary).toMatchObject({ exitCode: 130, outcomes: { ok: 4, cancelled: 1 } });
     expect(ofType(stranded.events, "log").map(({ text }) => text)).toContainEqual(
-      expect.stringContaining("is one started for nobodys?"),
+      expect.stringMatching(/^no worker has taken a host of nobodys so far: volley worker --labels nobodys /),
     );
   });
 
@@ -356,15 +356,27 @@ describeQueue("a run by a queue and without", { timeout: 2 * PATIENCE_MS }, () =
       command: hostname
       delegate_to: web02
 `,
+      "silent.yml": `- hosts: all
+  gather_facts: false
+  tasks:
+    - debug: { msg: hi }
+`,
     });
     const yaml = { playbook: project.path("site.yml") };
     const { plain, queued } = await twins().both(project, yaml);
     expect(plain.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 5 } });
     expect(outcomeOf(queued)).toEqual(outcomeOf(plain));
-    for (const refused of [{ playbook: project.path("needs.yml") }, { ...yaml, via: "direct" as const }])
+    // Without a queue nobody would even connect to the hosts.
+    const silent = await twins().queued(project, { playbook: project.path("silent.yml") });
+    expect(silent.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 5 } });
+    const refusals = [
+      [{ playbook: project.path("needs.yml") }, "needs.yml:3:7: it is delegated to web02"],
+      [{ ...yaml, via: "direct" as const }, "they work by bundles alone"],
+    ] as const;
+    for (const [refused, why] of refusals)
       await expect(twins().queued(project, refused)).rejects.toMatchObject({
         code: "USAGE",
-        message: expect.not.stringContaining("\n"),
+        message: expect.stringMatching(new RegExp(`^workers cannot carry .* out: ${why}$`)),
       });
   });
 });

@@ -1,4 +1,5 @@
 import type { HostQueue } from "../../controller/queued/host-queue.ts";
+import { VolleyError } from "../../core/errors.ts";
 import { seconds } from "../options.ts";
 import { type OpenQueue, openQueue, type QueueFlags } from "./options.ts";
 
@@ -23,9 +24,27 @@ export function addPatienceOptions(
   add("--queue-timeout <seconds>", "time that the queue may be away (default: 600)", seconds);
 }
 
+/** Refuse options of a queue where no queue is named. Fails with `USAGE`. */
+export function refuseWithoutQueue(flags: RunQueueFlags & { readonly watch?: boolean }): void {
+  const { queueKey, queueCa, queueCert, queueCertKey, bundleStore, workerTimeout, queueTimeout } = flags;
+  const given = {
+    ...{ "--queue-key": queueKey, "--queue-ca": queueCa, "--queue-cert": queueCert },
+    ...{ "--queue-cert-key": queueCertKey, "--bundle-store": bundleStore },
+    ...{ "--worker-timeout": workerTimeout, "--queue-timeout": queueTimeout, "--watch": flags.watch },
+  };
+  const [name] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
+  if (name !== undefined)
+    throw new VolleyError("USAGE", `${name} is for runs by a queue, and no queue is named`, {
+      hint: "add --queue redis://HOST",
+    });
+}
+
 /** Connect to the queue that the flags name; undefined without one. Fails with `USAGE` and `QUEUE_FAILED`. */
 export async function openRunQueue(flags: RunQueueFlags): Promise<RunQueue | undefined> {
-  if (flags.queue === undefined) return undefined;
+  if (flags.queue === undefined) {
+    refuseWithoutQueue(flags);
+    return undefined;
+  }
   const opened = await openQueue(flags, new AbortController().signal);
   return { queue: await openHostQueue(opened, flags), close: () => opened.connections.close() };
 }

@@ -108,7 +108,13 @@ async function work(flags: WorkerFlags): Promise<number> {
   await stopSignal();
   say("stops: it takes no more hosts, and waits for those at work");
   const stopped = worker.stop();
-  const handBack = (): void => void worker.handBack();
+  let isHandingBack = false;
+  const handBack = (): void => {
+    if (isHandingBack) return;
+    isHandingBack = true;
+    say("hands the hosts at work back to other workers");
+    void worker.handBack();
+  };
   const timer = setTimeout(handBack, flags.stopAfter * 1_000);
   process.once("SIGTERM", handBack);
   process.once("SIGINT", handBack);

@@ -9,7 +9,7 @@ import type { RunFlags } from "./options.ts";
 const CONNECTION_OPTIONS = new Set([
   ...["user", "privateKey", "askPass", "passwordFile", "passwordFd", "connection", "connectTimeout"],
   ...["connectRetries", "sshCommonArgs", "sshExtraArgs", "sftpExtraArgs", "scpExtraArgs", "sshConfig"],
-  ...["hostKeys", "knownHosts", "forwardAgent", "transport"],
+  ...["hostKeys", "knownHosts", "forwardAgent", "transport", "queue"],
 ]);
 
 /** The options that a run of bundles has: the rest is settled when a bundle is made. */

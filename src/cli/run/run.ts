@@ -23,7 +23,12 @@ import {
 } from "../options.ts";
 import { attachByQueue } from "../queue/attach.ts";
 import { queueAccessOptions } from "../queue/options.ts";
-import { addPatienceOptions, openRunQueue, type RunQueueFlags } from "../queue/run-queue.ts";
+import {
+  addPatienceOptions,
+  openRunQueue,
+  type RunQueueFlags,
+  refuseWithoutQueue,
+} from "../queue/run-queue.ts";
 import { askPassphrase, askVar, outputOption, rememberAnswers, shownAs, stepQuestions } from "../terminal.ts";
 import { ansibleErrorText } from "./ansible-errors.ts";
 import { namesInventory, readBundlesHere, refuseConnections } from "./local.ts";
@@ -302,6 +307,7 @@ async function attachInQueue(name: string | undefined, flags: AttachFlags): Prom
 }
 
 async function attach(name: string | undefined, flags: AttachFlags): Promise<number> {
+  refuseWithoutQueue(flags);
   const { output, timing = false } = flags;
   const { isControlled, listPlaybookRuns, readEvents, readRecord, readSummary, runsDirectory } = await import(
     "../../controller/records/records.ts"

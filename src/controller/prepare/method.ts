@@ -1,3 +1,4 @@
+import { VolleyError } from "../../core/errors.ts";
 import type { Inventory } from "../../core/inventory.ts";
 import type { GuestRoles } from "../../core/program.ts";
 import { matchesGlob, setGlobPieces } from "../../core/unix/shell.ts";
@@ -26,15 +27,37 @@ export function chooseMethod(
 ): Method {
   const asksNoHost = via === "auto" && needsNobody(selected);
   const needsLead = selected.plays.some(
-    (each) =>
-      asksNoHost ||
-      mustBeLed(each, guests) ||
-      bringsVars(each, selected.inventory, guests) ||
-      goesOtherWays(each, selected.plays) ||
-      (keepsFacts && isOfProgram(each)),
+    (each) => asksNoHost || needOf(each, selected, guests) !== undefined || (keepsFacts && isOfProgram(each)),
   );
   const method = needsLead && via === "auto" ? "direct" : via;
   return { via: method, isLed: needsLead && method === "direct", asksNoHost };
+}
+
+/**
+ * Return the method of a run that workers carry out: they have the bundle, and nothing else of this machine. Fails with
+ * `USAGE` for a run that needs more.
+ */
+export function methodOfWorkers(
+  selected: OpenHostPlan,
+  {
+    via,
+    guests,
+    playbook,
+  }: { readonly via: Via; readonly guests: GuestRoles | undefined; readonly playbook: string },
+): Method {
+  if (via === "direct")
+    throw new VolleyError("USAGE", `workers cannot carry ${playbook} out: they work by bundles alone`, {
+      hint: "leave out --via direct, or --queue",
+    });
+  const need =
+    via === "auto"
+      ? selected.plays.map((each) => needOf(each, selected, guests)).find((text) => text !== undefined)
+      : undefined;
+  if (need !== undefined)
+    throw new VolleyError("USAGE", `workers cannot carry ${playbook} out: ${need}`, {
+      hint: "run it without --queue",
+    });
+  return { via: "bundle", isLed: false, asksNoHost: false };
 }
 
 /** Return the open plays of a run whose hosts work by themselves, and whether facts would have been cached, as lines. */
@@ -50,16 +73,37 @@ export function leftAlone({ plays }: OpenHostPlan, keepsFacts: boolean): readonl
   ];
 }
 
+/** Return why a play is carried out from here; undefined where its hosts can do so by themselves. */
+function needOf(
+  each: PlayHosts,
+  { plays, inventory }: OpenHostPlan,
+  guests: GuestRoles | undefined,
+): string | undefined {
+  const { name } = each.play;
+  return (
+    needOfTasks(each, guests) ??
+    (bringsVars(each, inventory, guests)
+      ? `play "${name}": groups that its tasks make may bring vars`
+      : goesOtherWays(each, plays)
+        ? `play "${name}": it reaches its hosts in another way than another play does`
+        : undefined)
+  );
+}
+
 /**
- * Return whether a play is carried out from here, because it asks for files, programs or lookups of this machine, or
- * because its hosts ask for each other, or are known only once the plays before it have ended.
+ * Return why a play is carried out from here: it asks for files, programs or lookups of this machine, or its hosts ask for
+ * each other, or are known only once the plays before it have ended.
  */
-function mustBeLed({ play, hosts, mayJoin }: PlayHosts, guests: GuestRoles | undefined): boolean {
-  if (mayJoin !== undefined) return true;
-  if (hosts.length > 0 && play.roles.some(({ role }) => role.delegates === true)) return true;
+function needOfTasks(
+  { play, hosts, mayJoin }: PlayHosts,
+  guests: GuestRoles | undefined,
+): string | undefined {
+  if (mayJoin !== undefined) return `play "${play.name}": tasks before it may add hosts to it`;
+  if (hosts.length === 0) return undefined;
+  const role = play.roles.find(({ role }) => role.delegates === true);
+  if (role !== undefined) return `role ${role.role.name} works on other machines, too`;
   const program = play.program ?? guests;
-  if (hosts.length === 0 || program === undefined) return false;
-  return program.needsController !== undefined || (hosts.length > 1 && program.needsOthers !== undefined);
+  return program?.needsController ?? (hosts.length > 1 ? program?.needsOthers : undefined);
 }
 
 /** Return whether plays in YAML reach hosts of this one in different ways: each host has one connection, and others are opened from here. */

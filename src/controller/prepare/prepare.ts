@@ -17,7 +17,7 @@ import { makeRunId, type RunRecord, readEvents, readRecord, runsDirectory } from
 import type { Via } from "../session/state.ts";
 import { openFactCache } from "./fact-cache.ts";
 import { type HostWay, hostMaker, type PlannedHost } from "./jobs.ts";
-import { chooseMethod, leftAlone, type Method } from "./method.ts";
+import { chooseMethod, leftAlone, methodOfWorkers } from "./method.ts";
 import {
   type AskStep,
   type ConnectedHosts,
@@ -162,11 +162,11 @@ export async function prepare(
     if (options.flushFactCache === true)
       for (const name of [...selected.inventory.hosts.keys(), ...MACHINE_NAMES]) facts?.drop(name);
     const keepsFacts = facts !== undefined;
-    const chosen = chooseMethod(selected, { via: options.via ?? DEFAULTS.via, guests, keepsFacts });
-    const { isLed, asksNoHost } = chosen;
-    if (options.queue !== undefined) refuseDirect(chosen, playbook.name);
-    // A worker has no playbook to evaluate, but the bundle.
-    const via = options.queue === undefined ? chosen.via : "bundle";
+    const wished = options.via ?? DEFAULTS.via;
+    const { via, isLed, asksNoHost } =
+      options.queue === undefined
+        ? chooseMethod(selected, { via: wished, guests, keepsFacts })
+        : methodOfWorkers(selected, { via: wished, guests, playbook: playbook.name });
     const isHere = ({ connection }: Host): boolean =>
       options.queue === undefined || connection.connection === "local";
     const plays = isLed ? selected.plays.map(withAllThatMayJoin) : selected.plays;
@@ -280,16 +280,6 @@ export async function prepare(
     ]);
     throw mask === null ? thrown : maskError(mask, thrown);
   }
-}
-
-/** Refuse a run that workers cannot carry out: they have the bundle, and nothing else of this machine. */
-function refuseDirect({ via, isLed, asksNoHost }: Method, playbook: string): void {
-  if (via !== "direct" && !isLed && !asksNoHost) return;
-  throw new VolleyError(
-    "USAGE",
-    `workers cannot carry ${playbook} out: ${isLed || asksNoHost ? "it needs files, lookups or other hosts from this machine" : "they work by bundles alone"}`,
-    { hint: isLed || asksNoHost ? "run it without --queue" : "leave out --via direct, or --queue" },
-  );
 }
 
 /** Return the limit that leaves only hosts of the fleet. Fails with `PATTERN_UNKNOWN`. */

@@ -116,7 +116,7 @@ export class HostJobs {
     if (untaken.size === 0) return;
     const labels = [...untaken].join(", ");
     this.#options.warn(
-      `no worker has taken a host so far: is one started for ${labels}? volley fleet shows them`,
+      `no worker has taken a host of ${labels} so far: volley worker --labels ${[...untaken].join(",")} starts one, and volley fleet shows them`,
     );
   }
 
@@ -136,7 +136,9 @@ export class HostJobs {
     const [first] = gone;
     if (first === undefined) return;
     const names = gone.length === 1 ? first.host : `${first.host} and ${gone.length - 1} more hosts`;
-    warn(`the job of ${names} has gone from the queue, and no worker has asked for the host`);
+    warn(
+      `the job of ${names} has gone from the queue, and no worker has asked for the host: a worker with another queue key refuses jobs, and says so`,
+    );
     for (const session of gone) session.jobLost();
   }
 

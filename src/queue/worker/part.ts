@@ -193,7 +193,8 @@ export class WorkerPart {
     if (grant.ending?.how === "kill") session.kill();
     else if (grant.ending !== undefined) session.cancel(grant.ending.why);
     for (const item of this.#early.splice(0)) this.#order(session, item);
-    const end = await session.end;
+    const ended = await session.end;
+    const end = ended.outcome === "unreachable" ? fromHere(ended, link.worker) : ended;
     this.#hasEnded = true;
     link.outbox.send({ type: "end", host, token, end });
     await link.outbox.sent();
@@ -261,9 +262,18 @@ export class WorkerPart {
       uploadedBytes: 0,
       error: serializeError(error),
     };
-    link.outbox.send({ type: "end", host, token: this.#token, end });
-    void link.outbox.sent().then(() => this.#resolve({ is: "over", end }));
+    const told = fromHere(end, link.worker);
+    link.outbox.send({ type: "end", host, token: this.#token, end: told });
+    void link.outbox.sent().then(() => this.#resolve({ is: "over", end: told }));
   }
+}
+
+/** Name the worker whose ssh_config, keys, known_hosts and secrets are at fault: people would look on the controller. */
+function fromHere(end: HostEnd, worker: string): HostEnd {
+  const { error } = end;
+  if (error === undefined) return end;
+  const hint = `on worker ${worker}${error.hint === undefined ? "" : `: ${error.hint}`}`;
+  return { ...end, error: { ...error, hint } };
 }
 
 function tell(session: HeldSession, command: Command): void {

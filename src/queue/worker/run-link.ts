@@ -70,6 +70,8 @@ export interface PartListener {
 /** A run that a worker has hosts of. */
 export class RunLink {
   readonly run: string;
+  /** The worker's name. */
+  readonly worker: string;
   readonly record: QueuedRun;
   readonly options: RunOptions;
   readonly runtimes: readonly Runtime[];
@@ -94,6 +96,7 @@ export class RunLink {
   ) {
     this.#context = context;
     this.run = record.run;
+    this.worker = context.name;
     this.record = record;
     this.options = options;
     this.ways = ways;

@@ -5,7 +5,7 @@ import { type Job as QueueJob, Worker as QueueWorker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { RunOptions } from "../../controller/prepare/options.ts";
 import { createPlaces } from "../../controller/schedule/places.ts";
-import { isVolleyError, messageOf, printable } from "../../core/errors.ts";
+import { describeError, isVolleyError, messageOf, printable } from "../../core/errors.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 import type { QueueConnections } from "../connect.ts";
 import { openValue, PURPOSES } from "../messages.ts";
@@ -206,7 +206,7 @@ export class Worker {
     } catch (thrown) {
       const isRefused = isVolleyError(thrown) && (thrown.code === "QUEUE_REFUSED" || thrown.code === "USAGE");
       if (isRefused) meter.refused("job");
-      say(`job ${printable(String(job.id), 100)} was refused: ${messageOf(thrown)}`);
+      say(`job ${printable(String(job.id), 100)} was refused: ${describeError(thrown)}`);
     }
     if (outcome.is === "over") await this.#settled(queue.remove(job));
     else {
