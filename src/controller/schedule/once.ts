@@ -9,8 +9,11 @@ import type { HostSession } from "../session/session.ts";
 
 /** Has one host of a batch do each `runOnce` task, and tells the other hosts the result. */
 export interface OnceRelay {
-  /** Begin a batch: these hosts go through the play with this index together. */
-  batch(index: number, hosts: readonly HostSession[]): void;
+  /**
+   * Begin a batch: these hosts go through the play with this index together. Returns the function that takes the end of
+   * the play on a host.
+   */
+  batch(index: number, hosts: readonly HostSession[]): (host: HostSession) => void;
   /** Take an event of a host, masked and bounded. */
   take(event: ReceivedEvent | ControllerEvent): void;
   /** Look again at who does the tasks that hosts have asked about: some host waits elsewhere. */
@@ -25,7 +28,6 @@ interface Asker {
   result?: Result;
   /** True when the event holds only a part of the result. */
   partial?: boolean;
-  answered: boolean;
 }
 
 /** Options of the relay. */
@@ -44,13 +46,15 @@ interface OnceOptions {
 interface Question {
   readonly batch: Batch;
   readonly askers: Map<string, Asker>;
+  /** Those of them that wait for the answer. */
+  readonly waiting: Set<Asker>;
   /** The host that was elected to do the task. */
   doer?: Asker;
 }
 
 interface Batch {
   readonly index: number;
-  readonly hosts: readonly HostSession[];
+  readonly hosts: ReadonlyMap<string, HostSession>;
   readonly questions: Map<string, Question>;
   /** The hosts that have ended the play. */
   readonly ended: Set<HostSession>;
@@ -76,28 +80,30 @@ export function createOnceRelay({
   const asked = new Map<string, Question>();
 
   const settle = (question: Question): void => {
-    const { batch, askers } = question;
+    const { batch, askers, waiting } = question;
     if (question.doer === undefined) {
-      const first = batch.hosts.find(
-        (host) => host.isAt(batch.index) && !batch.ended.has(host) && !isElsewhere(host.host),
-      );
+      const first = firstAtWork(batch);
       const asker = first === undefined ? undefined : askers.get(first.host);
       if (asker === undefined) return;
       question.doer = asker;
     }
     const { doer } = question;
-    if (!doer.answered) {
-      doer.answered = true;
+    if (waiting.delete(doer)) {
       doer.session.tell({ type: "answer", question: String(doer.task) });
     }
     const result = doer.result ?? (batch.ended.has(doer.session) ? unfinished() : undefined);
     if (result === undefined) return;
-    for (const asker of askers.values()) {
-      if (asker.answered) continue;
-      asker.answered = true;
+    for (const asker of waiting) {
       const answer = answerFor(asker, doer, result);
       asker.session.tell({ type: "answer", question: String(asker.task), ...answer });
     }
+    waiting.clear();
+  };
+
+  const firstAtWork = ({ index, hosts, ended }: Batch): HostSession | undefined => {
+    for (const session of hosts.values())
+      if (session.isAt(index) && !ended.has(session) && !isElsewhere(session.host)) return session;
+    return undefined;
   };
 
   /** Make the answer for a host, without the parts that concern the doer alone. */
@@ -113,19 +119,19 @@ export function createOnceRelay({
 
   const ask = (event: EventOf<"task:once">): Question | undefined => {
     const { host, index, task, role, name, nth } = event;
-    const batch = batches.get(index)?.find(({ hosts }) => hosts.some((session) => session.host === host));
-    const session = batch?.hosts.find((each) => each.host === host);
+    const batch = batches.get(index)?.find(({ hosts }) => hosts.has(host));
+    const session = batch?.hosts.get(host);
     if (batch === undefined || session === undefined) return undefined;
     const key = JSON.stringify([role, name, nth]);
     let question = batch.questions.get(key);
     if (question === undefined) {
-      question = { batch, askers: new Map() };
+      question = { batch, askers: new Map(), waiting: new Set() };
       batch.questions.set(key, question);
     }
-    const known = question.askers.get(host);
-    if (known === undefined) question.askers.set(host, { session, task, answered: false });
-    // The host's process was started again, and asks again.
-    else known.answered = false;
+    // A host whose process was started again asks again.
+    const asker = question.askers.get(host) ?? { session, task };
+    question.askers.set(host, asker);
+    question.waiting.add(asker);
     asked.set(keyOf(host, task), question);
     return question;
   };
@@ -151,9 +157,8 @@ export function createOnceRelay({
 
   /** Take the events of the earlier controller, and answer hosts only after the last of them. */
   const recall = (batch: Batch): void => {
-    const names = new Set(batch.hosts.map(({ host }) => host));
     for (const event of earlier) {
-      if (!("host" in event) || !names.has(event.host)) continue;
+      if (!("host" in event) || !batch.hosts.has(event.host)) continue;
       if (event.type === "task:once" && event.index === batch.index) ask(event);
       else if (event.type === "task:start") begin(event);
       else if (event.type === "task:end") end(event);
@@ -163,15 +168,14 @@ export function createOnceRelay({
 
   return {
     batch: (index, hosts) => {
-      const batch: Batch = { index, hosts, questions: new Map(), ended: new Set() };
+      const byName = new Map(hosts.map((session) => [session.host, session]));
+      const batch: Batch = { index, hosts: byName, questions: new Map(), ended: new Set() };
       batches.set(index, [...(batches.get(index) ?? []), batch]);
       recall(batch);
-      for (const session of hosts) {
-        void session.playEnd(index).then(() => {
-          batch.ended.add(session);
-          for (const question of batch.questions.values()) settle(question);
-        });
-      }
+      return (session) => {
+        batch.ended.add(session);
+        for (const question of batch.questions.values()) settle(question);
+      };
     },
     review: () => {
       for (const batch of [...batches.values()].flat())

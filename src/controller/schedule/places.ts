@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import pLimit from "p-limit";
+import pLimit, { type LimitFunction } from "p-limit";
 
 /** Milliseconds to wait for a host before its place is lent to another. */
 const PATIENCE_MS = 500;
@@ -30,58 +30,95 @@ type Hold = (left: () => void) => void;
 
 /** Make a number of places. */
 export function createPlaces(count: number): Places {
-  const limit = pLimit(count);
-  /** Hosts that wait for a place. Hosts that lent theirs come first, because their connections are open. */
-  const returning: Hold[] = [];
-  const waiting: Hold[] = [];
+  const room = new Room(count);
+  return { join: () => new HostPlace(room) };
+}
+
+/** The places, and the hosts that wait for one. */
+class Room {
+  readonly #limit: LimitFunction;
   /** Hosts whose place is lent to another. */
-  const away = new Set<Place>();
+  readonly away = new Set<Place>();
+  readonly maxAway: number;
+  /** Hosts that wait for a place. Hosts that lent theirs come first, because their connections are open. */
+  readonly #returning: Hold[] = [];
+  readonly #waiting: Hold[] = [];
+  #isAsking = false;
 
-  const join = (): Place => {
-    let wanted = false;
-    let release: (() => void) | undefined;
+  constructor(count: number) {
+    this.#limit = pLimit(count);
+    this.maxAway = count * AWAY_PER_PLACE;
+  }
 
-    const queue = (line: Hold[]): Promise<void> =>
-      new Promise((resolve) => {
-        line.push((left) => {
-          if (wanted) release = left;
-          else left();
-          resolve();
-        });
-        // Call `limit` once for each waiting host. The host that gets the place is chosen when a place is free.
-        void limit(() => new Promise<void>((left) => (returning.shift() ?? waiting.shift())?.(left)));
-      });
-    const letGo = (): void => {
-      release?.();
-      release = undefined;
-    };
-    const place: Place = {
-      take: () => {
-        wanted = true;
-        return queue(waiting);
-      },
-      leave: () => {
-        wanted = false;
-        away.delete(place);
-        letGo();
-      },
-      during: async (work) => {
-        if (!wanted) return work;
-        if (release !== undefined) {
-          if (!(await isLong(work)) || away.size >= count * AWAY_PER_PLACE || !wanted) return work;
-          away.add(place);
-          letGo();
-        }
-        const value = await work;
-        // A host that has left needs no place.
-        if (wanted) await queue(returning);
-        away.delete(place);
-        return value;
-      },
-    };
-    return place;
-  };
-  return { join };
+  /** Have `hold` called once there is a place for it. */
+  wait(hold: Hold, isReturning: boolean): void {
+    (isReturning ? this.#returning : this.#waiting).push(hold);
+    this.#fill();
+  }
+
+  /** Ask for a free place, once for all that wait: the host that gets the place is chosen when there is one. */
+  #fill(): void {
+    if (this.#isAsking || this.#returning.length + this.#waiting.length === 0) return;
+    this.#isAsking = true;
+    void this.#limit(() => new Promise<void>((left) => this.#give(left)));
+  }
+
+  #give(left: () => void): void {
+    this.#isAsking = false;
+    (this.#returning.shift() ?? this.#waiting.shift())!(left);
+    this.#fill();
+  }
+}
+
+class HostPlace implements Place {
+  readonly #room: Room;
+  #wanted = false;
+  #release: (() => void) | undefined;
+
+  constructor(room: Room) {
+    this.#room = room;
+  }
+
+  take(): Promise<void> {
+    this.#wanted = true;
+    return this.#hold(false);
+  }
+
+  leave(): void {
+    this.#wanted = false;
+    this.#room.away.delete(this);
+    this.#letGo();
+  }
+
+  async during<Value>(work: Promise<Value>): Promise<Value> {
+    const { away, maxAway } = this.#room;
+    if (!this.#wanted) return work;
+    if (this.#release !== undefined) {
+      if (!(await isLong(work)) || away.size >= maxAway || !this.#wanted) return work;
+      away.add(this);
+      this.#letGo();
+    }
+    const value = await work;
+    // A host that has left needs no place.
+    if (this.#wanted) await this.#hold(true);
+    away.delete(this);
+    return value;
+  }
+
+  #hold(isReturning: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#room.wait((left) => {
+        if (this.#wanted) this.#release = left;
+        else left();
+        resolve();
+      }, isReturning);
+    });
+  }
+
+  #letGo(): void {
+    this.#release?.();
+    this.#release = undefined;
+  }
 }
 
 /** Return whether a promise takes longer than other hosts should wait for it; rejects when the promise does. */

@@ -30,12 +30,9 @@ export async function schedule(
   // Hosts that wait for each other are all at work; the lockstep limits how many do a task at a time.
   const places = createPlaces(lockstep === undefined ? limits.concurrency : Number.POSITIVE_INFINITY);
   let plays = planned;
-  const initial = playsByHost(plays);
+  const initial = stretchesByHost(plays);
   const parts = new Map(
-    sessions.map(({ host }) => [
-      host,
-      { stretches: stretchesOf(initial.get(host) ?? []), place: places.join() },
-    ]),
+    sessions.map(({ host }) => [host, { stretches: initial.get(host) ?? [], place: places.join() }]),
   );
   let isOver = false;
   /** Ends of free plays that no barrier has waited for. */
@@ -53,23 +50,24 @@ export async function schedule(
     const own = batch.filter(({ host }) => names.has(host));
     const failures = limitFailures({ play, batch: number, size: batch.length });
     let failed = 0;
-    once.batch(index, batch);
+    const hasEnded = once.batch(index, batch);
     lockstep?.batch(index, own, [...names]);
-    return batch.map(async (session) => {
+    const begin = (session: HostSession): void => {
       const { stretches, place } = parts.get(session.host)!;
       const stretch = stretches.find(({ plays: [first] }) => first?.index === index);
-      if (stretch !== undefined) {
-        const begin = (): Promise<void> => work(session, stretch, place, limits);
-        if (throttle === undefined) void begin();
-        else {
-          // The throttle limits this play alone, not the rest of the stretch.
-          void throttle(async () => {
-            void begin();
-            await session.playEnd(index);
-          });
-        }
-      }
-      if (!(await session.playEnd(index)) || isOver) return;
+      if (stretch === undefined) return;
+      if (throttle === undefined) return void work(session, stretch, place, limits);
+      // The throttle limits this play alone, not the rest of the stretch.
+      void throttle(async () => {
+        void work(session, stretch, place, limits);
+        await session.playEnd(index);
+      });
+    };
+    return batch.map(async (session) => {
+      begin(session);
+      const hasFailed = await session.playEnd(index);
+      hasEnded(session);
+      if (!hasFailed || isOver) return;
       const reason = failures.add(session.host, lockstep?.isFatal(index, session.host));
       if (reason !== undefined) {
         emit({ type: "play:stop", index, play: play.name, reason });
@@ -88,11 +86,10 @@ export async function schedule(
     if (isOpen || play.serial !== undefined || play.throttle !== undefined) await Promise.all(free.splice(0));
     const met = isOpen ? await meetLateHosts(plays[index]!, plays, { late, byHost, open, emit }) : undefined;
     if (met !== undefined) plays = met.plays;
-    const extended = met === undefined ? initial : playsByHost(plays);
+    const extended = met === undefined ? initial : stretchesByHost(plays);
     for (const session of met?.joined ?? []) {
       sessions.push(session);
-      const stretches = stretchesOf(extended.get(session.host) ?? []);
-      parts.set(session.host, { stretches, place: places.join() });
+      parts.set(session.host, { stretches: extended.get(session.host) ?? [], place: places.join() });
     }
     const entry = plays[index]!;
     const names = new Set(met?.names ?? entry.hosts.map(({ name }) => name));
@@ -153,15 +150,25 @@ interface Stretch {
   readonly final: boolean;
 }
 
-/** Return the plays of each host, in their order. */
-function playsByHost(plays: readonly PlayHosts[]): ReadonlyMap<string, readonly PlayHosts[]> {
-  const found = new Map<string, PlayHosts[]>();
-  for (const entry of plays) {
-    for (const { name } of entry.hosts) {
-      const mine = found.get(name);
-      if (mine === undefined) found.set(name, [entry]);
-      else mine.push(entry);
+/** Return the stretches of each host. Hosts that have the same plays share them: a large fleet has many. */
+function stretchesByHost(plays: readonly PlayHosts[]): ReadonlyMap<string, readonly Stretch[]> {
+  const mine = new Map<string, string>();
+  for (const [position, { hosts }] of plays.entries())
+    for (const { name } of hosts) mine.set(name, `${mine.get(name) ?? ""} ${position}`);
+  const known = new Map<string, readonly Stretch[]>();
+  const found = new Map<string, readonly Stretch[]>();
+  for (const [name, positions] of mine) {
+    let stretches = known.get(positions);
+    if (stretches === undefined) {
+      stretches = stretchesOf(
+        positions
+          .trim()
+          .split(" ")
+          .map((position) => plays[Number(position)]!),
+      );
+      known.set(positions, stretches);
     }
+    found.set(name, stretches);
   }
   return found;
 }

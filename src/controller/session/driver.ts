@@ -9,6 +9,7 @@ import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce, talkBecome } from ".
 import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
 import { encodeVars } from "../../vars/whole-value.ts";
 import type { Place } from "../schedule/places.ts";
+import { Ends } from "./ends.ts";
 import { commandOf, isLaunchTalked, type LaunchAs } from "./launch.ts";
 import { HostNoise, onMaskedText, receive } from "./receive.ts";
 import type { HeldSession, SessionOptions } from "./session.ts";
@@ -46,7 +47,7 @@ class Driver implements HeldSession {
   /** Aborts opening and uploading. The host's process gets a command instead. */
   readonly #abort = new AbortController();
   readonly #timers = new Map<TimerName | "first word", NodeJS.Timeout>();
-  readonly #plays = new Map<number, PlayEnd>();
+  readonly #ends = new Ends();
   readonly #inputs: Input[] = [];
   #session: Session;
   #isStepping = false;
@@ -57,8 +58,6 @@ class Driver implements HeldSession {
   #verifying: WaitingScript | undefined;
   /** Counts effects that report later: a report of an effect that another one has replaced is dropped. */
   #attempt = 0;
-  #resolveEnd!: (end: HostEnd) => void;
-  readonly end: Promise<HostEnd>;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -81,14 +80,17 @@ class Driver implements HeldSession {
       performance.now(),
       earlier,
     );
-    this.end = new Promise((resolve) => (this.#resolveEnd = resolve));
     const { state, told } = this.#session;
-    for (const [index, failed] of told.endedPlays) this.#play(index).resolve(failed);
-    if (state.is === "ended") this.#resolveEnd(state.end);
+    for (const [index, failed] of told.endedPlays) this.#ends.playEnded(index, failed);
+    if (state.is === "ended") this.#ends.ended(state.end);
   }
 
   get host(): string {
     return this.#options.endpoint.host;
+  }
+
+  get end(): Promise<HostEnd> {
+    return this.#ends.end;
   }
 
   get isOver(): boolean {
@@ -104,8 +106,7 @@ class Driver implements HeldSession {
   }
 
   playEnd(index: number): Promise<boolean> {
-    const over = this.end.then(({ outcome }) => outcome !== "ok" && outcome !== "cancelled");
-    return Promise.race([this.#play(index).promise, over]);
+    return this.#ends.ofPlay(index);
   }
 
   begin(place: Place): void {
@@ -175,7 +176,7 @@ class Driver implements HeldSession {
       case "keep":
         return this.#keep(effect.task, effect.whole);
       case "play":
-        return this.#play(effect.index).resolve(effect.failed);
+        return this.#ends.playEnded(effect.index, effect.failed);
       case "wait":
         return this.#wait(effect.timer, effect.ms, () => this.#input({ type: "timer", timer: effect.timer }));
       case "unwait":
@@ -187,7 +188,7 @@ class Driver implements HeldSession {
       case "end":
         this.letGo();
         options.emit(effect.end);
-        return this.#resolveEnd(effect.end);
+        return this.#ends.ended(effect.end);
     }
   }
 
@@ -443,19 +444,6 @@ class Driver implements HeldSession {
     this.#connection?.close();
     this.#connection = undefined;
   }
-
-  #play(index: number): PlayEnd {
-    let known = this.#plays.get(index);
-    if (known === undefined) {
-      let resolve!: PlayEnd["resolve"];
-      const promise = new Promise<boolean>((settle) => {
-        resolve = settle;
-      });
-      known = { promise, resolve };
-      this.#plays.set(index, known);
-    }
-    return known;
-  }
 }
 
 /** The report of an effect that takes time. */
@@ -463,11 +451,6 @@ interface Report {
   /** False once another effect has replaced this one, whose result then no longer counts. */
   readonly counts: boolean;
   input(input: Input): void;
-}
-
-interface PlayEnd {
-  readonly promise: Promise<boolean>;
-  readonly resolve: (failed: boolean) => void;
 }
 
 /** The job of a run of which events have arrived already: the host tells those after the last of them. */

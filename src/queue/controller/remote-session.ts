@@ -1,6 +1,7 @@
 import type { PartOptions } from "../../controller/queued/host-queue.ts";
 import type { QueuedHost } from "../../controller/queued/queued-host.ts";
 import type { Place } from "../../controller/schedule/places.ts";
+import { Ends } from "../../controller/session/ends.ts";
 import type { HostSession } from "../../controller/session/session.ts";
 import { type EndReason, hasEndedBefore, isAt, type PlayLimit } from "../../controller/session/state.ts";
 import {
@@ -45,12 +46,11 @@ export type PartItem = Extract<UpItem, { readonly type: "event" | "question" | "
 /** The controller's side of a host's part that a worker carries out. */
 export class RemoteSession implements HostSession {
   readonly host: string;
-  readonly end: Promise<HostEnd>;
   readonly #index: number;
   readonly #options: PartOptions;
   readonly #link: PartLink;
   readonly #plays: readonly number[];
-  readonly #ends = new Map<number, PlayEnd>();
+  readonly #ends = new Ends();
   /** Commands that the next worker tells the host again. */
   readonly #said: Command[] = [];
   /** Workers that wait for the host: sessions by token. */
@@ -65,7 +65,6 @@ export class RemoteSession implements HostSession {
   #lostAt: number | undefined;
   #killTimer: NodeJS.Timeout | undefined;
   #lostJobs = 0;
-  #resolveEnd!: (end: HostEnd) => void;
 
   constructor(
     index: number,
@@ -86,14 +85,15 @@ export class RemoteSession implements HostSession {
       known: earlier.known || holder !== undefined,
       play: earlier.play ?? job.plays[0],
     };
-    this.end = new Promise((resolve) => {
-      this.#resolveEnd = resolve;
-    });
-    for (const [play, failed] of earlier.endedPlays) this.#playEnd(play).resolve(failed);
+    for (const [play, failed] of earlier.endedPlays) this.#ends.playEnded(play, failed);
     if (earlier.end !== undefined) {
       this.#state = "ended";
-      this.#resolveEnd(earlier.end);
+      this.#ends.ended(earlier.end);
     }
+  }
+
+  get end(): Promise<HostEnd> {
+    return this.#ends.end;
   }
 
   get isOver(): boolean {
@@ -143,8 +143,7 @@ export class RemoteSession implements HostSession {
   }
 
   playEnd(play: number): Promise<boolean> {
-    const over = this.end.then(({ outcome }) => outcome !== "ok" && outcome !== "cancelled");
-    return Promise.race([this.#playEnd(play).promise, over]);
+    return this.#ends.ofPlay(play);
   }
 
   begin(_place: Place): void {
@@ -276,7 +275,7 @@ export class RemoteSession implements HostSession {
     if (event.type !== "play:end") return;
     const { index, failed } = event;
     if (this.#limit?.limit.index === index) this.#limit = undefined;
-    this.#playEnd(index).resolve(failed || this.#ending?.why?.outcome === "failed");
+    this.#ends.playEnded(index, failed || this.#ending?.why?.outcome === "failed");
   }
 
   /** An event with its errors located in the playbook's source. */
@@ -295,7 +294,7 @@ export class RemoteSession implements HostSession {
     for (const token of this.#offers.keys()) this.#link.send({ type: "over", host: this.#index, token });
     this.#offers.clear();
     this.#options.emit(end);
-    this.#resolveEnd(end);
+    this.#ends.ended(end);
   }
 
   /** End the part here. */
@@ -358,24 +357,6 @@ export class RemoteSession implements HostSession {
     const { token } = this.#holder ?? {};
     if (token !== undefined) this.#link.send({ ...item, host: this.#index, token } as DownItem);
   }
-
-  #playEnd(index: number): PlayEnd {
-    let known = this.#ends.get(index);
-    if (known === undefined) {
-      let resolve!: PlayEnd["resolve"];
-      const promise = new Promise<boolean>((settle) => {
-        resolve = settle;
-      });
-      known = { promise, resolve };
-      this.#ends.set(index, known);
-    }
-    return known;
-  }
 }
 
 type WithoutPart<Item> = Item extends unknown ? Omit<Item, "host" | "token"> : never;
-
-interface PlayEnd {
-  readonly promise: Promise<boolean>;
-  readonly resolve: (failed: boolean) => void;
-}
