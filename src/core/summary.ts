@@ -11,8 +11,8 @@ export const MAX_FAILURES = 1_000;
 
 interface HostFold {
   tally: Tally;
-  /** The last failures that were not rescued, by the number of their task. */
-  readonly failures: Map<number, Failure>;
+  /** The last failures that were not rescued, by the number of their task. Most hosts have none. */
+  failures: Map<number, Failure> | undefined;
   /** Number of earlier failures, which were dropped, and not rescued so far. */
   droppedFailures: number;
   /** The last output of the task now running. */
@@ -39,7 +39,7 @@ export function foldSummary(): SummaryFold {
   const hostOf = (name: string): HostFold => {
     let host = hosts.get(name);
     if (host === undefined) {
-      host = { tally: EMPTY_TALLY, failures: new Map(), droppedFailures: 0, output: "", end: undefined };
+      host = { tally: EMPTY_TALLY, failures: undefined, droppedFailures: 0, output: "", end: undefined };
       hosts.set(name, host);
     }
     return host;
@@ -66,6 +66,7 @@ export function foldSummary(): SummaryFold {
         host.tally = countResult(host.tally, result);
         if (result.state === "failed" && result.ignored !== true && result.error !== undefined) {
           const away = isAway(result.data) ? { unreachable: true as const } : {};
+          host.failures ??= new Map();
           host.failures.set(task, {
             ...{ role, name, error: result.error, output: lastLines(host.output) },
             ...away,
@@ -80,7 +81,7 @@ export function foldSummary(): SummaryFold {
       }
       case "task:rescued": {
         const host = hostOf(event.host);
-        if (!host.failures.delete(event.task)) {
+        if (host.failures?.delete(event.task) !== true) {
           if (host.droppedFailures === 0) return;
           host.droppedFailures--;
         }
@@ -98,7 +99,7 @@ export function foldSummary(): SummaryFold {
           elapsedMs,
           phases,
           uploadedBytes,
-          failures: [...host.failures.values()],
+          failures: [...(host.failures?.values() ?? [])],
           ...(error === undefined ? {} : { error }),
         };
         return;
@@ -118,7 +119,7 @@ export function foldSummary(): SummaryFold {
           elapsedMs: nowMs - startedAt,
           phases: {},
           uploadedBytes: 0,
-          failures: [...host.failures.values()],
+          failures: [...(host.failures?.values() ?? [])],
         },
     );
     const outcomes: Record<Outcome, number> = { ok: 0, failed: 0, unreachable: 0, lost: 0, cancelled: 0 };

@@ -8,7 +8,7 @@ import type { LeftSecrets } from "../queued/left-secrets.ts";
 import { DEFAULT_LABEL, type QueuedHost } from "../queued/queued-host.ts";
 import type { NodeSetup } from "../session/state.ts";
 import { DEFAULTS, type RunOptions } from "./options.ts";
-import { makeJob, type OpenHostPlan, type PlayHosts } from "./plan.ts";
+import { isFor, makeJob, type OpenHostPlan, type PlayHosts } from "./plan.ts";
 import { type BecomePlay, type HostBecome, hostBecome, type Reached } from "./reach.ts";
 import type { OpenedVault } from "./vaulted.ts";
 
@@ -88,7 +88,8 @@ export function hostMaker(
       { options: jobOptions, asksForGroups: namesGroups, vaulted },
     );
     const secrets = [...new Set([...(job.secrets ?? []), ...become.secrets])];
-    return { ...job, session, ...(secrets.length === 0 ? {} : { secrets }) };
+    // V8 gives a copy by spreading a hidden class of its own, which in a large fleet is larger than the job.
+    return Object.assign(job, { session }, secrets.length === 0 ? undefined : { secrets });
   };
   return {
     here: (host, { reached: { endpoint, transport }, become }, plays) =>
@@ -101,7 +102,7 @@ export function hostMaker(
         job: { ...jobOf(host, plays, become), become: become.job },
       }),
     queued: (host, plays) => {
-      const mine = plays.filter(({ hosts }) => hosts.includes(host)).map(becomePlay);
+      const mine = plays.filter((entry) => isFor(entry, host)).map(becomePlay);
       // The worker finds the login user: the secrets, and faults, are the same for each.
       const become = hostBecome(host, host.connection.user ?? "", mine, options);
       const { name, connection, vars, sources } = host;

@@ -36,6 +36,15 @@ export interface PlayHosts {
   readonly mayJoin?: readonly Host[];
 }
 
+const members = new WeakMap<readonly Host[], ReadonlySet<Host>>();
+
+/** Return whether a play is for a host. A large fleet asks for each of its hosts. */
+export function isFor({ hosts }: PlayHosts, host: Host): boolean {
+  const known = members.get(hosts) ?? new Set(hosts);
+  members.set(hosts, known);
+  return known.has(host);
+}
+
 /** The hosts that a playbook works on. */
 export interface HostPlan {
   readonly plays: readonly PlayHosts[];
@@ -332,7 +341,7 @@ function openPlays(
     const isMore = asksForMore(pattern);
     if (program.addsHosts !== true && !(isMore && program.makesGroups !== undefined)) return entry;
     const before = isMore ? plays.slice(0, position).flatMap(({ hosts }) => hosts) : [];
-    return { ...entry, mayJoin: [...new Set(before)].filter((host) => !entry.hosts.includes(host)) };
+    return { ...entry, mayJoin: [...new Set(before)].filter((host) => !isFor(entry, host)) };
   });
 }
 
@@ -358,7 +367,7 @@ async function openVars(host: Host, vars: Host["vars"], store: SecretStore): Pro
 }
 
 function withSecrets(host: Host, { vars, secretTexts }: ResolvedVars): Host {
-  return { ...host, vars, secretTexts };
+  return vars === host.vars ? host : { ...host, vars, secretTexts };
 }
 
 /** Refuse secrets in the playbook: the bundle holds the playbook, and would hold them too. */
@@ -425,7 +434,7 @@ export function makeJob(
   { plays, groups, inventory, extraVars = [], prompted }: HostPlan,
   { options, asksForGroups, vaulted }: JobCourse,
 ): Job {
-  const mine = plays.filter(({ hosts }) => hosts.includes(host));
+  const mine = plays.filter((entry) => isFor(entry, host));
   const asked = mine.flatMap(({ index }) => prompted?.byPlay[index] ?? []);
   const shared = [...new Set(mine.flatMap(({ play }) => play.hostVars ?? []))];
   const hostVars: Record<string, Vars> = {};

@@ -29,6 +29,7 @@ import {
 } from "./options.ts";
 import { playOfStart } from "./outline.ts";
 import {
+  isFor,
   type OpenHostPlan,
   openHost,
   openPlan,
@@ -195,12 +196,12 @@ export async function prepare(
     const reached: Pick<Transports, "of"> = asksNoHost ? { of: reachedHere } : opened;
     const wayOf = (host: Host, reached: Reached, mine: readonly PlayHosts[]): HostWay => {
       // Where nothing is asked of a host, nobody need become another user there.
-      const asked = asksNoHost ? [] : mine.filter(({ hosts }) => hosts.includes(host));
+      const asked = asksNoHost ? [] : mine.filter((entry) => isFor(entry, host));
       return { reached, become: hostBecome(host, reached.endpoint.user, asked, options) };
     };
     // Refusals come before any host is touched.
-    const ways = selected.hosts.map(
-      (host) => [host, isHere(host) ? wayOf(host, reached.of(host), plays) : undefined] as const,
+    const ways = new Map(
+      selected.hosts.filter(isHere).map((host) => [host, wayOf(host, reached.of(host), plays)]),
     );
     const isSure = options.attach === undefined && !clean.aborted;
     if (!isLed && isSure && limits.concurrency >= selected.hosts.length)
@@ -230,11 +231,12 @@ export async function prepare(
       plays: Object.freeze(plays),
       // Connections that have begun meanwhile are part of the way.
       hosts: Object.freeze(
-        ways.map(([host, way]) =>
-          way === undefined
+        selected.hosts.map((host) => {
+          const way = ways.get(host);
+          return way === undefined
             ? make.queued(host, plays)
-            : make.here(host, { become: way.become, reached: reached.of(host) }, plays),
-        ),
+            : make.here(host, { become: way.become, reached: reached.of(host) }, plays);
+        }),
       ),
       late:
         world === undefined

@@ -70,7 +70,8 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal, q
       const mask = secrets.maskOf(name);
       return mask === null ? event : maskEvent(mask, event);
     };
-    const asked = new Set<string>();
+    // Few hosts ask anything.
+    let asked: Set<string> | undefined;
     const part: PartOptions = {
       keepResult: (task, whole) => results.keep(name, task, whole),
       emit: (event) => {
@@ -83,8 +84,8 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal, q
         const key = questionKey(question);
         const event = masked(questionEvent(name, question));
         // A host repeats its questions after every reconnection: emit a question once, and answer it each time.
-        if (!asked.has(key)) emit(event);
-        asked.add(key);
+        if (asked?.has(key) !== true) emit(event);
+        asked = (asked ?? new Set()).add(key);
         once.take(event);
         delegates(event);
       },

@@ -3,8 +3,8 @@ import type { HostEnd } from "../../core/events.ts";
 /** The ends of a host's part of a run and of its plays, for all who wait for them. */
 export class Ends {
   readonly end: Promise<HostEnd>;
-  // A large run has many of these: a few entries in an array are smaller than a map.
-  readonly #plays: PlayEnd[] = [];
+  // A large run has many of these: an array of its exact length is smaller than one that grows, and than a map.
+  #plays: readonly PlayEnd[] = [];
   #resolveEnd!: (end: HostEnd) => void;
   /** Set once the part is over: whether the host counts as failed in plays that had not ended. */
   #over: boolean | undefined;
@@ -41,7 +41,7 @@ export class Ends {
         resolve = settle;
       });
       known = { index, promise, resolve };
-      this.#plays.push(known);
+      this.#plays = [...this.#plays, known];
       if (this.#over !== undefined) resolve(this.#over);
     }
     return known;

@@ -24,7 +24,7 @@ import { followStream, nextId, type StreamEntry } from "../streams.ts";
 import { isLostConnection, makeOwner, writeBatch } from "./commit.ts";
 import { Hearing } from "./hearing.ts";
 import { HostJobs } from "./host-jobs.ts";
-import { type Holder, RemoteSession } from "./remote-session.ts";
+import { type Holder, type PartLink, RemoteSession } from "./remote-session.ts";
 
 /** Time between two signs of life of a controller. */
 const BEAT_MS = 2_000;
@@ -91,6 +91,12 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   #beat: NodeJS.Timeout | undefined;
   #awaySince: number | undefined;
   readonly #jobs: HostJobs;
+  readonly #link: PartLink = {
+    enqueue: (host) => this.#enqueue(host),
+    send: (item) => this.#send(item),
+    keep: (host, task, whole) => this.#keep(host, task, whole),
+    hold: (host, holder) => this.#hold(host, holder),
+  };
   /** The number of the last message to workers. */
   #lastDown = 0;
   #isBeatDue = false;
@@ -149,36 +155,39 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
     const index = this.#indexes.get(host.name)!;
     this.#emit ??= options.emit;
     this.#firstHost ||= host.name;
-    const session: RemoteSession = new RemoteSession(
+    const session = new RemoteSession(
       index,
       host,
       options,
-      {
-        enqueue: () => {
-          if (host.label === NO_LABEL) return session.lose(LEFT);
-          this.#jobs.add(index);
-          this.#wake();
-        },
-        send: (item) => {
-          this.#down.push(item);
-          this.#wake();
-        },
-        // Commands of one connection are carried out in their order: this one before the batch that follows.
-        keep: (task, whole) => {
-          const { run, keys, redis, seal } = this.#options;
-          const sealed = sealValue(seal, PURPOSES.result(run, index, task), { whole });
-          redis.hset(keys.results, `${index}:${task}`, sealed).catch(() => {});
-        },
-        hold: (token, worker) => {
-          this.#held.set(index, token === undefined ? undefined : { token, session: worker! });
-          this.#wake();
-        },
-      },
+      this.#link,
       this.#options.earlier?.held.get(index),
     );
     this.#sessions.set(index, session);
-    this.#jobs.join(index, host.label, session);
+    if (host.label !== NO_LABEL) this.#jobs.join(index, host.label, session);
     return session;
+  }
+
+  #enqueue(index: number): void {
+    if (!this.#jobs.has(index)) return this.#sessions.get(index)!.lose(LEFT);
+    this.#jobs.add(index);
+    this.#wake();
+  }
+
+  #send(item: DownItem): void {
+    this.#down.push(item);
+    this.#wake();
+  }
+
+  #keep(host: number, task: number, whole: string | undefined): void {
+    const { run, keys, redis, seal } = this.#options;
+    const sealed = sealValue(seal, PURPOSES.result(run, host, task), { whole });
+    // Commands of one connection are carried out in their order: this one before the batch that follows.
+    redis.hset(keys.results, `${host}:${task}`, sealed).catch(() => {});
+  }
+
+  #hold(host: number, holder: Holder | undefined): void {
+    this.#held.set(host, holder);
+    this.#wake();
   }
 
   log(event: Event): void {

@@ -48,6 +48,11 @@ export class HostJobs {
     this.#sessions.set(host, session);
   }
 
+  /** Return whether workers may take the host. */
+  has(host: number): boolean {
+    return this.#labels.has(host);
+  }
+
   /** Have `write` add the job of a host, unless it is in the queue. */
   add(host: number): void {
     this.#waiting.push(host);

@@ -22,15 +22,15 @@ const KILL_MS = 5_000;
 /** Times that a job is brought again that has gone from the queue, before its host is given up. */
 const MAX_LOST_JOBS = 3;
 
-/** The exchange, as a session sees it. */
+/** The exchange, as its sessions see it. Hosts are named by their index. */
 export interface PartLink {
   /** Have the host's job brought to a worker. */
-  enqueue(): void;
+  enqueue(host: number): void;
   send(item: DownItem): void;
   /** Keep the whole result of a task for the next controller. */
-  keep(task: number, whole: string | undefined): void;
+  keep(host: number, task: number, whole: string | undefined): void;
   /** Note who has the host. */
-  hold(token: string | undefined, session: string | undefined): void;
+  hold(host: number, holder: Holder | undefined): void;
 }
 
 /** The worker that has a host. */
@@ -39,6 +39,10 @@ export interface Holder {
   /** The worker's process. */
   readonly session: string;
 }
+
+/** Most hosts have no worker that waits for them: they share this. */
+const NOBODY: readonly Holder[] = [];
+const NOTHING_SAID: readonly Command[] = [];
 
 /** An item of a worker that has the host. */
 export type PartItem = Extract<UpItem, { readonly type: "event" | "question" | "keep" | "end" }>;
@@ -52,9 +56,9 @@ export class RemoteSession implements HostSession {
   readonly #plays: readonly number[];
   readonly #ends = new Ends();
   /** Commands that the next worker tells the host again. */
-  readonly #said: Command[] = [];
-  /** Workers that wait for the host: sessions by token. */
-  readonly #offers = new Map<string, string>();
+  #said: readonly Command[] = NOTHING_SAID;
+  /** Workers that wait for the host, in their order. */
+  #offers: readonly Holder[] = NOBODY;
   readonly #startedAt = performance.now();
   #state: "waiting" | "running" | "ended" = "waiting";
   #part: EarlierPart;
@@ -107,14 +111,14 @@ export class RemoteSession implements HostSession {
 
   /** False until a worker has taken the host. */
   get isTaken(): boolean {
-    return this.#state !== "running" || this.#part.known || this.#offers.size > 0;
+    return this.#state !== "running" || this.#part.known || this.#offers.length > 0;
   }
 
   /** Return whether the host waits for a worker that its job is brought to. */
   needsJob(isSilent: (session: string) => boolean): boolean {
     if (this.#state !== "running") return false;
     const sessions = [
-      ...this.#offers.values(),
+      ...this.#offers.map(({ session }) => session),
       ...(this.#holder === undefined ? [] : [this.#holder.session]),
     ];
     return sessions.every(isSilent);
@@ -122,7 +126,7 @@ export class RemoteSession implements HostSession {
 
   /** The job of a host that waits for a worker is gone from the queue. */
   jobLost(): void {
-    if (++this.#lostJobs <= MAX_LOST_JOBS) return this.#link.enqueue();
+    if (++this.#lostJobs <= MAX_LOST_JOBS) return this.#link.enqueue(this.#index);
     this.#conclude(this.#part.known ? "lost" : "unreachable", {
       code: "QUEUE_REFUSED",
       message: `the job of ${this.host} has gone from the queue ${this.#lostJobs} times, and no worker has asked for the host: workers say what they refuse`,
@@ -149,7 +153,7 @@ export class RemoteSession implements HostSession {
   begin(_place: Place): void {
     if (this.#state !== "waiting") return;
     this.#state = "running";
-    this.#link.enqueue();
+    this.#link.enqueue(this.#index);
   }
 
   goOn(after: number): void {
@@ -166,7 +170,7 @@ export class RemoteSession implements HostSession {
 
   tell(command: Command): void {
     if (this.isOver) return;
-    this.#said.push(command);
+    this.#said = [...this.#said, command];
     this.#toHolder({ type: "say", command });
   }
 
@@ -209,14 +213,15 @@ export class RemoteSession implements HostSession {
       this.#sendGrant(token);
       return undefined;
     }
-    this.#offers.set(token, session);
+    if (this.#offers.every((each) => each.token !== token))
+      this.#offers = [...this.#offers, { token, session }];
     if (holder === undefined || isSilent(holder.session)) this.#grant(token, session);
     return undefined;
   }
 
   /** A worker has let go of the host, or has taken its offer back. */
   back(token: string, isSilent: (session: string) => boolean): void {
-    this.#offers.delete(token);
+    this.#takeBack(token);
     if (this.isOver || this.#holder?.token !== token) return;
     this.#noteLoss("its worker has handed it back");
     this.#hold(undefined);
@@ -232,7 +237,7 @@ export class RemoteSession implements HostSession {
     this.#toHolder({ type: "release" });
     this.#hold(undefined);
     // The worker may have ended the host's part, and removed the job.
-    this.#link.enqueue();
+    this.#link.enqueue(this.#index);
     this.#grantNext(isSilent);
   }
 
@@ -259,7 +264,7 @@ export class RemoteSession implements HostSession {
       case "question":
         return this.#options.ask(item.question);
       case "keep":
-        this.#link.keep(item.task, item.whole);
+        this.#link.keep(this.#index, item.task, item.whole);
         return void this.#options.keepResult(item.task, item.whole);
       case "end":
         return this.#end(item.end);
@@ -291,8 +296,9 @@ export class RemoteSession implements HostSession {
     this.#part = { ...this.#part, end };
     this.#state = "ended";
     clearTimeout(this.#killTimer);
-    for (const token of this.#offers.keys()) this.#link.send({ type: "over", host: this.#index, token });
-    this.#offers.clear();
+    for (const { token } of this.#offers) this.#link.send({ type: "over", host: this.#index, token });
+    this.#offers = NOBODY;
+    this.#said = NOTHING_SAID;
     this.#options.emit(end);
     this.#ends.ended(end);
   }
@@ -314,14 +320,19 @@ export class RemoteSession implements HostSession {
     });
   }
 
+  #takeBack(token: string): void {
+    const left = this.#offers.filter((each) => each.token !== token);
+    this.#offers = left.length === 0 ? NOBODY : left;
+  }
+
   #grantNext(isSilent: (session: string) => boolean): void {
-    for (const [token, session] of this.#offers) if (!isSilent(session)) return this.#grant(token, session);
+    for (const { token, session } of this.#offers) if (!isSilent(session)) return this.#grant(token, session);
   }
 
   #grant(token: string, session: string): void {
     const before = this.#holder;
     if (before !== undefined) this.#link.send({ type: "release", host: this.#index, token: before.token });
-    this.#offers.delete(token);
+    this.#takeBack(token);
     this.#hold({ token, session });
     this.#sendGrant(token);
   }
@@ -344,7 +355,7 @@ export class RemoteSession implements HostSession {
 
   #hold(holder: Holder | undefined): void {
     this.#holder = holder;
-    this.#link.hold(holder?.token, holder?.session);
+    this.#link.hold(this.#index, holder);
   }
 
   #noteLoss(reason: string): void {
