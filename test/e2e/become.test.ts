@@ -1,78 +1,15 @@
-import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { RunOptions } from "../../src/controller/prepare/options.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/options.ts";
 import { fleetStarter, follow, hostOf, keptBundles, ofType, provision, start } from "./lib/drive.ts";
-import {
-  makeProject,
-  type Project,
-  playbookText,
-  scratchDirectory,
-  TWO_FILES,
-  waitFor,
-} from "./lib/project.ts";
+import { scratchDirectory, TWO_FILES, waitFor } from "./lib/project.ts";
+import { SUDO, sudoHosts } from "./lib/sudo.ts";
 
-const scratch = scratchDirectory();
-const startFleet = fleetStarter();
+const hostWith = sudoHosts(scratchDirectory(), fleetStarter());
 
 /** Skips the options and the user in front of the command, and executes the command. */
 const TO_COMMAND = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"';
-/** A sudo that takes this password, asks three times, and writes down how often it was given one. */
-const SUDO = `while [ "$1" != -- ]; do case $1 in -S) s=1;; -p) p=$2; shift;; -u) HOME="$HOME/of-$2"; mkdir -p "$HOME";; esac; shift; done; shift
-for try in 1 2 3; do
-  [ "$s" ] || exec "$@"
-  printf "\\nWe trust you have received the usual lecture.\\n" >&2
-  printf %s "$p" >&2
-  IFS= read -r word || { echo "sudo: no password was provided" >&2; exit 1; }
-  echo "$word" >>"$ASKED"
-  [ "$word" = "open sesame" ] && exec "$@"
-  echo "Sorry, try again." >&2
-done
-echo "sudo: 3 incorrect password attempts" >&2; exit 1`;
-
-interface Tried {
-  readonly project: Project;
-  readonly fleet: EmbeddedFleet;
-  readonly options: Partial<RunOptions>;
-  /** The passwords sudo was given. */
-  asked(): readonly string[];
-}
-
-/** A host whose user `ops`, who is nobody's namesake, has this sudo. */
-async function hostWith(
-  sudo: string,
-  plays = TWO_FILES,
-  more: Partial<EmbeddedFleetOptions> = {},
-): Promise<Tried> {
-  const project = makeProject(scratch(), {
-    "site.ts": playbookText(plays),
-    "bin/sudo": `#!/bin/sh\n${sudo}\n`,
-  });
-  chmodSync(project.path("bin/sudo"), 0o755);
-  const fleet = await startFleet({
-    count: 1,
-    passwords: [{ user: "ops", password: "login" }],
-    env: { PATH: `${project.path("bin")}:${process.env.PATH}`, ASKED: project.path("asked") },
-    ...more,
-  });
-  const inventory = project.write(
-    "ops.yaml",
-    fleet
-      .inventoryYaml()
-      .replaceAll(`ansible_user: ${JSON.stringify(fleet.user)}`, 'ansible_user: "ops"')
-      .replaceAll(/.*private_key_file.*\n/g, ""),
-  );
-  const asked = (): readonly string[] => {
-    try {
-      return readFileSync(project.path("asked"), "utf8").trimEnd().split("\n");
-    } catch {
-      return [];
-    }
-  };
-  return { project, fleet, asked, options: { inventory, password: "login", become: true } };
-}
 
 test("become root: started through sudo, without a question", async () => {
   const { project, fleet, options } = await hostWith(`echo "$*" >"$ASKED"; ${TO_COMMAND}`);
