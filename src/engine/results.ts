@@ -103,7 +103,7 @@ export function resultFrom({ result, whole, partial }: Done): Result {
   if (whole !== undefined || partial !== true) return told;
   return withoutData(
     told,
-    `what this task found out on ${from} cannot be told here: it is too long, or was lost with the connection`,
+    `what this task found out on ${from} cannot be told here: it is too long, lost, or has a worker's secret`,
     "find out less, or find it out on each host, without `runOnce`",
   );
 }

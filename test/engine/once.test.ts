@@ -164,7 +164,9 @@ test("data that did not come is not taken for none", async () => {
       ask: async () => ({ result: { state: "changed", from: "web9" }, partial: true }),
     },
   );
-  expect(run.task("use").error?.message).toMatch(/found out on web9 cannot be told here: it is too long, or/);
+  expect(run.task("use").error?.message).toMatch(
+    /found out on web9 cannot be told here: it is too long, lost, or/,
+  );
 });
 
 test("what others are to know is told whole, apart from what is told of the task", async () => {

@@ -1,8 +1,8 @@
-import { mkdtempSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createSecretStore } from "../../src/vars/secrets/store.ts";
-import { fleetStarter, follow, ofType, start } from "../e2e/lib/drive.ts";
+import { fleetStarter, follow, hostOf, ofType, start } from "../e2e/lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
 import { queueStarter } from "./lib/queue.ts";
 import { describeQueue } from "./lib/redis.ts";
@@ -58,6 +58,53 @@ describeQueue("secrets that workers read", () => {
     ]);
     expect(JSON.stringify(ran.events)).not.toContain(PASSWORD);
     expect(readFileSync(ran.summary.logFile!, "utf8")).not.toContain(PASSWORD);
+  });
+
+  test("other hosts and the controller do without the secret, and say so", async () => {
+    const fleet = await startFleet({ count: 2 });
+    const queue = await startQueue();
+    await queue.work({
+      reach: { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" },
+      secrets: createSecretStore({ cwd: scratch(), env: { DB_PASSWORD: PASSWORD } }),
+    });
+    const out = mkdtempSync(join(scratch(), "out-"));
+    const project = makeProject(scratch(), {
+      "site.ts": playbookText(`{ name: "Play", hosts: "all", tasks: ({ task, vars }) => {
+        const here = { delegateTo: "controller", ignoreErrors: true };
+        task("Params", copy({ dest: "${out}/params", content: "word: " + vars.password }), here);
+        task("Template", template({ dest: "${out}/template", src: "word.j2" }), here);
+        task("Without", copy({ dest: "${out}/without", content: "no word" }), here);
+        const shared = task("Share", command({ argv: ["echo", vars.password] }), { runOnce: true });
+        task("Use", () => copy({ dest: "~/used", content: shared.data.stdout }));
+      } }`),
+      "templates/word.j2": "word: {{ password }}\n",
+    });
+    const inventory = fleet
+      .inventoryYaml()
+      .replace(
+        /^all:\n/,
+        'all:\n  vars:\n    volley_secrets: worker\n    password: !secret "env:DB_PASSWORD"\n',
+      );
+    const ran = await follow(
+      start(project, fleet, { inventory: project.write("secret.yaml", inventory) }, await queue.open()),
+    );
+    const [web01, web02] = ["web01", "web02"].map((name) => hostOf(ran, name));
+    expect([web01?.outcome, web02?.outcome]).toEqual(["ok", "failed"]);
+    expect(readFileSync(join(fleet.hosts[0]!.home, "used"), "utf8")).toBe(PASSWORD);
+    expect(web02?.failures[0]?.error.message).toMatch(
+      /found out on web01 cannot be told here: .*a worker's secret/,
+    );
+    expect(ofType(ran.events, "log").map(({ host, text }) => `${host}: ${text}`)).toEqual([
+      expect.stringMatching(/^web01: the result of the task "Share" has a secret that only workers read/),
+    ]);
+    const ofController = ofType(ran.events, "task:end").filter(({ name }) =>
+      ["Params", "Template"].includes(name),
+    );
+    expect(ofController.map(({ result }) => result.error?.message)).toEqual(
+      Array(4).fill("it needs a secret that only the host's worker reads"),
+    );
+    expect(readdirSync(out)).toEqual(["without"]);
+    expect(JSON.stringify(ran.events)).not.toMatch(/volley-secret-|4711/);
   });
 
   test("a secret that the worker has not fails its host with a clear error", async () => {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { VolleyError } from "../../core/errors.ts";
 import type { Host } from "../../core/inventory.ts";
 import { type SecretSource, secretSource } from "../../core/secret.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
@@ -23,6 +24,14 @@ export interface LeftSecrets {
 }
 
 const PLACEHOLDER = /volley-secret-[0-9a-f]{32}/g;
+
+/** Refuse a text of an action on the controller that has a placeholder in the place of a secret. Fails with `DELEGATE_REFUSED`. */
+export function refuseLeft(text: string): void {
+  if (text.search(PLACEHOLDER) < 0) return;
+  throw new VolleyError("DELEGATE_REFUSED", "it needs a secret that only the host's worker reads", {
+    hint: "leave this secret to the controller (volley_secrets: controller), or do the task on the host",
+  });
+}
 
 /** Leave secrets to workers; all others are read from `store`. */
 export function leaveSecrets(store: SecretStore): LeftSecrets {

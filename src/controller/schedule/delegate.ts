@@ -24,6 +24,7 @@ import type { DeclaredTask, RoleRun } from "../../engine/role.ts";
 import { extendScope } from "../../vars/scope.ts";
 import { writeWhole } from "../../vars/whole-value.ts";
 import { silenceConsole, unknowable } from "../prepare/preflight.ts";
+import { refuseLeft } from "../queued/left-secrets.ts";
 
 /** Delegated actions performed at a time. */
 const AT_A_TIME = 8;
@@ -107,6 +108,7 @@ async function perform(event: Asked, options: DelegateOptions, declare: Declare)
   try {
     const { action, found, item } = find(event, await declare(event));
     const { role, variables, renderer, task } = found;
+    refuseLeft(writeWhole(action.params));
     const [{ createLocalSystem }, { gatherFacts }, { thisMachine }] = await Promise.all([
       import("../../system/local/local-system.ts"),
       import("../../agent/facts/gather.ts"),
@@ -125,7 +127,11 @@ async function perform(event: Asked, options: DelegateOptions, declare: Declare)
           signal: ends,
           memo: createMemo(),
           assets: options.assets,
-          render: renderer.render,
+          render: (...asked) => {
+            const text = renderer.render(...asked);
+            refuseLeft(text);
+            return text;
+          },
           output: () => {},
         });
       const seconds = event.limitMs === undefined ? undefined : event.limitMs / 1_000;

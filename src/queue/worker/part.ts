@@ -52,6 +52,8 @@ export class WorkerPart {
   #early: DownItem[] = [];
   #waits: readonly number[] = [];
   #isWaiting = false;
+  /** The name of the task that was started last. */
+  #taskName = "";
   /** True once the host is no longer this worker's: nothing more may be begun on it. */
   #isLeft = false;
   /** True once all was carried out: only the end is still to be told. */
@@ -171,6 +173,7 @@ export class WorkerPart {
       keepResult: (task, whole) => {
         // Other hosts would not mask the secrets that the controller does not know.
         const isOwn = own !== null && whole !== undefined && own.text(whole) !== whole;
+        if (isOwn) this.#warnOfOwn(job.host);
         link.outbox.send({ type: "keep", host, token, task, whole: isOwn ? undefined : whole });
         return link.outbox.sent();
       },
@@ -229,6 +232,7 @@ export class WorkerPart {
   #tell(event: ReceivedEvent | ControllerEvent): void {
     const { link, host, place, onEvent, onWait, onFull } = this.#options;
     onEvent();
+    if (event.type === "task:start") this.#taskName = event.name;
     // The end is sent with all that the session knows.
     if (event.type === "host:end" || this.#isLeft) return;
     link.outbox.send({ type: "event", host, token: this.#token, event });
@@ -242,6 +246,11 @@ export class WorkerPart {
     this.#isWaiting = true;
     place.leave();
     onWait();
+  }
+
+  #warnOfOwn(host: string): void {
+    const text = `the result of the task "${this.#taskName}" has a secret that only workers read: other hosts get the result without its data`;
+    this.#tell({ type: "log", host, level: "warn", text });
   }
 
   /** The part could not begin: the way to the host, or the bundle, is at fault. */
