@@ -22,11 +22,20 @@ describeQueue("secrets that workers read", () => {
       secrets: createSecretStore({ cwd: scratch(), env: { DB_PASSWORD: PASSWORD } }),
     });
     const project = makeProject(scratch(), {
-      "site.ts": playbookText(`{ name: "Play", hosts: "all", tasks: ({ task, vars }) => {
+      // The schema is for the value: what stands for it on the controller does not fit.
+      "role.ts": `import * as v from "valibot";
+        import { copy, defineRole } from "volley";
+        export default defineRole({ name: "typed",
+          vars: v.object({ password: v.pipe(v.string(), v.regex(/^only-the-worker-knows-[0-9]+$/)) }),
+          tasks({ task, vars }) { task("Typed", copy({ dest: "~/typed", content: vars.password })); } });`,
+      "site.ts": `import typed from "./role.ts";\n${playbookText(
+        '{ hosts: "all", roles: [typed()] }',
+        `{ name: "Play", hosts: "all", tasks: ({ task, vars }) => {
         task("Write", copy({ dest: "~/conf", content: vars.url, mode: "0600" }));
         task("Echo", command({ argv: ["echo", vars.password] }));
         task("Share", command({ argv: ["echo", vars.password] }), { runOnce: true });
-      } }`),
+      } }`,
+      )}`,
     });
     const inventory = fleet
       .inventoryYaml()
@@ -51,6 +60,7 @@ describeQueue("secrets that workers read", () => {
     ]);
     for (const { home } of fleet.hosts)
       expect(readFileSync(join(home, "conf"), "utf8")).toBe(`postgres://app:${PASSWORD}@db1/app`);
+    for (const { home } of fleet.hosts) expect(readFileSync(join(home, "typed"), "utf8")).toBe(PASSWORD);
     const echoed = ofType(ran.events, "task:end").filter(({ name }) => name === "Echo");
     expect(echoed.map(({ result }) => (result.data as { stdout: string }).stdout)).toEqual([
       "********",

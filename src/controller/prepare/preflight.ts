@@ -32,6 +32,7 @@ import { foresee } from "../../engine/handle.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "../../engine/limits.ts";
 import { createTemplates } from "../../template/index.ts";
 import { createScope, isRendered, type RenderVar } from "../../vars/scope.ts";
+import { hasLeft } from "../queued/left-secrets.ts";
 
 /** Subject of the checks before a run. */
 interface PreflightOptions {
@@ -256,8 +257,8 @@ function foreseenScope(host: Host, play: Vars, groups: Readonly<Record<string, r
 }
 
 /**
- * Check a role's vars on a host as far as they are known before any host is touched. Secrets that are not open, and
- * templates that need facts, are not known. Fails with `VARS_INVALID`.
+ * Check a role's vars on a host as far as they are known before any host is touched. Secrets that are not open or are left
+ * to a worker, and templates that need facts, are not known. Fails with `VARS_INVALID`.
  */
 async function foreseeRoleVars(
   use: RoleUse,
@@ -287,7 +288,8 @@ async function foreseeRoleVars(
       return host.locked === undefined ? undefined : onlyThere();
     if (findSecrets(host.vars[name]).length > 0 && play[name] === undefined) return onlyThere();
     try {
-      return plain(scope[name]);
+      const value = plain(scope[name]);
+      return hasLeft(value) ? onlyThere() : value;
     } catch {
       // The host reports the error where the var is used.
       return onlyThere();

@@ -25,9 +25,15 @@ export interface LeftSecrets {
 
 const PLACEHOLDER = /volley-secret-[0-9a-f]{32}/g;
 
+/** Return whether a value has a placeholder in the place of a secret, at any depth. */
+export function hasLeft(value: unknown): boolean {
+  if (typeof value === "string") return value.search(PLACEHOLDER) >= 0;
+  return typeof value === "object" && value !== null && Object.values(value).some(hasLeft);
+}
+
 /** Refuse a text of an action on the controller that has a placeholder in the place of a secret. Fails with `DELEGATE_REFUSED`. */
 export function refuseLeft(text: string): void {
-  if (text.search(PLACEHOLDER) < 0) return;
+  if (!hasLeft(text)) return;
   throw new VolleyError("DELEGATE_REFUSED", "it needs a secret that only the host's worker reads", {
     hint: "leave this secret to the controller (volley_secrets: controller), or do the task on the host",
   });
