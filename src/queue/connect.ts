@@ -40,7 +40,7 @@ export interface QueueConnections {
   /**
    * Open a connection, for BullMQ as well. The connection is made again for ever: commands wait for the server, and are sent again
    * when it was lost before its answer, so that the server may carry out a command twice. The answers that refuse all
-   * writes for a time (`READONLY`, `LOADING`, `MISCONF`) count as a lost server; other refusals reject.
+   * writes for a time (`READONLY`, `LOADING`, `MISCONF`, `UNBLOCKED`) count as a lost server; other refusals reject.
    * @param purpose shown in the server's list of clients
    */
   open(purpose: string): Redis;
@@ -61,8 +61,8 @@ const MAX_DELAY_MS = 2_000;
 const CONNECT_MS = 10_000;
 const KEEP_ALIVE_MS = 15_000;
 
-/** Answers of a server that takes no writes now, but will. */
-const FOR_A_TIME = /^(?:READONLY|LOADING|MISCONF|MASTERDOWN)\b/;
+/** Answers of a server that takes no writes now, but will. `UNBLOCKED`: the server has become a replica during a wait. */
+const FOR_A_TIME = /^(?:READONLY|LOADING|MISCONF|MASTERDOWN|UNBLOCKED)\b/;
 
 /**
  * Connect to a queue's server. Fails with `USAGE` for a wrong URL, with `QUEUE_FAILED` within 10 s when the server cannot

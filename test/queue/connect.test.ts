@@ -170,12 +170,19 @@ describeQueue("connections to a queue", () => {
     const connections = await open({ url: own.url, silentMs: 200 });
     const one = connections.open("test");
     await one.ping();
+    const reading = connections.open("reading");
+    const read = reading.xread("BLOCK", 0, "STREAMS", "volley:s", "0");
+    let clients = "";
+    while (!/ cmd=xread /.test(clients)) clients = await own.cli("client", "list");
+    // The server ends what waits for it with an error.
     await own.cli("replicaof", "127.0.0.1", "1");
     await until(() => connections.away.since !== undefined);
     expect(connections.away.reason).toContain("it is a replica");
     const later = one.set("volley:a", "1");
     await own.cli("replicaof", "no", "one");
     expect(await later).toBe("OK");
+    await own.cli("xadd", "volley:s", "1-1", "m", "x");
+    expect(await read).toEqual([["volley:s", [["1-1", ["m", "x"]]]]]);
     await until(() => connections.away.since === undefined);
   });
 
