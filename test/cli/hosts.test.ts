@@ -211,6 +211,7 @@ test.each([
   [["--transport", "telnet"], "Allowed choices are auto, ssh2, openssh"],
   [["--host-keys", "maybe"], "Allowed choices are strict, ask, accept-new, off"],
   [["--connect-retries", "-1"], "It must be a whole number"],
+  [["--worker-timeout", "2.9"], "It must be 3 at least: workers give a sign of life each second"],
 ])("run %j is refused: %s", async (flags, message) => {
   const { common } = await site();
   const { code, stderr } = await run("run", playbook(), ...common, ...flags);

@@ -1,15 +1,15 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Queue } from "bullmq";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Event } from "../../src/core/events.ts";
 import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { PURPOSES, sealValue } from "../../src/queue/messages.ts";
-import { queueName, runKeys } from "../../src/queue/names.ts";
+import { jobId, queueName, runKeys } from "../../src/queue/names.ts";
 import { createSeal, type Seal } from "../../src/queue/seal.ts";
 import { fleetStarter, follow, ofType, type Ran, start } from "../e2e/lib/drive.ts";
 import { makeProject, play, playbookText, scratchDirectory, waitFor } from "../e2e/lib/project.ts";
-import { PATIENCE_MS, until } from "../lib/patience.ts";
+import { PATIENCE_MS, PATIENT, until } from "../lib/patience.ts";
 import { queueStarter, type TestQueue, type TestWorker } from "./lib/queue.ts";
 import { describeQueue } from "./lib/redis.ts";
 
@@ -20,7 +20,8 @@ const startFleet = fleetStarter();
 const startQueue = queueStarter();
 
 /** Each host notes that the task was done, then waits for the test. */
-const TASKS = `task("Note", shell("echo x >> ~/noted")); task("Wait", ${waitFor("go")}); task("Note on", shell("echo y >> ~/noted"));`;
+const NOTE = `task("Note", shell("echo x >> ~/noted"));`;
+const TASKS = `${NOTE} task("Wait", ${waitFor("go")}); task("Note on", shell("echo y >> ~/noted"));`;
 
 const VARS = { word: "plain-var-and-long", password: "plain-secret-and-long" };
 
@@ -260,6 +261,27 @@ describeQueue("somebody who writes to the store", { timeout: 4 * PATIENCE_MS }, 
     }, other);
     expect(bundle.summary).toMatchObject({ exitCode: 2, outcomes: { failed: 2 } });
     expect(noted(fleet)).toEqual(["", ""]);
+  });
+
+  test("a job whose name alone is taken out of the queue is brought again", async () => {
+    const { fleet, queue, worker, redis, prefix } = await attacked();
+    await worker.stop();
+    const project = makeProject(scratch(), { "site.ts": playbookText(play("tags: []", NOTE)) });
+    const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+    let attacking: Promise<unknown> = Promise.resolve();
+    const ran = await follow(start(project, fleet, {}, await queue.open({ silentMs: 1_000 })), (event) => {
+      if (event.type !== "run:start") return;
+      attacking = (async () => {
+        const waiting = `${prefix}:${queueName("default")}:wait`;
+        await vi.waitFor(async () => expect(await redis.llen(waiting)).toBe(2), PATIENT);
+        expect(await redis.lrem(waiting, 0, jobId(event.run, 0))).toBe(1);
+        await queue.work({ reach });
+      })();
+    });
+    await attacking;
+    expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 2 }, tally: { changed: 2 } });
+    expect(noted(fleet)).toEqual(["x\n", "x\n"]);
+    expect(warnings(ran.events)).toContain("the job of web01 has gone from the queue");
   });
 
   test("a run whose account was changed ends with an error that says so", async () => {

@@ -272,6 +272,32 @@ describeQueue("a run by a queue and without", { timeout: 2 * PATIENCE_MS }, () =
     );
   });
 
+  test("a worker of several labels takes no more hosts than it has places", async () => {
+    const { fleet, queue } = twins();
+    const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+    const labels = ["left", "right"];
+    const work = (name: string) => queue.work({ ...{ name, labels, reach }, concurrency: 1 });
+    const both = [await work("both1")];
+    const project = projectOf(play("tags: []", `task("Wait", ${waitFor("go-labels")});`));
+    const inventory = project.write(
+      "labels.yaml",
+      fleet
+        .inventoryYaml()
+        .replace(/^( *)"web01":$/m, "$&\n$1  volley_worker: left")
+        .replace(/^( *)"web02":$/m, "$&\n$1  volley_worker: right"),
+    );
+    let waiting = 0;
+    const ran = await twins().queued(project, { inventory, limit: "web01,web02" }, (event) => {
+      if (event.type !== "task:output") return;
+      // The other host waits for the other worker.
+      if (++waiting === 1) void work("both2").then((other) => both.push(other));
+      else create(fleet, "go-labels");
+    });
+    expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 2 } });
+    expect(both.map(({ meter }) => meter.status().done)).toEqual([1, 1]);
+    for (const { stop } of both) await stop();
+  });
+
   test("cancelled: hosts at work end their task, those at a barrier and those not yet taken end", async () => {
     const project = projectOf(
       play("tags: []", `task("Wait", ${waitFor("go-cancel")}, { when: () => host.name < "web04" }); ${SAY}`),

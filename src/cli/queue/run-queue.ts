@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "commander";
 import type { HostQueue } from "../../controller/queued/host-queue.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { seconds } from "../options.ts";
@@ -16,11 +17,18 @@ export interface RunQueue {
   close(): Promise<void>;
 }
 
+/** Seconds: a worker gives a sign of life each second, and one that is late is not gone. */
+const SHORTEST_WORKER_TIMEOUT = 3;
+
 /** Add the options of a controller's patience with workers and queue. */
 export function addPatienceOptions(
   add: (flags: string, text: string, parse: typeof seconds) => unknown,
 ): void {
-  add("--worker-timeout <seconds>", "silence after which another worker gets a host (default: 15)", seconds);
+  add(
+    "--worker-timeout <seconds>",
+    `silence after which another worker gets a host: ${SHORTEST_WORKER_TIMEOUT} or more (default: 15)`,
+    workerTimeout,
+  );
   add("--queue-timeout <seconds>", "time that the queue may be away (default: 600)", seconds);
 }
 
@@ -37,6 +45,14 @@ export function refuseWithoutQueue(flags: RunQueueFlags & { readonly watch?: boo
     throw new VolleyError("USAGE", `${name} is for runs by a queue, and no queue is named`, {
       hint: "add --queue redis://HOST",
     });
+}
+
+function workerTimeout(text: string): number {
+  const value = seconds(text);
+  if (value >= SHORTEST_WORKER_TIMEOUT) return value;
+  throw new InvalidArgumentError(
+    `It must be ${SHORTEST_WORKER_TIMEOUT} at least: workers give a sign of life each second.`,
+  );
 }
 
 /** Connect to the queue that the flags name; undefined without one. Fails with `USAGE` and `QUEUE_FAILED`. */

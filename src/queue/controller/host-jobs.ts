@@ -133,10 +133,10 @@ export class HostJobs {
     const later = waiting.filter((host) => host > this.#last);
     const looked = (later.length > 0 ? later : waiting).slice(0, SHARD);
     this.#last = looked.at(-1) ?? -1;
-    const isThere = await Promise.all(looked.map((host) => this.#isThere(host)));
-    const gone = looked.flatMap((host, at) => {
+    const missing = await this.#missing(looked);
+    const gone = missing.flatMap((host) => {
       const session = this.#sessions.get(host)!;
-      return !isThere[at] && session.needsJob(isSilent) ? [session] : [];
+      return session.needsJob(isSilent) ? [session] : [];
     });
     const [first] = gone;
     if (first === undefined) return;
@@ -147,9 +147,22 @@ export class HostJobs {
     for (const session of gone) session.jobLost();
   }
 
-  async #isThere(host: number): Promise<boolean> {
+  /** Return those of some hosts whose jobs no worker can get. */
+  async #missing(hosts: readonly number[]): Promise<readonly number[]> {
+    const listed = new Set<string>();
+    for (const queue of new Set(hosts.map((host) => this.#queueOf(host))))
+      for (const id of await queue.getRanges(["wait", "paused", "active"])) listed.add(id);
+    const areMissing = await Promise.all(hosts.map((host) => this.#isMissing(host, listed)));
+    return hosts.filter((_host, at) => areMissing[at]);
+  }
+
+  async #isMissing(host: number, listed: ReadonlySet<string>): Promise<boolean> {
     const { run, redis } = this.#options;
-    return (await redis.exists(this.#queueOf(host).toKey(jobId(run, host)))) === 1;
+    const queue = this.#queueOf(host);
+    const id = jobId(run, host);
+    if ((await redis.exists(queue.toKey(id))) === 0) return true;
+    // BullMQ adds no job that it still has the content of. A job that is locked is with a worker.
+    return !listed.has(id) && (await queue.remove(id)) === 1;
   }
 
   #queueOf(host: number): Queue {

@@ -19,6 +19,8 @@ import { RunLinks, type WorkerContext } from "./run-link.ts";
 
 /** Time until the server is asked again after it has refused to answer. */
 const RETRY_MS = 1_000;
+/** Time until another label is asked for hosts, where several share the last room. */
+const TURN_MS = 100;
 /** Time that a worker that stops waits for a queue that is away. */
 const STOP_AWAY_MS = 3_000;
 /** Time that the queue may be away before hosts go on without this worker. */
@@ -62,11 +64,11 @@ export class Worker {
   readonly #places: ReturnType<typeof createPlaces>;
   readonly #queues: readonly LabelQueue[];
   readonly #parts = new Set<WorkerPart>();
-  /** Jobs that the worker has. */
+  /** Jobs that the worker has, or waits for. */
   #taken = 0;
   #isStopping = false;
-  /** Called when a place may be free. */
-  #onFree: (() => void)[] = [];
+  /** Loops that wait for room, in their order. */
+  readonly #waiting: (() => void)[] = [];
   readonly #loops: readonly Promise<void>[];
   /** Aborted once the worker stops while the queue is away: nothing more can be told. */
   readonly #cutOff = new AbortController();
@@ -117,7 +119,7 @@ export class Worker {
   /** Take no more hosts, and resolve once those at work have ended. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    this.#wakeAll();
+    this.#wake();
     for (const part of this.#parts) if (!part.isGranted) void part.handBack();
     for (const queue of this.#queues) queue.stop();
     const looking = setInterval(() => {
@@ -155,28 +157,35 @@ export class Worker {
     const working = new Set<Promise<void>>();
     while (!this.#isStopping) {
       await this.#room();
-      const job = await this.#settled(queue.next());
-      if (job === undefined) continue;
-      if (this.#isStopping) {
+      if (this.#isStopping) break;
+      // All labels share the room, so that one without jobs does not keep it from the others.
+      const job = await this.#settled(queue.next(this.#waiting.length === 0));
+      if (job === undefined || this.#isStopping) {
         // The job came while the worker was told to stop, perhaps from this very worker.
-        await this.#settled(queue.giveBack(job));
+        if (job !== undefined) await this.#settled(queue.giveBack(job));
+        this.#leaveRoom();
         continue;
       }
-      this.#taken++;
       const done = this.#work(queue, job).finally(() => {
-        this.#taken--;
         working.delete(done);
-        this.#wakeAll();
+        this.#leaveRoom();
       });
       working.add(done);
     }
     await Promise.all(working);
   }
 
-  /** Resolve once another host may be at work, or the worker stops. */
+  /** Resolve once another host may be at work, for which room is kept, or the worker stops. */
   async #room(): Promise<void> {
-    while (!this.#isStopping && this.#atWork() >= this.#options.concurrency)
-      await new Promise<void>((resolve) => this.#onFree.push(resolve));
+    if (this.#isStopping) return;
+    if (this.#waiting.length > 0 || this.#atWork() >= this.#options.concurrency)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#taken++;
+  }
+
+  #leaveRoom(): void {
+    this.#taken--;
+    this.#wake();
   }
 
   /** Return the number of hosts that have a place, or wait for one; also of those whose run is only being opened. */
@@ -186,8 +195,12 @@ export class Worker {
     return count;
   }
 
-  #wakeAll(): void {
-    for (const wake of this.#onFree.splice(0)) wake();
+  /** Give the room that is free to the loops that wait. */
+  #wake(): void {
+    while (this.#waiting.length > 0 && (this.#isStopping || this.#atWork() < this.#options.concurrency)) {
+      this.#taken++;
+      this.#waiting.shift()!();
+    }
   }
 
   async #work(queue: LabelQueue, job: TakenJob): Promise<void> {
@@ -220,7 +233,7 @@ export class Worker {
     const place = this.#places.join();
     const part = new WorkerPart({
       ...{ link, host, place },
-      onWait: () => this.#wakeAll(),
+      onWait: () => this.#wake(),
       onFull: () => say(`too much waits for the queue: ${link.record.hosts[host]} goes on alone meanwhile`),
       onBegin: () => meter.began(),
       onEvent: () => meter.event(1),
@@ -280,11 +293,14 @@ class LabelQueue {
     }, leaseMs / 3);
   }
 
-  /** Wait some seconds for a job. */
-  async next(): Promise<TakenJob | undefined> {
+  /** Wait for a job, for a second, or only for a moment unless `isPatient`. */
+  async next(isPatient: boolean): Promise<TakenJob | undefined> {
     const token = `${this.#id}:${++this.#count}`;
-    const job = (await this.#queue.getNextJob(token).catch(() => sleep(RETRY_MS))) as TakenJob | undefined;
+    const job = (await this.#queue.getNextJob(token, { block: isPatient }).catch(() => sleep(RETRY_MS))) as
+      | TakenJob
+      | undefined;
     if (job?.id !== undefined) this.#taken.set(job.id, token);
+    else if (!isPatient) await sleep(TURN_MS);
     return job;
   }
 

@@ -205,7 +205,7 @@ describeQueue("kill -9 at seeded points", () => {
     const controller = await rig.control({
       on: at([point], () => {
         server.pause();
-        setTimeout(() => server.resume(), 4_000);
+        setTimeout(() => server.resume(), 5_000);
       }),
     });
     const shown = show("Redis stopped", [point]);

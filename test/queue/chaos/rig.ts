@@ -17,7 +17,7 @@ import { until } from "../../lib/patience.ts";
 import type { RedisServer } from "../lib/redis.ts";
 
 /** Milliseconds of silence after which the controller grants a worker's hosts to others. */
-const WORKER_SECONDS = 2;
+const WORKER_SECONDS = 3;
 /** Seconds without a sign of life after which a controller counts as gone. */
 const GONE_SECONDS = 1;
 
