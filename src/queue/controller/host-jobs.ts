@@ -151,7 +151,7 @@ export class HostJobs {
   async #missing(hosts: readonly number[]): Promise<readonly number[]> {
     const listed = new Set<string>();
     for (const queue of new Set(hosts.map((host) => this.#queueOf(host))))
-      for (const id of await queue.getRanges(["wait", "paused", "active"])) listed.add(id);
+      for (const id of await queue.getRanges(["wait", "active"])) listed.add(id);
     const areMissing = await Promise.all(hosts.map((host) => this.#isMissing(host, listed)));
     return hosts.filter((_host, at) => areMissing[at]);
   }

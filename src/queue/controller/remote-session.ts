@@ -255,9 +255,11 @@ export class RemoteSession implements HostSession {
     this.#lostAt = undefined;
   }
 
-  /** Take what the worker tells that has the host. */
+  /** Take what the worker tells that has the host, and whole results of earlier ones. */
   take(item: PartItem): void {
-    if (this.isOver || item.token !== this.#holder?.token) return;
+    if (this.isOver) return;
+    // A worker that had the host before has told the host that its result is kept here.
+    if (item.type !== "keep" && item.token !== this.#holder?.token) return;
     switch (item.type) {
       case "event":
         return this.#event(item.event);

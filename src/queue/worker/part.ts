@@ -200,7 +200,7 @@ export class WorkerPart {
     const end = ended.outcome === "unreachable" ? fromHere(ended, link.worker) : ended;
     this.#hasEnded = true;
     link.outbox.send({ type: "end", host, token, end });
-    await link.outbox.sent();
+    await link.sent();
     this.#resolve({ is: "over", end });
   }
 
@@ -273,7 +273,7 @@ export class WorkerPart {
     };
     const told = fromHere(end, link.worker);
     link.outbox.send({ type: "end", host, token: this.#token, end: told });
-    void link.outbox.sent().then(() => this.#resolve({ is: "over", end: told }));
+    void link.sent().then(() => this.#resolve({ is: "over", end: told }));
   }
 }
 
