@@ -62,7 +62,9 @@ function refusal(text: string, address: QueueAddress): Explained | undefined {
     case "ERR":
       if (/max number of clients/.test(text))
         return ["it has no place for another connection", "raise its maxclients, or run fewer workers"];
-      if (/executing the script can't (?:run|access)/.test(text)) return forbidden(text, address, user);
+      // Redis 7.0 says the one, later versions and Valkey say the other.
+      if (/executing the script can't (?:run|access)|^-?ERR ACL failure in script/.test(text))
+        return forbidden(text, address, user);
       if (/DB index/.test(text))
         return [`it has no database ${address.db}`, "leave out the number after the host"];
       return undefined;

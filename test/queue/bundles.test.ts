@@ -69,9 +69,9 @@ async function interrupted<T>(interrupt: FileServer["interrupt"], work: () => Pr
 
 /** Answer every request so. */
 const answer =
-  (status: number, headers: Record<string, string> = {}): FileServer["interrupt"] =>
+  (status: number, headers: Record<string, string> = {}, body = ""): FileServer["interrupt"] =>
   (_request, response) => {
-    response.writeHead(status, headers).end();
+    response.writeHead(status, headers).end(body);
     return true;
   };
 
@@ -326,6 +326,16 @@ describe("S3", () => {
       code: "QUEUE_FAILED",
       message: `the bundle store s3://my.bucket/a/b%20+c(d) at ${server.url.slice(7)} answers GET with 403 SignatureDoesNotMatch`,
       hint: expect.stringContaining("AWS_SECRET_ACCESS_KEY"),
+    });
+  });
+
+  test("says what to do about a bucket that is not there", async () => {
+    const failure = interrupted(answer(404, {}, "<Error><Code>NoSuchBucket</Code></Error>"), () =>
+      open(s3Url()).put("c".repeat(64), Buffer.from("x")),
+    );
+    await expect(failure).rejects.toMatchObject({
+      message: expect.stringMatching(/answers PUT with 404 NoSuchBucket$/),
+      hint: "make the bucket first, or name another one",
     });
   });
 

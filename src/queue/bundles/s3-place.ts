@@ -48,6 +48,7 @@ function hintFor({ status, headers, body }: Answer, method: string): string | un
   const region = headers["x-amz-bucket-region"];
   if (status === 301 && typeof region === "string")
     return `the bucket is in another region: ?region=${printable(region, 40)}`;
+  if (body.includes("NoSuchBucket")) return "make the bucket first, or name another one";
   if (body.includes("RequestTimeTooSkewed"))
     return `this machine's clock says ${new Date().toISOString()}, which is not the store's time`;
   if (status === 401 || status === 403)
