@@ -29,6 +29,7 @@ describeQueue("a command with a queue that cannot be used", () => {
       "site.ts": playbookText(
         `{ hosts: "all", tasks: ({ task }) => { task("Say", debug({ msg: "hi" })); } }`,
       ),
+      "winrm.yaml": "all:\n  hosts:\n    win1: { ansible_connection: winrm }\n",
       "needs.yml": `- hosts: all\n  tasks:\n    - debug: { msg: "{{ lookup('env', 'HOME') }}" }\n`,
     });
     otherKey = join(scratch(), "other.key");
@@ -67,6 +68,10 @@ describeQueue("a command with a queue that cannot be used", () => {
     [
       "run needs.yml --queue URL",
       /needs\.yml:3:7: the lookup env reads on the controller \(run it without --queue\)/,
+    ],
+    [
+      "run site.ts --queue URL -i winrm.yaml",
+      /winrm\.yaml:3: ansible_connection of host win1: .* not by "winrm"/,
     ],
     ["run site.ts --queue URL --local", /--local works without a connection: leave out --queue/],
     [

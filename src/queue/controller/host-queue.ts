@@ -79,7 +79,6 @@ export function createHostQueue(options: HostQueueOptions): HostQueue {
     exchange.replaced.catch(disconnect);
     return {
       session: (host, part) => exchange.session(host, part),
-      listen: () => exchange.listen(),
       log: (event) => exchange.log(event),
       replaced: exchange.replaced,
       close: async () => {
@@ -98,7 +97,7 @@ export function createHostQueue(options: HostQueueOptions): HostQueue {
       const redis = connections.open("controller");
       const owner = makeOwner();
       try {
-        await unlessAway(options, handOver(redis, plan, workerOptions, owner, options));
+        await unlessAway(options, "nothing was begun", handOver(redis, plan, workerOptions, owner, options));
       } catch (thrown) {
         redis.disconnect();
         throw thrown;
@@ -117,7 +116,11 @@ export function createHostQueue(options: HostQueueOptions): HostQueue {
         const { goneSeconds } = options;
         const keys = runKeys(connections.prefix, run);
         const stored = { redis, keys, seal, run, owner, goneSeconds };
-        const { plan, earlier } = await unlessAway(options, readRun(stored, runOptions));
+        const { plan, earlier } = await unlessAway(
+          options,
+          "the run goes on without a controller",
+          readRun(stored, runOptions),
+        );
         const hosts = plan.hosts.map(({ name }) => name);
         return { plan, queue: open(run, hosts, owner, redis, earlier) };
       } catch (thrown) {
@@ -128,9 +131,10 @@ export function createHostQueue(options: HostQueueOptions): HostQueue {
   };
 }
 
-/** Resolve with the work. Fails with `QUEUE_FAILED` once the queue has been away for too long. */
+/** Resolve with the work. Fails with `QUEUE_FAILED` once the queue has been away for too long; `standing`: what is then known. */
 async function unlessAway<T>(
   { connections, awayMs = DEFAULT_AWAY_MS }: HostQueueOptions,
+  standing: string,
   work: Promise<T>,
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
@@ -142,7 +146,7 @@ async function unlessAway<T>(
           "QUEUE_FAILED",
           `the queue at ${connections.shown} has been away for ${awayMs / 1_000} s`,
           {
-            hint: "nothing was begun: start the run again once the server is back",
+            hint: `${standing}: give this command again once the server is back`,
           },
         ),
       );
@@ -189,7 +193,10 @@ function openQueues(redis: Redis, prefix: string): { of(label: string): Queue; c
   };
 }
 
-/** Write a run into the store: its bundle, its record and the work of its hosts. */
+/**
+ * Write a run into the store: its bundle, its record and the work of its hosts. Fails with `USAGE` or `INVENTORY_INVALID`
+ * for a host whose kind of connection Volley does not have.
+ */
 async function handOver(
   redis: Redis,
   plan: Plan,
@@ -199,10 +206,14 @@ async function handOver(
 ): Promise<void> {
   const { run, bundle } = plan;
   const { prefix } = connections;
+  const queued = plan.hosts.map((host) => ("label" in host ? host : undefined));
+  for (const host of queued) {
+    const { refused } = host?.way.host.connection ?? {};
+    if (refused !== undefined) throw refused;
+  }
   const keys = runKeys(prefix, run);
   const store = openBundleStore(place, { redis, prefix, keys: queueKeys });
   if (!(await store.has(bundle.id))) await store.put(bundle.id, bundle.bytes);
-  const queued = plan.hosts.map((host) => ("label" in host ? host : undefined));
   const common = commonOf(queued.flatMap((host) => (host === undefined ? [] : [host.job])));
   for (let from = 0; from < queued.length; from += SHARD) {
     const fields = queued.slice(from, from + SHARD).flatMap((host, at) => {
