@@ -41,7 +41,6 @@ export type ErrorCode =
   | "COMPARE_FAILED"
   | "RUNTIME_FAILED"
   | "PULL_FAILED"
-  | "QUEUE_FAILED"
   | "HOSTS_FAILED"
   | "QUEUE_REFUSED"
   | "QUEUE_FAILED"

@@ -290,9 +290,11 @@ export class RunLinks {
     // The next host of the run comes at once, mostly.
     await sleep(0);
     if (this.#users.get(run) !== 0) return;
-    const link = await this.#links.get(run)?.catch(() => undefined);
+    const opened = this.#links.get(run);
+    const link = await opened?.catch(() => undefined);
     await link?.sent();
-    if (this.#users.get(run) !== 0) return;
+    // Another host may have opened the run anew meanwhile, and left it.
+    if (this.#users.get(run) !== 0 || this.#links.get(run) !== opened) return;
     this.#users.delete(run);
     this.#links.delete(run);
     link?.close();
