@@ -130,6 +130,8 @@ export type DownItem =
 
 /** A batch of a run's log, with all that the next controller needs to go on after it. */
 export interface LogBatch {
+  /** Counted from 1 within the log, whichever controller writes: a batch that was copied or deleted is found out. */
+  readonly number: number;
   /** The last message of a worker that was taken in: its id in the stream. */
   readonly upTo: string;
   readonly events: readonly Event[];
@@ -185,6 +187,37 @@ export const PURPOSES = {
 /** Seal a value as JSON. */
 export function sealValue(seal: Seal, purpose: string, value: unknown): Buffer {
   return seal.seal(purpose, Buffer.from(encodeLine(value)));
+}
+
+/** Characters of a message, unless one item alone has more. A sealed message is limited, and is held in memory whole. */
+const MESSAGE_LENGTH = 4 * 1_024 * 1_024;
+
+/** Take as many items off the beginning of a list as one message has room for, `most` at the most. Returns them as JSON. */
+export function takeItems(items: unknown[], most: number): readonly string[] {
+  const lines: string[] = [];
+  let length = 0;
+  for (const item of items) {
+    const line = encodeLine(item).trimEnd();
+    length += line.length;
+    if (lines.length === most || (lines.length > 0 && length > MESSAGE_LENGTH)) break;
+    lines.push(line);
+  }
+  items.splice(0, lines.length);
+  return lines;
+}
+
+/** Seal a message whose list `name` is JSON already. `head`: the rest of the message, with one property at least. */
+export function sealList(
+  seal: Seal,
+  purpose: string,
+  head: object,
+  name: string,
+  lines: readonly string[],
+): Buffer {
+  return seal.seal(
+    purpose,
+    Buffer.from(`${JSON.stringify(head).slice(0, -1)},"${name}":[${lines.join(",")}]}`),
+  );
 }
 
 /** Open a value that was sealed as JSON. Fails with `QUEUE_REFUSED`. */

@@ -47,8 +47,8 @@ const HEADER_BYTES = NONCE_AT + NONCE_BYTES;
 const MESSAGES_PER_SALT = 2 ** 30;
 /** Shorter messages do not become shorter by deflating. */
 const DEFLATED_FROM = 256;
-/** Limit of a message in clear: a small sealed message must not fill the memory of the process that opens it. */
-const MAX_PLAIN = 64 << 20;
+/** Limit of a message in clear, in bytes: a small sealed message must not fill the memory of the process that opens it. */
+export const MAX_PLAIN = 64 << 20;
 /** Processes that seal for this one, at most: a controller opens messages of all workers, a worker those of all controllers. */
 const MAX_DERIVED = 4_096;
 

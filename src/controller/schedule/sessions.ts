@@ -6,11 +6,11 @@ import type { PlannedHost } from "../prepare/jobs.ts";
 import type { Plan } from "../prepare/prepare.ts";
 import type { OpenQueue, PartOptions } from "../queued/host-queue.ts";
 import type { QueuedHost } from "../queued/queued-host.ts";
-import type { EarlierRun } from "../records/recall.ts";
 import type { Recorder } from "../records/recorder.ts";
 import { onceFileOf } from "../records/records.ts";
 import { openHostSession } from "../session/driver.ts";
 import type { HostSession } from "../session/session.ts";
+import { readEarlier } from "../session/told.ts";
 import { createDelegates } from "./delegate.ts";
 import { type BatchLockstep, createLockstep } from "./lockstep.ts";
 import { createOnceRelay, type OnceRelay, openOnceResults } from "./once.ts";
@@ -29,22 +29,14 @@ export interface Sessions {
   forget(): void;
 }
 
-/** Options of the sessions of a run. */
-interface SessionsOptions {
-  readonly earlier: Pick<EarlierRun, "parts" | "asked">;
-  /** Ends actions on the controller. */
-  readonly now: AbortSignal;
-  /** Has the workers for hosts that are not reached from here. */
-  readonly queue: OpenQueue | undefined;
-}
-
-/** Open a session for each host of a plan, and answer what the hosts ask. */
-export function openSessions(
-  plan: Plan,
-  { emit }: Recorder,
-  { earlier, now, queue }: SessionsOptions,
-): Sessions {
+/**
+ * Open a session for each host of a plan, and answer what the hosts ask. `now` ends actions on the controller. `queue` has
+ * the workers for hosts that are not reached from here.
+ */
+export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal, queue?: OpenQueue): Sessions {
   const { playbook, hosts, limits, record, attached } = plan;
+  const events = attached?.events ?? [];
+  const earlier = readEarlier(events);
   const results = openOnceResults(record === undefined ? undefined : onceFileOf(record.directory, plan.run));
   const jobs = new Map(hosts.map(({ name, job }) => [name, job]));
   const byHost = new Map<string, HostSession>();
@@ -52,7 +44,7 @@ export function openSessions(
   const { world } = playbook;
   const lockstep = world === undefined ? undefined : createLockstep(limits.concurrency, () => once.review());
   const once = createOnceRelay({
-    earlier: earlier.asked,
+    earlier: events,
     wholeOf: results.of,
     share: secrets.share,
     isElsewhere: (host) => lockstep?.isWaiting(host) === true,
@@ -68,7 +60,7 @@ export function openSessions(
     assets: playbook.assets,
     jobOf: (host) => jobs.get(host),
     tell: (host, command) => byHost.get(host)?.tell(command),
-    earlier: earlier.asked,
+    earlier: events,
     signal: now,
   });
   const archives = createArchives(plan.runtimes);
@@ -98,7 +90,7 @@ export function openSessions(
         delegates(event);
       },
       locate: playbook.locateRemote,
-      earlier: earlier.parts.get(name),
+      earlier: earlier.get(name),
     };
     const session =
       "label" in host

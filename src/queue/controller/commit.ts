@@ -2,12 +2,14 @@ import { randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
 import type { RunKeys } from "../names.ts";
 
+/** Seconds after the last batch of its controller that the server keeps a run which has not ended. */
+const ABANDONED_SECONDS = 30 * 24 * 3_600;
 /** Messages of the controller that are kept: a worker that was away for a while finds them. */
 const KEPT_DOWN = 20_000;
 
 /**
  * Write a controller's batch, all of it or nothing: the log, the messages to workers, and what was taken in is removed.
- * Nothing is written twice, and nothing by a controller that another one has replaced.
+ * Nothing is written twice, and nothing by a controller that another one has replaced. All keys of the run get their time.
  */
 const COMMIT = `
 local owner = redis.call('HGET', KEYS[1], 'owner')
@@ -18,9 +20,10 @@ local number = tonumber(redis.call('HGET', KEYS[1], 'number')) or 0
 if number == tonumber(ARGV[2]) then return 'written' end
 if number > tonumber(ARGV[2]) then return 'ahead' end
 redis.call('HSET', KEYS[1], 'number', ARGV[2])
-if ARGV[3] ~= '' then redis.call('XADD', KEYS[2], '*', 'm', ARGV[3]) end
-if ARGV[4] ~= '' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'm', ARGV[4]) end
-if ARGV[5] ~= '' then redis.call('XTRIM', KEYS[4], 'MINID', ARGV[5]) end
+if ARGV[3] ~= '' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'm', ARGV[3]) end
+if ARGV[4] ~= '' then redis.call('XTRIM', KEYS[4], 'MINID', ARGV[4]) end
+for at = 7, #ARGV do redis.call('XADD', KEYS[2], '*', 'm', ARGV[at]) end
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[6]) end
 return 'written'
 `;
 
@@ -28,8 +31,8 @@ return 'written'
 interface Batch {
   readonly owner: string;
   readonly number: number;
-  /** The sealed batch of the log; undefined: nothing to log. */
-  readonly log: Buffer | undefined;
+  /** The sealed batches of the log. */
+  readonly log: readonly Buffer[];
   /** The sealed message to workers, if any. */
   readonly down: Buffer | undefined;
   /** Remove the messages of workers before this id; undefined: none. */
@@ -47,9 +50,9 @@ export async function writeBatch(
 ): Promise<"written" | "replaced" | "gone" | "ahead"> {
   return (await redis.eval(
     COMMIT,
-    4,
-    ...[keys.control, keys.log, keys.down, keys.up],
-    ...[owner, number, log ?? "", down ?? "", taken ?? "", KEPT_DOWN],
+    7,
+    ...[keys.control, keys.log, keys.down, keys.up, keys.record, keys.parts, keys.results],
+    ...[owner, number, down ?? "", taken ?? "", KEPT_DOWN, ABANDONED_SECONDS, ...log],
   )) as "written" | "replaced" | "gone" | "ahead";
 }
 

@@ -13,7 +13,9 @@ import {
   NO_LABEL,
   openValue,
   PURPOSES,
+  sealList,
   sealValue,
+  takeItems,
   type UpItem,
   type UpMessage,
 } from "../messages.ts";
@@ -30,8 +32,10 @@ import { type Holder, type PartLink, RemoteSession } from "./remote-session.ts";
 const BEAT_MS = 2_000;
 /** Time until a batch is written again whose connection was lost. */
 const RETRY_MS = 100;
-/** Items of one message. */
+/** Items of one message, at most. */
 const ITEMS = 2_000;
+/** Events of one batch of the log, at most. */
+const EVENTS = 10_000;
 /** Events that wait to be written, before more are read. */
 const MANY_EVENTS = 2_000;
 /** Time that the end of a run waits for a queue that is away. */
@@ -66,10 +70,12 @@ export interface EarlierExchange {
   readonly seen: ReadonlyMap<string, number>;
   /** Sequence number of the last event. */
   readonly lastEvent: number;
+  /** Number of the last batch of the log. */
+  readonly lastBatch: number;
 }
 
 /** A run's traffic between its controller and workers. */
-export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
+export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   readonly #options: ExchangeOptions;
   readonly #owner: string;
   readonly #indexes: ReadonlyMap<string, number>;
@@ -85,6 +91,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
   #number: number;
   #upTo: string;
   #lastEvent: number;
+  #lastBatch: number;
   #isCommitting = false;
   #isDirty = false;
   #committed: Promise<void> = Promise.resolve();
@@ -100,7 +107,6 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
   /** The number of the last message to workers. */
   #lastDown = 0;
   #isBeatDue = false;
-  #isListening = false;
   #isOver = false;
   #closedAt: number | undefined;
   /** True once the run in the store is no longer this controller's. */
@@ -122,10 +128,11 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
     this.#options = options;
     this.#owner = owner;
     this.#indexes = new Map(options.hosts.map((name, index) => [name, index]));
-    const { number = 0, upTo = "0", seen, lastEvent = 0 } = options.earlier ?? {};
+    const { number = 0, upTo = "0", seen, lastEvent = 0, lastBatch = 0 } = options.earlier ?? {};
     this.#number = number;
     this.#upTo = upTo;
     this.#lastEvent = lastEvent;
+    this.#lastBatch = lastBatch;
     this.#hearing = new Hearing(options.silentMs, seen);
     this.#jobs = new HostJobs({
       ...options,
@@ -133,6 +140,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
       isSilent: this.#hearing.isSilent,
     });
     const { server } = options;
+    if (server.away.since !== undefined) this.#awaySince = performance.now();
     this.#unsubscribe = [
       server.onAway(() => {
         this.#awaySince = performance.now();
@@ -145,15 +153,8 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
     this.replaced.catch(() => {});
     this.#tickMs = Math.min(BEAT_MS, options.silentMs / 3);
     this.#beat = setInterval(() => this.#tick(), this.#tickMs);
-  }
-
-  /** Hear the workers, once there is a session for each host: a message for a host without one would be lost. */
-  listen(): void {
-    this.#isListening = true;
-    this.#hearing.excuse(performance.now());
-    const { reading, keys } = this.#options;
-    void followStream(reading, keys.up, {
-      after: this.#upTo,
+    void followStream(options.reading, options.keys.up, {
+      after: upTo,
       signal: this.#reading.signal,
       take: (entries) => this.#take(entries),
     }).catch((thrown: unknown) => this.#fail(serializeError(thrown)));
@@ -299,13 +300,21 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
       if (!isSlow) this.#wakeForBeat();
       return;
     }
-    if (!this.#isListening) return this.#wakeForBeat();
     if (this.#isDeaf) this.#hearing.excuse(now);
     this.#isDeaf = false;
-    for (const { session, name } of this.#hearing.silent(now))
-      for (const part of this.#heldBy(session)) part.silent(name, this.#hearing.isSilent);
+    this.#endSilence(now);
     this.#jobs.look(now);
     this.#wakeForBeat();
+  }
+
+  /** Give the hosts of silent workers to others. A long run has many workers that are gone: each host is looked at once. */
+  #endSilence(now: number): void {
+    const silent = this.#hearing.silent(now);
+    if (silent.size === 0) return;
+    for (const part of this.#sessions.values()) {
+      const name = part.isOver || part.holder === undefined ? undefined : silent.get(part.holder.session);
+      if (name !== undefined) part.silent(name, this.#hearing.isSilent);
+    }
   }
 
   /** Give a sign of life, even where there is nothing to say. */
@@ -374,7 +383,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
   async #commit(): Promise<void> {
     const { run, keys, seal, redis } = this.#options;
     const events = this.#events;
-    const items = this.#down.splice(0, ITEMS);
+    const items = takeItems(this.#down, ITEMS);
     const held = this.#held;
     const seen = this.#seen;
     const upTo = this.#upTo;
@@ -383,23 +392,15 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
     this.#seen = new Map();
     const number = ++this.#number;
     const isLogged = events.length + held.size + seen.size > 0;
-    const log: LogBatch = {
-      upTo,
-      events,
-      held: [...held].map(([host, holder]) =>
-        holder === undefined ? [host] : [host, holder.token, holder.session],
-      ),
-      seen: Object.fromEntries(seen),
-    };
+    const log = isLogged ? this.#sealLog(events, { upTo, held, seen }) : [];
     const isTold = items.length > 0 || this.#isBeatDue;
-    const down: DownMessage = { number, after: this.#lastDown, items };
+    const down: Omit<DownMessage, "items"> = { number, after: this.#lastDown };
     this.#isBeatDue = false;
     if (isTold) this.#lastDown = number;
+    const told = isTold ? sealList(seal, PURPOSES.down(run), down, "items", items) : undefined;
     const written = await this.#written(() =>
       writeBatch(redis, keys, {
-        ...{ owner: this.#owner, number },
-        log: isLogged ? sealValue(seal, PURPOSES.log(run), log) : undefined,
-        down: isTold ? sealValue(seal, PURPOSES.down(run), down) : undefined,
+        ...{ owner: this.#owner, number, log, down: told },
         taken: isLogged ? nextId(upTo) : undefined,
       }),
     );
@@ -430,6 +431,34 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
     );
     this.#replace(error);
     throw error;
+  }
+
+  /** Seal what is to be logged at once, as one batch or several. */
+  #sealLog(
+    events: Event[],
+    {
+      upTo,
+      held,
+      seen,
+    }: Pick<LogBatch, "upTo"> & {
+      readonly held: ReadonlyMap<number, Holder | undefined>;
+      readonly seen: ReadonlyMap<string, number>;
+    },
+  ): readonly Buffer[] {
+    const rest: Omit<LogBatch, "number" | "events"> = {
+      upTo,
+      held: [...held].map(([host, holder]) =>
+        holder === undefined ? [host] : [host, holder.token, holder.session],
+      ),
+      seen: Object.fromEntries(seen),
+    };
+    const { run, seal } = this.#options;
+    const batches: Buffer[] = [];
+    do {
+      const head = { number: ++this.#lastBatch, ...rest };
+      batches.push(sealList(seal, PURPOSES.log(run), head, "events", takeItems(events, EVENTS)));
+    } while (events.length > 0);
+    return batches;
   }
 
   /** Write, again where the connection was lost before the answer came. */

@@ -23,11 +23,6 @@ export class Hearing {
       this.#workers.set(session, { name: "of before", number, heardAt, isSilent: false });
   }
 
-  /** True until the first worker is heard. */
-  get isEmpty(): boolean {
-    return this.#workers.size === 0;
-  }
-
   /**
    * Take a message in. Returns whether it is new, whether its worker was silent before, and the number of messages
    * missing before it; `warn` tells people of those, and of messages that come again.
@@ -56,13 +51,15 @@ export class Hearing {
   /** Return whether nobody may rely on a worker any more. */
   readonly isSilent = (session: string): boolean => this.#workers.get(session)?.isSilent ?? true;
 
-  /** Yield the workers that have been silent for too long. */
-  *silent(now: number): Generator<{ readonly session: string; readonly name: string }> {
+  /** Find the workers that have been silent for too long. Returns their names, by session. */
+  silent(now: number): ReadonlyMap<string, string> {
+    const names = new Map<string, string>();
     for (const [session, worker] of this.#workers) {
       if (now - worker.heardAt <= this.#silentMs) continue;
       worker.isSilent = true;
-      yield { session, name: worker.name };
+      names.set(session, worker.name);
     }
+    return names;
   }
 
   /** Give all workers their time again: none could be heard until now. */

@@ -6,7 +6,7 @@ import type { PlayHosts } from "../../controller/prepare/plan.ts";
 import type { Plan } from "../../controller/prepare/prepare.ts";
 import type { QueuedHost } from "../../controller/queued/queued-host.ts";
 import { openRunLog } from "../../controller/records/recorder.ts";
-import { logFileOf, onceFileOf, readEvents, runsDirectory } from "../../controller/records/records.ts";
+import { logFileOf, onceFileOf, runsDirectory } from "../../controller/records/records.ts";
 import { openOnceResults } from "../../controller/schedule/once.ts";
 import { printable, VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
@@ -14,8 +14,8 @@ import type { PlayDefinition } from "../../core/playbook.ts";
 import { bareHost } from "../../inventory/connection.ts";
 import { decodeWhole } from "../../vars/whole-value.ts";
 import { COURSE_FIELDS, type Course, courseAt } from "../course.ts";
+import { LogReader } from "../log.ts";
 import {
-  type LogBatch,
   NO_LABEL,
   openValue,
   PURPOSES,
@@ -30,8 +30,6 @@ import { readWhole } from "../streams.ts";
 import type { EarlierExchange } from "./exchange.ts";
 import type { Holder } from "./remote-session.ts";
 
-/** Hosts whose work is read at a time. */
-const SHARD = 500;
 /** Time between two looks for a sign of life. */
 const LOOK_MS = 200;
 
@@ -78,7 +76,10 @@ export async function awaitCourse(stored: StoredRun): Promise<Course> {
   }
 }
 
-/** Take a run over: read what its controller has left. Fails with `USAGE` while the run has a controller. */
+/**
+ * Take a run over: read what its controller has left. Fails with `USAGE` while the run has a controller, and with
+ * `QUEUE_REFUSED` when a part of its log is missing.
+ */
 export async function readRun(
   stored: StoredRun & { readonly owner: string; readonly goneSeconds: number | undefined },
   options: RunOptions,
@@ -90,16 +91,16 @@ export async function readRun(
     throw new VolleyError("USAGE", `run ${run} ${course === "ended" ? "has ended" : "has a controller"}`);
   await redis.hset(keys.control, "owner", owner);
   const number = Number((await redis.hget(keys.control, "number")) ?? 0);
-  const { logDirectory } = options;
-  const directory = logDirectory === false ? undefined : (logDirectory ?? runsDirectory());
-  const events = bringEvents(run, directory);
+  const events: Event[] = [];
   const held = new Map<number, Holder>();
   const seen = new Map<string, number>();
+  const log = new LogReader(seal, run);
   let upTo = "0";
   for await (const entries of readWhole(redis, keys.log)) {
     for (const { bytes } of entries) {
-      const batch = openValue<LogBatch>(seal, PURPOSES.log(run), bytes);
-      for (const event of batch.events) events.add(event);
+      const batch = log.open(bytes);
+      if (batch === undefined) continue;
+      for (const event of batch.events) events.push(event);
       for (const [host, token, session] of batch.held)
         if (token === undefined) held.delete(host);
         else held.set(host, { token, session: session! });
@@ -107,22 +108,29 @@ export async function readRun(
       ({ upTo } = batch);
     }
   }
-  const plan = await planOf(stored, record, directory, events.all());
-  return { plan, earlier: { number, upTo, held, seen, lastEvent: events.lastSeq } };
+  const plan = await planOf(stored, record, options, events);
+  return {
+    plan,
+    earlier: { number, upTo, held, seen, lastEvent: events.at(-1)?.seq ?? 0, lastBatch: log.last },
+  };
 }
 
 /** Make the plan of a run from its record. */
 async function planOf(
   stored: StoredRun,
   record: QueuedRun,
-  directory: string | undefined,
-  events: Iterable<Event> | undefined,
+  options: RunOptions,
+  events: readonly Event[],
 ): Promise<Plan> {
   const { run, hosts: names, plays: queued, bundle, check, seed, limits, recorded } = record;
   const known = names.map((name) => bareHost(name, "ssh"));
   const plays = queued.map((entry) => asPlay(entry, known));
   const hosts = await readHosts(stored, record);
-  if (directory !== undefined) await bringResults(stored, directory, names);
+  const directory = options.logDirectory === false ? undefined : (options.logDirectory ?? runsDirectory());
+  if (directory !== undefined) {
+    await bringResults(stored, directory, names);
+    bringLog(logFileOf(directory, run), events);
+  }
   return Object.freeze({
     run,
     playbook: {
@@ -154,7 +162,7 @@ async function planOf(
         ? undefined
         : { directory, startedAt: record.startedAt, bundle: bundle.id, options: recorded },
     // The first controller may have died before its first event was in the log.
-    attached: events === undefined ? undefined : { events, changed: false },
+    attached: events.length === 0 ? undefined : { events, changed: false },
   });
 }
 
@@ -173,13 +181,12 @@ async function readHosts(
 ): Promise<readonly QueuedHost[]> {
   const hosts: QueuedHost[] = [];
   const common = decodeWhole(record.common) as object;
-  const parts = readParts(redis, keys.parts, record.hosts.length);
   for (const [index, name] of record.hosts.entries()) {
-    const { value: sealed = null } = await parts.next();
     if (record.labels[index] === NO_LABEL) {
       hosts.push(ofFirstController(name, record, index));
       continue;
     }
+    const sealed = await redis.hgetBuffer(keys.parts, String(index));
     if (sealed === null)
       throw new VolleyError("QUEUE_FAILED", `the work of ${name} is no longer in the queue`);
     const { way, job, secrets: left } = openValue<QueuedPart>(seal, PURPOSES.part(run, index), sealed);
@@ -201,18 +208,6 @@ async function readHosts(
   return hosts;
 }
 
-/** Yield the sealed work of each host, by index; null where there is none. */
-async function* readParts(
-  redis: Redis,
-  key: string,
-  count: number,
-): AsyncGenerator<Buffer | null, undefined> {
-  for (let from = 0; from < count; from += SHARD) {
-    const indexes = Array.from({ length: Math.min(SHARD, count - from) }, (_, at) => String(from + at));
-    yield* await redis.hmgetBuffer(key, ...indexes);
-  }
-}
-
 /** A host that the first controller worked on itself: nobody has its job. */
 function ofFirstController(name: string, { run, plays }: QueuedRun, index: number): QueuedHost {
   const mine = plays.filter(({ hosts }) => hosts.includes(index)).map((play) => play.index);
@@ -229,44 +224,12 @@ function ofFirstController(name: string, { run, plays }: QueuedRun, index: numbe
   };
 }
 
-/** The events that the queue has of a run. */
-interface BroughtEvents {
-  add(event: Event): void;
-  /** The number of the last event; 0 before the first. */
-  readonly lastSeq: number;
-  /** Return the events; undefined where there are none. Fails with `QUEUE_FAILED` when they could not be kept. */
-  all(): Iterable<Event> | undefined;
-}
-
-/**
- * Bring the events of a run into its log here, which replaces this machine's copy: a copy may lack events, and may have
- * events that count for nothing. Without a directory, keep them in memory.
- */
-function bringEvents(run: string, directory: string | undefined): BroughtEvents {
-  const kept: Event[] = [];
-  const file = directory === undefined ? undefined : logFileOf(directory, run);
-  if (file !== undefined) rmSync(file, { force: true });
-  const log = file === undefined ? undefined : openRunLog(file);
-  let lastSeq = 0;
-  return {
-    add: (event) => {
-      if (log === undefined) kept.push(event);
-      else log.event(event);
-      lastSeq = event.seq;
-    },
-    get lastSeq() {
-      return lastSeq;
-    },
-    all: () => {
-      log?.close();
-      if (log?.isWhole === false)
-        throw new VolleyError("QUEUE_FAILED", `the events of run ${run} cannot be written to ${file}`, {
-          hint: "make room there, or set XDG_STATE_HOME to a directory that can be written",
-        });
-      if (lastSeq === 0) return undefined;
-      return directory === undefined ? kept : readEvents(directory, run);
-    },
-  };
+/** Bring the run's log here. This machine's copy of the log may lack events, and may have events that count for nothing. */
+function bringLog(file: string, events: readonly Event[]): void {
+  rmSync(file, { force: true });
+  const log = openRunLog(file);
+  for (const event of events) log.event(event);
+  log.close();
 }
 
 /** Bring the whole results for other hosts here. */

@@ -3,7 +3,7 @@ import type { Run } from "../../controller/run.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event, Summary } from "../../core/events.ts";
 import { EventQueue } from "../../system/event-queue.ts";
-import { type LogBatch, openValue, PURPOSES } from "../messages.ts";
+import { LogReader } from "../log.ts";
 import { runsKey } from "../names.ts";
 import { followStream, type StreamEntry } from "../streams.ts";
 import { courseOf, type StoredRun } from "./reopen.ts";
@@ -19,18 +19,19 @@ export async function latestRun(redis: Redis, prefix: string): Promise<string | 
 
 /**
  * Watch a run that another process has, or that has ended. `cancel` ends the watching alone. Without an end of the run the
- * summary rejects: with `CANCELLED` for a watcher that has left, and with `CONNECTION_LOST` when the controller is gone and
- * `endsWithController` is true. `reading` serves nothing else.
+ * summary rejects: with `CANCELLED` for a watcher that has left, with `CONNECTION_LOST` when the controller is gone and
+ * `endsWithController` is true, and with `QUEUE_REFUSED` when a part of the log is missing. `reading` serves nothing else.
  */
 export function watch(stored: StoredRun, reading: Redis, endsWithController: boolean): Run {
   const { keys, seal, run } = stored;
   const queue = new EventQueue<Event>();
+  const log = new LogReader(seal, run);
   const over = new AbortController();
   let end: Summary | undefined;
   let why = new VolleyError("CANCELLED", `run ${run} is no longer watched, and goes on`);
   const take = (entries: readonly StreamEntry[]): void => {
     for (const { bytes } of entries) {
-      for (const event of openValue<LogBatch>(seal, PURPOSES.log(run), bytes).events) {
+      for (const event of log.open(bytes)?.events ?? []) {
         queue.push(event);
         if (event.type !== "run:end") continue;
         end = event.summary;

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { encodeLine } from "../../core/protocol.ts";
-import { PURPOSES, type UpItem, type UpMessage } from "../messages.ts";
-import type { Seal } from "../seal.ts";
+import { PURPOSES, sealList, type UpItem, type UpMessage } from "../messages.ts";
+import { MAX_PLAIN, type Seal } from "../seal.ts";
 import { FIELD } from "../streams.ts";
 
 /** Characters of one message, unless one item alone has more. */
@@ -45,9 +45,13 @@ export class Outbox {
     this.#options = options;
   }
 
+  /** Send an item. A whole result that no message has room for is left out. */
   send(item: UpItem): void {
     if (this.#isClosed) return;
     const line = encodeLine(item).trimEnd();
+    // JSON in JSON is up to twice as long as what the host has sent.
+    if (item.type === "keep" && item.whole !== undefined && isTooLong(line))
+      return this.send({ ...item, whole: undefined });
     this.#items.push({ token: "token" in item ? item.token : undefined, line });
     this.#waiting += line.length;
     this.#sending ??= this.#sendAll();
@@ -110,8 +114,7 @@ export class Outbox {
   async #write(items: readonly string[]): Promise<void> {
     const { run, stream, redis, seal, session, worker } = this.#options;
     const head: Omit<UpMessage, "items"> = { session, worker, number: ++this.#number };
-    const text = `${JSON.stringify(head).slice(0, -1)},"items":[${items.join(",")}]}`;
-    const sealed = seal.seal(PURPOSES.up(run), Buffer.from(text));
+    const sealed = sealList(seal, PURPOSES.up(run), head, "items", items);
     while (!this.#isClosed) {
       try {
         await redis.xadd(stream, "*", FIELD, sealed);
@@ -122,4 +125,10 @@ export class Outbox {
       }
     }
   }
+}
+
+/** Return whether no message has room for a line. */
+function isTooLong(line: string): boolean {
+  const limit = MAX_PLAIN - MESSAGE_LENGTH;
+  return line.length > limit / 3 && Buffer.byteLength(line) > limit;
 }
