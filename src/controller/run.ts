@@ -6,6 +6,7 @@ import { watchEventLoop } from "../system/this-process.ts";
 import { fileOf, type RunOptions } from "./prepare/options.ts";
 import { type Prepared, prepare } from "./prepare/prepare.ts";
 import { type HostQueue, type OpenQueue, workerOptions } from "./queued/host-queue.ts";
+import { recall } from "./records/recall.ts";
 import { openRecorder } from "./records/recorder.ts";
 import { schedule } from "./schedule/schedule.ts";
 import { openSessions } from "./schedule/sessions.ts";
@@ -95,7 +96,10 @@ async function carryOut(
     push(event);
   });
   starved.catch(recorder.save);
-  const sessions = openSessions(plan, recorder, now, queue);
+  const earlier = await recall(plan.attached?.events ?? [], recorder.replay);
+  recorder.begin();
+  const sessions = openSessions(plan, recorder, { earlier, now, queue });
+  queue?.listen();
   const onClean = (): void => {
     recorder.emit({ type: "run:cancel", how: "clean" });
     for (const session of sessions.byHost.values()) session.cancel();

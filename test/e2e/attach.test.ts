@@ -83,7 +83,7 @@ it("a controller killed in mid-run: another attaches, goes on, and reports every
 
   // The run is recorded as any other, and can be looked at again.
   expect(readSummary(runsDirectory(), name!)?.exitCode).toBe(0);
-  expect(ofType(readEvents(runsDirectory(), name!), "task:end")).toHaveLength(3 * TASKS);
+  expect(ofType([...readEvents(runsDirectory(), name!)], "task:end")).toHaveLength(3 * TASKS);
   const shown = await volleyHere(["attach", name!, "-o", "plain"], { cwd: project.directory });
   expect(shown).toMatchObject({ code: 0 });
   expect(shown.stdout).toContain("3 hosts: 3 ok");
@@ -135,7 +135,7 @@ it("a host that waited for its turn when the controller was killed begins anew",
   const waits = () => ofType(told, "log").find(({ text }) => text.startsWith("waiting for"));
   const isOneWaiting = (): boolean => {
     const [name] = listRuns(runsDirectory());
-    told = name === undefined ? [] : readEvents(runsDirectory(), name);
+    told = name === undefined ? [] : [...readEvents(runsDirectory(), name)];
     return ofType(told, "task:start").length > 0 && waits() !== undefined;
   };
   await volley(args, {

@@ -165,7 +165,7 @@ test("a controller killed amid a batch: another one keeps to the batches, and re
   const inventory = project.write("inventory.yaml", fleet.inventoryYaml());
   const args = ["run", "site.ts", "-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "json"];
   const isWritten = (): boolean => {
-    const types = readEvents(runsDirectory(), listRuns(runsDirectory())[0]!).map(({ type }) => type);
+    const types = [...readEvents(runsDirectory(), listRuns(runsDirectory())[0]!)].map(({ type }) => type);
     return types.filter((type) => type === "task:once").length === 2 && types.includes("task:output");
   };
   const killed = await volley(args, {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, test } from "vitest";
+import { EarlierRun } from "../../src/controller/records/recall.ts";
 import {
   hostsOfRuns,
   isControlled,
@@ -10,7 +11,7 @@ import {
   readRecord,
   readSummary,
 } from "../../src/controller/records/records.ts";
-import { fullTally, readEarlier } from "../../src/controller/session/told.ts";
+import { fullTally } from "../../src/controller/session/told.ts";
 import { foldSummary } from "../../src/core/summary.ts";
 import { createRunModel } from "../../src/reporter/ink/model.ts";
 import { UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
@@ -52,11 +53,13 @@ test(
         const events = readEvents(directory, "r1");
         const fold = foldSummary();
         const model = createRunModel(UNICODE_SYMBOLS);
+        const earlier = new EarlierRun();
         for (const event of events) {
+          earlier.add(event);
           fold.add(event);
           model.apply(event);
         }
-        for (const part of readEarlier(events).values()) {
+        for (const part of earlier.parts.values()) {
           must(Number.isSafeInteger(part.lastSequence), `event ${part.lastSequence}`);
           must(Number.isFinite(part.total) && Number.isFinite(part.tally.failed), "a count that is none");
           must(Number.isFinite(fullTally(part).notExecuted), "a count that is none");

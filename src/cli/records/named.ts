@@ -58,11 +58,11 @@ export async function readRun(name: string): Promise<LoggedRun> {
   );
   if (existsSync(name) && extname(name) === LOG_EXTENSION) {
     const run = basename(name, LOG_EXTENSION);
-    return { run, events: readEvents(dirname(name), run), goingOn: false, file: name };
+    return { run, events: [...readEvents(dirname(name), run)], goingOn: false, file: name };
   }
   const directory = runsDirectory();
   const run = await namedRun(name);
-  const events = readEvents(directory, run);
+  const events = [...readEvents(directory, run)];
   return { run, events, goingOn: isControlled(readRecord(directory, run)), file: logFileOf(directory, run) };
 }
 

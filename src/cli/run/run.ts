@@ -361,7 +361,7 @@ interface WatchOptions {
 
 /** Show a run that has ended. */
 async function showEvents(
-  events: readonly Event[],
+  events: Iterable<Event>,
   summary: Summary,
   { output, verbosity, diff, timing = false }: WatchOptions,
 ): Promise<void> {

@@ -5,6 +5,7 @@ import { makeJob } from "../../agent/local/job.ts";
 import { hostInBundle, readBundle } from "../../bundle/carried.ts";
 import { readManifest } from "../../bundle/manifest.ts";
 import { printable, VolleyError } from "../../core/errors.ts";
+import type { Event } from "../../core/events.ts";
 import { bareHost } from "../../inventory/connection.ts";
 import { DEFAULTS, fileOf, type RunOptions } from "./options.ts";
 import type { PlayHosts } from "./plan.ts";
@@ -28,8 +29,8 @@ export function prepareCarried(options: RunOptions): Prepared {
   const bundle = { id, bytes, reused: true, asksForGroups: false, file };
   const { run, record, attached } = planRecord({ ...options, cwd }, bundle);
   // The run may have given the machine another host name, and the file may be another bundle by now.
-  const begun = attached?.events.find((event) => event.type === "run:start")?.hosts[0];
-  const name = hostInBundle(manifest, { bundle: file, option: "-l", asked: limit ?? begun });
+  const asked = limit ?? hostOfStart(attached?.events ?? []);
+  const name = hostInBundle(manifest, { bundle: file, option: "-l", asked });
   const { plays: indexes, ...job } = makeJob(
     manifest,
     name,
@@ -87,6 +88,12 @@ export function prepareCarried(options: RunOptions): Prepared {
     }),
     transports: { close: () => {} },
   };
+}
+
+/** Return the host that a run was begun for. */
+function hostOfStart(events: Iterable<Event>): string | undefined {
+  for (const event of events) if (event.type === "run:start") return event.hosts[0];
+  return undefined;
 }
 
 /** The controller's view of the playbook, whose code only the bundle's process runs. */

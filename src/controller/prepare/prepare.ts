@@ -108,8 +108,8 @@ interface PlannedRecord extends Omit<RunRecord, "run" | "pid" | "process"> {
 }
 
 interface Attached {
-  /** The events that the earlier controller wrote down. */
-  readonly events: readonly Event[];
+  /** The events that the earlier controller wrote down; each iteration reads them. */
+  readonly events: Iterable<Event>;
   /** True when the playbook now makes another bundle: hosts then may only report, and no host may begin. */
   readonly changed: boolean;
 }

@@ -54,6 +54,8 @@ export type PartOptions = Pick<SessionOptions, "emit" | "ask" | "keepResult" | "
 export interface OpenQueue {
   /** Open a host's part, which a worker carries out once it has begun. */
   session(host: QueuedHost, options: PartOptions): HostSession;
+  /** Hear the workers, once there is a session for each host. */
+  listen(): void;
   /** Keep an event of the run for those who watch it, and for the controller that takes it over. */
   log(event: Event): void;
   /** Rejects once another controller has taken the run over: this one must do nothing more. */

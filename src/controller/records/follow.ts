@@ -2,9 +2,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Event } from "../../core/events.ts";
-import { parseJsonLines } from "../../system/output.ts";
-import { isLoggedEvent } from "../session/check-event.ts";
-import { isControlled, readRecord } from "./records.ts";
+import { isControlled, parseEvents, readRecord } from "./records.ts";
 
 const CHUNK_BYTES = 256 * 1024;
 
@@ -25,7 +23,7 @@ export async function* followEvents(
       // A line is written in one piece, but may be read in two.
       const end = bytes.lastIndexOf("\n") + 1;
       rest = bytes.subarray(end);
-      for (const event of parseJsonLines(bytes.toString("utf8", 0, end)).filter(isLoggedEvent)) {
+      for (const event of parseEvents(bytes.toString("utf8", 0, end))) {
         yield event;
         if (event.type === "run:end") return;
       }

@@ -9,6 +9,10 @@ import { logFileOf, writeRecord } from "./records.ts";
 
 /** The recorder of a run: gives each event its number, folds it, writes it to the log and passes it on. */
 export interface Recorder {
+  /** Pass an event on that an earlier controller has written down. */
+  replay(event: Event): void;
+  /** Write the record down, and emit the first events of this controller. */
+  begin(): void;
   emit(event: ReceivedEvent | ControllerEvent): void;
   /** Write the buffered events to the log: they would be lost if this process were killed. */
   save(): void;
@@ -16,20 +20,12 @@ export interface Recorder {
   finish(): Summary;
 }
 
-/**
- * Open a run's log and record, and emit the first events of the run. For an attached run, pass on the recorded events
- * of the earlier controller instead.
- */
+/** Open a run's log and record. */
 export function openRecorder(plan: Plan, push: (event: Event) => void): Recorder {
   const { run, playbook, plays, hosts, bundle, record, attached } = plan;
   const fold = foldSummary();
   const log = record === undefined ? undefined : openRunLog(logFileOf(record.directory, run));
   let seq = 0;
-  for (const event of attached?.events ?? []) {
-    fold.add(event);
-    push(event);
-    seq = event.seq;
-  }
   const emit = (event: ReceivedEvent | ControllerEvent): void => {
     // A name that is a template is filled in here alone.
     const named = event.type === "play:start" ? { play: plays[event.index]?.play.name ?? event.play } : {};
@@ -38,33 +34,44 @@ export function openRecorder(plan: Plan, push: (event: Event) => void): Recorder
     log?.event(stamped);
     push(stamped);
   };
-  if (record !== undefined) {
-    const { directory, ...rest } = record;
-    writeRecord(directory, { run, ...rest });
-  }
-  if (attached === undefined) {
-    emit({
-      type: "run:start",
-      run,
-      playbook: playbook.name,
-      hosts: hosts.map(({ name }) => name),
-      plays: plays.map(({ play, hosts: some }) => ({ name: play.name, hosts: some.map(({ name }) => name) })),
-      check: plan.check,
-      concurrency: plan.limits.concurrency,
-    });
-    // A run without any bundle has built none.
-    if (bundle.bytes.length > 0)
+  const begin = (): void => {
+    if (record !== undefined) {
+      const { directory, ...rest } = record;
+      writeRecord(directory, { run, ...rest });
+    }
+    if (attached === undefined) {
       emit({
-        type: "run:build",
-        bundle: bundle.id,
-        bytes: bundle.bytes.length,
-        elapsedMs: plan.buildMs,
-        reused: bundle.reused,
+        type: "run:start",
+        run,
+        playbook: playbook.name,
+        hosts: hosts.map(({ name }) => name),
+        plays: plays.map(({ play, hosts: some }) => ({
+          name: play.name,
+          hosts: some.map(({ name }) => name),
+        })),
+        check: plan.check,
+        concurrency: plan.limits.concurrency,
       });
-  }
-  log?.save();
-  for (const { host, level, text } of plan.notes) emit({ type: "log", host, level, text });
+      // A run without any bundle has built none.
+      if (bundle.bytes.length > 0)
+        emit({
+          type: "run:build",
+          bundle: bundle.id,
+          bytes: bundle.bytes.length,
+          elapsedMs: plan.buildMs,
+          reused: bundle.reused,
+        });
+    }
+    log?.save();
+    for (const { host, level, text } of plan.notes) emit({ type: "log", host, level, text });
+  };
   return {
+    replay: (event) => {
+      fold.add(event);
+      push(event);
+      seq = event.seq;
+    },
+    begin,
     emit,
     save: () => log?.save(),
     finish: () => {
@@ -83,6 +90,8 @@ export function openRecorder(plan: Plan, push: (event: Event) => void): Recorder
 export interface RunLog {
   /** Undefined when the file cannot be written. */
   readonly file: string | undefined;
+  /** False once something could not be written. */
+  readonly isWhole: boolean;
   event(event: Event): void;
   /** Write what is held back. */
   save(): void;
@@ -113,6 +122,9 @@ export function openRunLog(file: string): RunLog {
   }
   return {
     file: logger === undefined ? undefined : file,
+    get isWhole() {
+      return lines?.isWhole === true;
+    },
     event: (event) => logger?.[levelOf(event)](event),
     save: () => lines?.save(),
     close: () => {
@@ -140,6 +152,8 @@ function levelOf(event: Event): "debug" | "info" | "warn" {
 
 /** A file to add lines to, written in pieces of 8 KiB. On a full disk it ends where the space did. */
 export interface LineFile {
+  /** False once something could not be written. */
+  readonly isWhole: boolean;
   write(line: string): void;
   /** Write what is held back: the system has it then, and it outlives this process. */
   save(): void;
@@ -156,26 +170,30 @@ const HELD_CHARACTERS = 8_192;
 export function openLineFile(file: string): LineFile {
   const descriptor = openSync(file, "a", 0o600);
   let held = "";
-  let isWritable = true;
+  let isWhole = true;
+  let isOpen = true;
   const save = (): void => {
-    if (held === "" || !isWritable) return;
+    if (held === "" || !isWhole) return;
     try {
       writeFileSync(descriptor, held);
     } catch {
-      isWritable = false;
+      isWhole = false;
     }
     held = "";
   };
   return {
+    get isWhole() {
+      return isWhole;
+    },
     write: (line) => {
-      if (!isWritable) return;
+      if (!isWhole || !isOpen) return;
       held += line;
       if (held.length >= HELD_CHARACTERS) save();
     },
     save,
     close: () => {
       save();
-      isWritable = false;
+      isOpen = false;
       closeSync(descriptor);
     },
   };

@@ -136,17 +136,56 @@ export function listRuns(directory: string): readonly string[] {
     .reverse();
 }
 
-/** Read the events of a run's log, as far as they were written. */
-export function readEvents(directory: string, run: string): readonly Event[] {
+/**
+ * Return the events of a run's log, as far as they are written by now. Each iteration reads the file anew: the events of a
+ * large run need more memory than a process should have.
+ */
+export function readEvents(directory: string, run: string): Iterable<Event> {
   const file = logFileOf(directory, run);
-  const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
-  return parseJsonLines(text).filter(isLoggedEvent);
+  const size = fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  return { [Symbol.iterator]: () => iterateEvents(file, size) };
+}
+
+const CHUNK_BYTES = 256 * 1_024;
+
+function* iterateEvents(file: string, size: number): Generator<Event, void, undefined> {
+  if (size === 0) return;
+  const descriptor = fs.openSync(file, "r");
+  try {
+    const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size));
+    let rest: Buffer = Buffer.alloc(0);
+    for (let at = 0; at < size; ) {
+      const count = fs.readSync(descriptor, chunk, 0, Math.min(chunk.length, size - at), at);
+      // The file has become shorter.
+      if (count === 0) break;
+      at += count;
+      const bytes = Buffer.concat([rest, chunk.subarray(0, count)]);
+      const end = at < size ? bytes.lastIndexOf("\n") + 1 : bytes.length;
+      rest = bytes.subarray(end);
+      yield* parseEvents(bytes.toString("utf8", 0, end));
+    }
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+/** Return the events in lines of a log, without the levels that pino has added to them. */
+export function parseEvents(lines: string): readonly Event[] {
+  return parseJsonLines(lines)
+    .filter(isLoggedEvent)
+    .map((event) => {
+      // The level of such a line is the event's own.
+      if (event.type === "log") return event;
+      const { level: _level, ...own } = event as Event & { readonly level?: unknown };
+      return own as Event;
+    });
 }
 
 /** Read the summary of a run; undefined when the run has not ended. */
 export function readSummary(directory: string, run: string): Summary | undefined {
-  const end = readEvents(directory, run).findLast((event) => event.type === "run:end");
-  return end?.type === "run:end" ? end.summary : undefined;
+  let summary: Summary | undefined;
+  for (const event of readEvents(directory, run)) if (event.type === "run:end") ({ summary } = event);
+  return summary;
 }
 
 /** Return whether a run's controller process is still there; it may be done with the run. */

@@ -25,6 +25,7 @@ import { extendScope } from "../../vars/scope.ts";
 import { writeWhole } from "../../vars/whole-value.ts";
 import { silenceConsole, unknowable } from "../prepare/preflight.ts";
 import { refuseLeft } from "../queued/left-secrets.ts";
+import type { AskedEvent } from "../records/recall.ts";
 
 /** Delegated actions performed at a time. */
 const AT_A_TIME = 8;
@@ -39,7 +40,7 @@ export interface DelegateOptions {
   jobOf(host: string): Job | undefined;
   tell(host: string, command: Command): void;
   /** Events of an earlier controller of this run. */
-  readonly earlier: readonly (ReceivedEvent | ControllerEvent)[];
+  readonly earlier: readonly AskedEvent[];
   /** Its abort ends the running actions. */
   readonly signal: AbortSignal;
 }

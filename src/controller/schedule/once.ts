@@ -5,6 +5,7 @@ import type { Answer } from "../../core/protocol.ts";
 import type { Result } from "../../core/result.ts";
 import { makeDirectories } from "../../system/directories.ts";
 import { parseJsonLines } from "../../system/output.ts";
+import type { AskedEvent } from "../records/recall.ts";
 import type { HostSession } from "../session/session.ts";
 
 /** Has one host of a batch do each `runOnce` task, and tells the other hosts the result. */
@@ -33,7 +34,7 @@ interface Asker {
 /** Options of the relay. */
 interface OnceOptions {
   /** Events of an earlier controller of this run. */
-  readonly earlier?: readonly (ReceivedEvent | ControllerEvent)[];
+  readonly earlier?: readonly AskedEvent[];
   /** Return the whole result of a host's task whose event holds only a part; undefined when it is not known. */
   wholeOf(host: string, task: number): string | undefined;
   /** Note that `to` gets a text of `from`; returns the secrets in the text, which are masked for `to` from now on. */
@@ -158,10 +159,10 @@ export function createOnceRelay({
   /** Take the events of the earlier controller, and answer hosts only after the last of them. */
   const recall = (batch: Batch): void => {
     for (const event of earlier) {
-      if (!("host" in event) || !batch.hosts.has(event.host)) continue;
-      if (event.type === "task:once" && event.index === batch.index) ask(event);
+      if (!batch.hosts.has(event.host)) continue;
+      if (event.type === "task:end") end(event);
       else if (event.type === "task:start") begin(event);
-      else if (event.type === "task:end") end(event);
+      else if (event.type === "task:once" && event.index === batch.index) ask(event);
     }
     for (const question of batch.questions.values()) settle(question);
   };

@@ -6,11 +6,11 @@ import type { PlannedHost } from "../prepare/jobs.ts";
 import type { Plan } from "../prepare/prepare.ts";
 import type { OpenQueue, PartOptions } from "../queued/host-queue.ts";
 import type { QueuedHost } from "../queued/queued-host.ts";
+import type { EarlierRun } from "../records/recall.ts";
 import type { Recorder } from "../records/recorder.ts";
 import { onceFileOf } from "../records/records.ts";
 import { openHostSession } from "../session/driver.ts";
 import type { HostSession } from "../session/session.ts";
-import { readEarlier } from "../session/told.ts";
 import { createDelegates } from "./delegate.ts";
 import { type BatchLockstep, createLockstep } from "./lockstep.ts";
 import { createOnceRelay, type OnceRelay, openOnceResults } from "./once.ts";
@@ -29,14 +29,22 @@ export interface Sessions {
   forget(): void;
 }
 
-/**
- * Open a session for each host of a plan, and answer what the hosts ask. `now` ends actions on the controller. `queue` has
- * the workers for hosts that are not reached from here.
- */
-export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal, queue?: OpenQueue): Sessions {
+/** Options of the sessions of a run. */
+interface SessionsOptions {
+  readonly earlier: Pick<EarlierRun, "parts" | "asked">;
+  /** Ends actions on the controller. */
+  readonly now: AbortSignal;
+  /** Has the workers for hosts that are not reached from here. */
+  readonly queue: OpenQueue | undefined;
+}
+
+/** Open a session for each host of a plan, and answer what the hosts ask. */
+export function openSessions(
+  plan: Plan,
+  { emit }: Recorder,
+  { earlier, now, queue }: SessionsOptions,
+): Sessions {
   const { playbook, hosts, limits, record, attached } = plan;
-  const events = attached?.events ?? [];
-  const earlier = readEarlier(events);
   const results = openOnceResults(record === undefined ? undefined : onceFileOf(record.directory, plan.run));
   const jobs = new Map(hosts.map(({ name, job }) => [name, job]));
   const byHost = new Map<string, HostSession>();
@@ -44,7 +52,7 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal, q
   const { world } = playbook;
   const lockstep = world === undefined ? undefined : createLockstep(limits.concurrency, () => once.review());
   const once = createOnceRelay({
-    earlier: events,
+    earlier: earlier.asked,
     wholeOf: results.of,
     share: secrets.share,
     isElsewhere: (host) => lockstep?.isWaiting(host) === true,
@@ -60,7 +68,7 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal, q
     assets: playbook.assets,
     jobOf: (host) => jobs.get(host),
     tell: (host, command) => byHost.get(host)?.tell(command),
-    earlier: events,
+    earlier: earlier.asked,
     signal: now,
   });
   const archives = createArchives(plan.runtimes);
@@ -90,7 +98,7 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal, q
         delegates(event);
       },
       locate: playbook.locateRemote,
-      earlier: earlier.get(name),
+      earlier: earlier.parts.get(name),
     };
     const session =
       "label" in host

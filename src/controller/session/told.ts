@@ -1,5 +1,5 @@
 import { printable, VolleyError } from "../../core/errors.ts";
-import type { ControllerEvent, Event, HostEnd, ReceivedEvent, TargetEvent } from "../../core/events.ts";
+import type { ControllerEvent, HostEnd, ReceivedEvent, TargetEvent } from "../../core/events.ts";
 import type { WireEvent } from "../../core/protocol.ts";
 import {
   addTallies,
@@ -112,17 +112,6 @@ export function beginAnew(told: Told): Told {
 export function fullTally({ tally, total, started }: Told): Tally {
   const ended = countState(tally, "failed", started?.size ?? 0);
   return { ...ended, notExecuted: Math.max(0, total - tallyTotal({ ...ended, notExecuted: 0 })) };
-}
-
-/** Read the log of a run, by host. */
-export function readEarlier(events: readonly Event[]): ReadonlyMap<string, EarlierPart> {
-  const parts = new Map<string, EarlierPart>();
-  for (const event of events) {
-    if (!("host" in event)) continue;
-    const part = parts.get(event.host) ?? NOTHING_EARLIER;
-    parts.set(event.host, foldPart(part, event));
-  }
-  return parts;
 }
 
 /** A host that no earlier controller has seen. */

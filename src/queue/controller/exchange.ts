@@ -75,7 +75,7 @@ export interface EarlierExchange {
 }
 
 /** A run's traffic between its controller and workers. */
-export class Exchange implements Pick<OpenQueue, "session" | "log"> {
+export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
   readonly #options: ExchangeOptions;
   readonly #owner: string;
   readonly #indexes: ReadonlyMap<string, number>;
@@ -107,6 +107,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
   /** The number of the last message to workers. */
   #lastDown = 0;
   #isBeatDue = false;
+  #isListening = false;
   #isOver = false;
   #closedAt: number | undefined;
   /** True once the run in the store is no longer this controller's. */
@@ -153,8 +154,15 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
     this.replaced.catch(() => {});
     this.#tickMs = Math.min(BEAT_MS, options.silentMs / 3);
     this.#beat = setInterval(() => this.#tick(), this.#tickMs);
-    void followStream(options.reading, options.keys.up, {
-      after: upTo,
+  }
+
+  /** Hear the workers, once there is a session for each host: a message for a host without one would be lost. */
+  listen(): void {
+    this.#isListening = true;
+    this.#hearing.excuse(performance.now());
+    const { reading, keys } = this.#options;
+    void followStream(reading, keys.up, {
+      after: this.#upTo,
       signal: this.#reading.signal,
       take: (entries) => this.#take(entries),
     }).catch((thrown: unknown) => this.#fail(serializeError(thrown)));
@@ -300,6 +308,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "log"> {
       if (!isSlow) this.#wakeForBeat();
       return;
     }
+    if (!this.#isListening) return this.#wakeForBeat();
     if (this.#isDeaf) this.#hearing.excuse(now);
     this.#isDeaf = false;
     this.#endSilence(now);

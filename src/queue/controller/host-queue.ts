@@ -79,6 +79,7 @@ export function createHostQueue(options: HostQueueOptions): HostQueue {
     exchange.replaced.catch(disconnect);
     return {
       session: (host, part) => exchange.session(host, part),
+      listen: () => exchange.listen(),
       log: (event) => exchange.log(event),
       replaced: exchange.replaced,
       close: async () => {

@@ -6,7 +6,7 @@ import type { PlayHosts } from "../../controller/prepare/plan.ts";
 import type { Plan } from "../../controller/prepare/prepare.ts";
 import type { QueuedHost } from "../../controller/queued/queued-host.ts";
 import { openRunLog } from "../../controller/records/recorder.ts";
-import { logFileOf, onceFileOf, runsDirectory } from "../../controller/records/records.ts";
+import { logFileOf, onceFileOf, readEvents, runsDirectory } from "../../controller/records/records.ts";
 import { openOnceResults } from "../../controller/schedule/once.ts";
 import { printable, VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
@@ -30,6 +30,8 @@ import { readWhole } from "../streams.ts";
 import type { EarlierExchange } from "./exchange.ts";
 import type { Holder } from "./remote-session.ts";
 
+/** Hosts whose work is read at a time. */
+const SHARD = 500;
 /** Time between two looks for a sign of life. */
 const LOOK_MS = 200;
 
@@ -91,7 +93,9 @@ export async function readRun(
     throw new VolleyError("USAGE", `run ${run} ${course === "ended" ? "has ended" : "has a controller"}`);
   await redis.hset(keys.control, "owner", owner);
   const number = Number((await redis.hget(keys.control, "number")) ?? 0);
-  const events: Event[] = [];
+  const { logDirectory } = options;
+  const directory = logDirectory === false ? undefined : (logDirectory ?? runsDirectory());
+  const events = bringEvents(run, directory);
   const held = new Map<number, Holder>();
   const seen = new Map<string, number>();
   const log = new LogReader(seal, run);
@@ -100,7 +104,7 @@ export async function readRun(
     for (const { bytes } of entries) {
       const batch = log.open(bytes);
       if (batch === undefined) continue;
-      for (const event of batch.events) events.push(event);
+      for (const event of batch.events) events.add(event);
       for (const [host, token, session] of batch.held)
         if (token === undefined) held.delete(host);
         else held.set(host, { token, session: session! });
@@ -108,29 +112,22 @@ export async function readRun(
       ({ upTo } = batch);
     }
   }
-  const plan = await planOf(stored, record, options, events);
-  return {
-    plan,
-    earlier: { number, upTo, held, seen, lastEvent: events.at(-1)?.seq ?? 0, lastBatch: log.last },
-  };
+  const plan = await planOf(stored, record, directory, events.all());
+  return { plan, earlier: { number, upTo, held, seen, lastEvent: events.lastSeq, lastBatch: log.last } };
 }
 
 /** Make the plan of a run from its record. */
 async function planOf(
   stored: StoredRun,
   record: QueuedRun,
-  options: RunOptions,
-  events: readonly Event[],
+  directory: string | undefined,
+  events: Iterable<Event> | undefined,
 ): Promise<Plan> {
   const { run, hosts: names, plays: queued, bundle, check, seed, limits, recorded } = record;
   const known = names.map((name) => bareHost(name, "ssh"));
   const plays = queued.map((entry) => asPlay(entry, known));
   const hosts = await readHosts(stored, record);
-  const directory = options.logDirectory === false ? undefined : (options.logDirectory ?? runsDirectory());
-  if (directory !== undefined) {
-    await bringResults(stored, directory, names);
-    bringLog(logFileOf(directory, run), events);
-  }
+  if (directory !== undefined) await bringResults(stored, directory, names);
   return Object.freeze({
     run,
     playbook: {
@@ -162,7 +159,7 @@ async function planOf(
         ? undefined
         : { directory, startedAt: record.startedAt, bundle: bundle.id, options: recorded },
     // The first controller may have died before its first event was in the log.
-    attached: events.length === 0 ? undefined : { events, changed: false },
+    attached: events === undefined ? undefined : { events, changed: false },
   });
 }
 
@@ -181,12 +178,13 @@ async function readHosts(
 ): Promise<readonly QueuedHost[]> {
   const hosts: QueuedHost[] = [];
   const common = decodeWhole(record.common) as object;
+  const parts = readParts(redis, keys.parts, record.hosts.length);
   for (const [index, name] of record.hosts.entries()) {
+    const { value: sealed = null } = await parts.next();
     if (record.labels[index] === NO_LABEL) {
       hosts.push(ofFirstController(name, record, index));
       continue;
     }
-    const sealed = await redis.hgetBuffer(keys.parts, String(index));
     if (sealed === null)
       throw new VolleyError("QUEUE_FAILED", `the work of ${name} is no longer in the queue`);
     const { way, job, secrets: left } = openValue<QueuedPart>(seal, PURPOSES.part(run, index), sealed);
@@ -208,6 +206,18 @@ async function readHosts(
   return hosts;
 }
 
+/** Yield the sealed work of each host, by index; null where there is none. */
+async function* readParts(
+  redis: Redis,
+  key: string,
+  count: number,
+): AsyncGenerator<Buffer | null, undefined> {
+  for (let from = 0; from < count; from += SHARD) {
+    const indexes = Array.from({ length: Math.min(SHARD, count - from) }, (_, at) => String(from + at));
+    yield* await redis.hmgetBuffer(key, ...indexes);
+  }
+}
+
 /** A host that the first controller worked on itself: nobody has its job. */
 function ofFirstController(name: string, { run, plays }: QueuedRun, index: number): QueuedHost {
   const mine = plays.filter(({ hosts }) => hosts.includes(index)).map((play) => play.index);
@@ -224,12 +234,44 @@ function ofFirstController(name: string, { run, plays }: QueuedRun, index: numbe
   };
 }
 
-/** Bring the run's log here. This machine's copy of the log may lack events, and may have events that count for nothing. */
-function bringLog(file: string, events: readonly Event[]): void {
-  rmSync(file, { force: true });
-  const log = openRunLog(file);
-  for (const event of events) log.event(event);
-  log.close();
+/** The events that the queue has of a run. */
+interface BroughtEvents {
+  add(event: Event): void;
+  /** The number of the last event; 0 before the first. */
+  readonly lastSeq: number;
+  /** Return the events; undefined where there are none. Fails with `QUEUE_FAILED` when they could not be kept. */
+  all(): Iterable<Event> | undefined;
+}
+
+/**
+ * Bring the events of a run into its log here, which replaces this machine's copy: a copy may lack events, and may have
+ * events that count for nothing. Without a directory, keep them in memory.
+ */
+function bringEvents(run: string, directory: string | undefined): BroughtEvents {
+  const kept: Event[] = [];
+  const file = directory === undefined ? undefined : logFileOf(directory, run);
+  if (file !== undefined) rmSync(file, { force: true });
+  const log = file === undefined ? undefined : openRunLog(file);
+  let lastSeq = 0;
+  return {
+    add: (event) => {
+      if (log === undefined) kept.push(event);
+      else log.event(event);
+      lastSeq = event.seq;
+    },
+    get lastSeq() {
+      return lastSeq;
+    },
+    all: () => {
+      log?.close();
+      if (log?.isWhole === false)
+        throw new VolleyError("QUEUE_FAILED", `the events of run ${run} cannot be written to ${file}`, {
+          hint: "make room there, or set XDG_STATE_HOME to a directory that can be written",
+        });
+      if (lastSeq === 0) return undefined;
+      return directory === undefined ? kept : readEvents(directory, run);
+    },
+  };
 }
 
 /** Bring the whole results for other hosts here. */

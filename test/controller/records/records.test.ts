@@ -82,10 +82,25 @@ it("holds every event, one a line, and only its owner may read it", () => {
   const log = openRunLog(join(logs, "one.ndjson"));
   for (let seq = 1; seq <= 100; seq++) log.event(noise(seq));
   log.close();
-  expect(readEvents(logs, "one").map(({ seq }) => seq)).toEqual(
+  expect([...readEvents(logs, "one")].map(({ seq }) => seq)).toEqual(
     Array.from({ length: 100 }, (_, index) => index + 1),
   );
   expect(statSync(log.file!).mode & 0o777).toBe(0o600);
+});
+
+it("is read in pieces, each time anew, up to its end at the call", () => {
+  const log = openRunLog(join(logs, "long.ndjson"));
+  // Lines of more bytes than are read at a time, and of characters of several bytes at any place.
+  for (let seq = 1; seq <= 20; seq++) log.event({ ...noise(seq), text: "ä€".repeat(seq * 7_001) } as Event);
+  log.save();
+  const events = readEvents(logs, "long");
+  log.event(noise(21));
+  log.close();
+  for (let pass = 0; pass < 2; pass++) {
+    const texts = [...events].map((event) => (event.type === "host:noise" ? event.text : ""));
+    expect(texts).toEqual(Array.from({ length: 20 }, (_, index) => "ä€".repeat((index + 1) * 7_001)));
+  }
+  expect([...readEvents(logs, "long")]).toHaveLength(21);
 });
 
 it("has what was saved even when it is never closed", () => {
@@ -100,7 +115,7 @@ it("is left out where it cannot be written, and the run goes on", () => {
   const log = openRunLog(join(logs, "file", "three.ndjson"));
   log.event(noise(1));
   log.close();
-  expect(log.file).toBeUndefined();
+  expect([log.file, log.isWhole]).toEqual([undefined, false]);
 });
 
 it.skipIf(!existsSync("/dev/full"))("ends where the disk is full, and the run goes on", () => {
@@ -108,4 +123,5 @@ it.skipIf(!existsSync("/dev/full"))("ends where the disk is full, and the run go
   lines.write(`${"x".repeat(10_000)}\n`);
   lines.write("more\n");
   expect(() => lines.close()).not.toThrow();
+  expect(lines.isWhole).toBe(false);
 });

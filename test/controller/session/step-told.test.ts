@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { EarlierRun } from "../../../src/controller/records/recall.ts";
 import { hasEndedBefore, type Input, isAt, type Session } from "../../../src/controller/session/state.ts";
-import { type EarlierPart, readEarlier } from "../../../src/controller/session/told.ts";
+import type { EarlierPart } from "../../../src/controller/session/told.ts";
 import type { Event, ReceivedEvent } from "../../../src/core/events.ts";
 import { EMPTY_TALLY } from "../../../src/core/result.ts";
 import { MAX_FAILURES } from "../../../src/core/summary.ts";
@@ -255,9 +256,9 @@ test("a controller that takes a run over knows of a restart that is not over", (
     { type: "task:start", ...ref },
     { type: "restart", task: 3, timeoutMs: 60_000 },
   ];
-  expect(readEarlier(log(begun)).get("web1")?.restart).toMatchObject({ task: 3, timeoutMs: 60_000 });
+  expect(earlierOf(log(begun))?.restart).toMatchObject({ task: 3, timeoutMs: 60_000 });
   const over = [...begun, { type: "task:end", ...ref, result: { state: "changed" }, elapsedMs: 1 }];
-  expect(readEarlier(log(over)).get("web1")?.restart).toBeUndefined();
+  expect(earlierOf(log(over))?.restart).toBeUndefined();
 });
 
 test("a controller that takes a run over counts from the last process that began it", () => {
@@ -272,5 +273,11 @@ test("a controller that takes a run over counts from the last process that began
 
 function partOf(events: readonly object[]): EarlierPart | undefined {
   const logged = events.map((event, index) => ({ ...event, host: "web1", seq: index + 1, time: 0 }) as Event);
-  return readEarlier(logged).get("web1");
+  return earlierOf(logged);
+}
+
+function earlierOf(events: readonly Event[]): EarlierPart | undefined {
+  const earlier = new EarlierRun();
+  for (const event of events) earlier.add(event);
+  return earlier.parts.get("web1");
 }
