@@ -25,7 +25,7 @@ const PREFIX = /^[\w.-]+(:[\w.-]+)*$/;
 
 /**
  * Read the URL of a queue: `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB][?prefix=NAME]`, `rediss://` for TLS, and
- * `redis+unix:///PATH` or `unix:///PATH`, where the database is `?db=DB`. Fails with `USAGE`, without the password.
+ * `redis+unix:///PATH` or `unix:///PATH`, where the database is `?db=DB` and the user `?user=USER`. Fails with `USAGE`, without the password.
  */
 export function readQueueUrl(text: string): QueueAddress {
   if (!URL.canParse(text)) throw usage(`${quoted(hideUser(text))} is no URL of a queue`, FORMS);
@@ -59,7 +59,7 @@ function ofHost(url: URL, name: string): QueueAddress {
   const shownUser = user === undefined ? "" : `${url.username}@`;
   const shown = `${url.protocol}//${shownUser}${url.hostname}:${port}${db === 0 ? "" : `/${db}`}`;
   return {
-    shown: withPrefix(shown, prefix),
+    shown: withParameters(shown, { prefix }),
     at: { host, port },
     tls: url.protocol === "rediss:",
     user,
@@ -70,16 +70,16 @@ function ofHost(url: URL, name: string): QueueAddress {
 }
 
 function ofSocket(url: URL, name: string): QueueAddress {
-  const { prefix, db: dbText } = readParameters(url, ["prefix", "db"]);
+  const { prefix, db: dbText, user } = readParameters(url, ["prefix", "db", "user"]);
   const path = decoded(url.pathname, name);
   if (url.hostname !== "" || !path.startsWith("/") || path === "/")
     throw usage(`${name} names no socket`, "write redis+unix:///run/redis/redis.sock, with three slashes");
   const db = readDatabase(dbText, name);
   return {
-    shown: withPrefix(`redis+unix://${url.pathname}`, prefix),
+    shown: withParameters(`redis+unix://${url.pathname}`, { prefix, user }),
     at: { path },
     tls: false,
-    user: undefined,
+    user,
     password: undefined,
     db,
     prefix,
@@ -89,7 +89,7 @@ function ofSocket(url: URL, name: string): QueueAddress {
 function readParameters(
   url: URL,
   known: readonly string[],
-): { readonly prefix: string; readonly db: string } {
+): { readonly prefix: string; readonly db: string; readonly user: string | undefined } {
   for (const key of url.searchParams.keys())
     if (!known.includes(key))
       throw usage(`a queue's URL has no ${quoted(`?${key}=`)}`, `it may have: ${known.join(", ")}`);
@@ -99,7 +99,11 @@ function readParameters(
       `${quoted(prefix)} cannot be the prefix of a queue's keys`,
       "use letters, digits, _, . and -, in words between colons",
     );
-  return { prefix, db: url.searchParams.get("db") ?? "" };
+  return {
+    prefix,
+    db: url.searchParams.get("db") ?? "",
+    user: emptyAsNone(url.searchParams.get("user") ?? ""),
+  };
 }
 
 function readDatabase(text: string, name: string): number {
@@ -107,8 +111,16 @@ function readDatabase(text: string, name: string): number {
   throw usage(`${quoted(text)} is no number of a database, in ${name}`, "most servers have 0 to 15");
 }
 
-function withPrefix(shown: string, prefix: string): string {
-  return prefix === DEFAULT_PREFIX ? shown : `${shown}?prefix=${prefix}`;
+function withParameters(
+  shown: string,
+  { prefix, user }: { readonly prefix: string; readonly user?: string | undefined },
+): string {
+  const parameters = new URLSearchParams({
+    ...(user === undefined ? {} : { user }),
+    ...(prefix === DEFAULT_PREFIX ? {} : { prefix }),
+  });
+  // A prefix may have colons, which need no code there.
+  return parameters.size === 0 ? shown : `${shown}?${parameters.toString().replaceAll("%3A", ":")}`;
 }
 
 function decoded(text: string, name: string): string {

@@ -133,12 +133,12 @@ function connectionFault(
       )
         return [
           "it refuses this end's certificate, or wants one",
-          "give a certificate that its CA has signed, and the key of it",
+          "give a certificate that its CA has signed, and its key: --queue-cert FILE --queue-cert-key FILE",
         ];
       if (/CERT|SIGNATURE|^CRL_/.test(code))
         return [
           `its certificate cannot be verified (${printable(message)})`,
-          "name the file of the CA that has signed it",
+          "name the file of the CA that has signed it: --queue-ca FILE",
         ];
       return address.tls && /SSL|TLS|EPROTO/.test(code)
         ? [`TLS failed (${printable(message)})`, "check the server's settings of TLS"]

@@ -56,6 +56,11 @@ describe("the URL of a queue", () => {
       { path: "/run/redis.sock" },
       "redis+unix:///run/redis.sock?prefix=p",
     ],
+    [
+      "redis+unix:///run/redis.sock?user=me&prefix=a:b",
+      { path: "/run/redis.sock" },
+      "redis+unix:///run/redis.sock?user=me&prefix=a:b",
+    ],
     ["unix:///run/a%20b", { path: "/run/a b" }, "redis+unix:///run/a%20b"],
   ])("%s", (url, at, shown) => {
     const address = readQueueUrl(url);
@@ -238,6 +243,7 @@ describeQueue("a queue's password and ACL", () => {
   it("takes a password from the URL, the options and the environment", async () => {
     const before = process.env.VOLLEY_QUEUE_PASSWORD;
     await open({ url: as(":hush-default") });
+    await open({ url: `redis+unix://${redis.socket}?user=whole`, password: "hush" });
     await open({ url: as("whole"), password: "hush" });
     try {
       process.env.VOLLEY_QUEUE_PASSWORD = "hush";
