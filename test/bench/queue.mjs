@@ -44,8 +44,10 @@ const env = {
 };
 try {
   await compare();
-} finally {
   rmSync(directory, { recursive: true, force: true });
+} catch (thrown) {
+  process.stderr.write(`the files of the run that failed are in ${directory}\n`);
+  throw thrown;
 }
 
 async function compare() {

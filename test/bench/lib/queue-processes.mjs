@@ -16,7 +16,9 @@ const TICK_MS = 10;
  */
 export async function startQueue({ directory, env, workers, forks, profile }) {
   const socket = join(directory, "redis.sock");
-  const settings = ["--port", "0", "--unixsocket", socket, "--save", "", "--dir", directory];
+  // As docs/queue.md advises.
+  const kept = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"];
+  const settings = ["--port", "0", "--unixsocket", socket, ...kept, "--dir", directory];
   const redis = spawn("redis-server", settings, { stdio: "ignore" });
   const url = `redis+unix://${socket}`;
   const cli = (...args) => execFileSync("redis-cli", ["-s", socket, ...args], { encoding: "utf8" });
