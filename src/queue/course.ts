@@ -17,5 +17,6 @@ export function courseAt(
   goneSeconds = GONE_SECONDS,
 ): Course {
   if (ended === "1") return "ended";
-  return seconds - Number(beat ?? 0) > goneSeconds ? "left" : "controlled";
+  // A time that is no number, or is to come, is nobody's sign of life.
+  return Math.abs(seconds - Number(beat ?? 0)) <= goneSeconds ? "controlled" : "left";
 }

@@ -31,15 +31,20 @@ export class LogReader {
       throw thrown;
     }
     if (batch.number <= this.#last) return undefined;
-    if (batch.number > this.#last + 1)
-      throw new VolleyError(
-        "QUEUE_REFUSED",
-        `a part of the log of run ${this.#run} is missing in the queue`,
-        {
-          hint: "somebody else has changed it: look at the users of the server, and start the run again",
-        },
-      );
+    if (batch.number > this.#last + 1) throw this.#missing();
     this.#last = batch.number;
     return batch;
+  }
+
+  /** Check that all batches up to a number were read. Fails with `QUEUE_REFUSED` where batches are missing. */
+  end(last: number): void {
+    if (last > this.#last) throw this.#missing();
+  }
+
+  #missing(): VolleyError {
+    const text = `a part of the log of run ${this.#run} is missing in the queue`;
+    return new VolleyError("QUEUE_REFUSED", text, {
+      hint: "somebody else has changed it: look at the users of the server, and start the run again",
+    });
   }
 }

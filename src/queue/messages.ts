@@ -105,6 +105,8 @@ export interface DownMessage {
   readonly number: number;
   /** The number of this controller's message before; 0 for its first. */
   readonly after: number;
+  /** The number of the last batch of the log. */
+  readonly logged: number;
   /** None: a sign of life. */
   readonly items: readonly DownItem[];
 }

@@ -74,6 +74,17 @@ export async function* readWhole(redis: Redis, key: string): AsyncGenerator<read
   }
 }
 
+/** Yield the last entries of a stream, from the last on: `most` at most. */
+export async function* readBackwards(redis: Redis, key: string, most: number): AsyncGenerator<StreamEntry> {
+  for (let from = "+", count = 0; count < most; count++) {
+    const [found] = (await redis.xrevrangeBuffer(key, from, "-", "COUNT", 1)) as readonly RawEntry[];
+    if (found === undefined) return;
+    const entry = asEntry(found);
+    yield entry;
+    from = `(${entry.id}`;
+  }
+}
+
 /** Return the id of the last entry; `0` for an empty stream. */
 export async function lastId(redis: Redis, key: string): Promise<string> {
   const [last] = (await redis.xrevrange(key, "+", "-", "COUNT", 1)) as readonly (readonly [

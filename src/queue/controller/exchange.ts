@@ -403,7 +403,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
     const isLogged = events.length + held.size + seen.size > 0;
     const log = isLogged ? this.#sealLog(events, { upTo, held, seen }) : [];
     const isTold = items.length > 0 || this.#isBeatDue;
-    const down: Omit<DownMessage, "items"> = { number, after: this.#lastDown };
+    const down: Omit<DownMessage, "items"> = { number, after: this.#lastDown, logged: this.#lastBatch };
     this.#isBeatDue = false;
     if (isTold) this.#lastDown = number;
     const told = isTold ? sealList(seal, PURPOSES.down(run), down, "items", items) : undefined;

@@ -16,6 +16,8 @@ import { decodeWhole } from "../../vars/whole-value.ts";
 import { COURSE_FIELDS, type Course, courseAt } from "../course.ts";
 import { LogReader } from "../log.ts";
 import {
+  type DownMessage,
+  type LogBatch,
   NO_LABEL,
   openValue,
   PURPOSES,
@@ -26,7 +28,7 @@ import {
 } from "../messages.ts";
 import type { RunKeys } from "../names.ts";
 import type { Seal } from "../seal.ts";
-import { readWhole } from "../streams.ts";
+import { readBackwards, readWhole } from "../streams.ts";
 import type { EarlierExchange } from "./exchange.ts";
 import type { Holder } from "./remote-session.ts";
 
@@ -34,6 +36,10 @@ import type { Holder } from "./remote-session.ts";
 const SHARD = 500;
 /** Time between two looks for a sign of life. */
 const LOOK_MS = 200;
+/** Entries at the end of a stream that are looked at for one that is the controller's. */
+const LOOKED_AT = 100;
+/** Messages to workers since the last one that is in the store, at most: a sign of life every 2 s makes as many in 23 days. */
+const UNKNOWN_NUMBERS = 1_000_000;
 
 /** The place of a run in the store. */
 export interface StoredRun {
@@ -61,10 +67,41 @@ export async function readRecord({ redis, keys, seal, run }: StoredRun): Promise
 }
 
 /** Return the course of a run. `goneSeconds`: as for `courseAt`. */
-export async function courseOf({ redis, keys }: StoredRun, goneSeconds?: number): Promise<Course> {
-  const fields = await redis.hmget(keys.control, ...COURSE_FIELDS);
+export async function courseOf(stored: StoredRun, goneSeconds?: number): Promise<Course> {
+  const { redis, keys } = stored;
+  const [ended = null, beat = null] = await redis.hmget(keys.control, ...COURSE_FIELDS);
   const [seconds] = (await redis.time()) as unknown as readonly [string | number];
-  return courseAt(fields, Number(seconds), goneSeconds);
+  const course = courseAt([ended, beat], Number(seconds), goneSeconds);
+  // Only the log is sealed: anybody who writes to the store can say that a run has ended.
+  if (course !== "ended" || (await hasRunEnd(stored))) return course;
+  return courseAt([null, beat], Number(seconds), goneSeconds);
+}
+
+/** Return whether the log has the end of the run. */
+async function hasRunEnd({ redis, keys, seal, run }: StoredRun): Promise<boolean> {
+  for await (const { bytes } of readBackwards(redis, keys.log, LOOKED_AT)) {
+    const batch = opened<LogBatch>(seal, PURPOSES.log(run), bytes);
+    if (batch?.events.some(({ type }) => type === "run:end") === true) return true;
+  }
+  return false;
+}
+
+/** Return the controller's last message to workers. */
+async function lastSaid({ redis, keys, seal, run }: StoredRun): Promise<DownMessage | undefined> {
+  for await (const { bytes } of readBackwards(redis, keys.down, LOOKED_AT)) {
+    const message = opened<DownMessage>(seal, PURPOSES.down(run), bytes);
+    if (message !== undefined) return message;
+  }
+  return undefined;
+}
+
+/** Open a value; undefined for one that no controller has written. */
+function opened<T>(seal: Seal, purpose: string, bytes: Uint8Array): T | undefined {
+  try {
+    return openValue<T>(seal, purpose, bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Wait until the controller of a run gives a sign of life, or is known to be gone. */
@@ -92,7 +129,6 @@ export async function readRun(
   if (course !== "left")
     throw new VolleyError("USAGE", `run ${run} ${course === "ended" ? "has ended" : "has a controller"}`);
   await redis.hset(keys.control, "owner", owner);
-  const number = Number((await redis.hget(keys.control, "number")) ?? 0);
   const { logDirectory } = options;
   const directory = logDirectory === false ? undefined : (logDirectory ?? runsDirectory());
   const events = bringEvents(run, directory);
@@ -112,7 +148,12 @@ export async function readRun(
       ({ upTo } = batch);
     }
   }
+  const said = await lastSaid(stored);
+  log.end(said?.logged ?? 0);
   const plan = await planOf(stored, record, directory, events.all());
+  // Only what is sealed tells the last number. Messages that have gone from the store may have had higher ones.
+  const number = Math.max(log.last, said?.number ?? 0) + UNKNOWN_NUMBERS;
+  await redis.hset(keys.control, "number", number);
   return { plan, earlier: { number, upTo, held, seen, lastEvent: events.lastSeq, lastBatch: log.last } };
 }
 
@@ -186,7 +227,11 @@ async function readHosts(
       continue;
     }
     if (sealed === null)
-      throw new VolleyError("QUEUE_FAILED", `the work of ${name} is no longer in the queue`);
+      throw new VolleyError(
+        "QUEUE_FAILED",
+        `run ${run} cannot go on: the work of ${name} is no longer in the queue`,
+        { hint: "somebody else has deleted it: look at the users of the server, and start the run again" },
+      );
     const { way, job, secrets: left } = openValue<QueuedPart>(seal, PURPOSES.part(run, index), sealed);
     const whole = { ...job, ...common };
     const { protocol, host, groups, plays, secrets, session, options } = whole;

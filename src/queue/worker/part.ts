@@ -264,7 +264,8 @@ export class WorkerPart {
     const end: HostEnd = {
       type: "host:end",
       host: link.record.hosts[host] ?? "",
-      outcome: "failed",
+      // A worker before this one may have begun.
+      outcome: earlier.known ? "lost" : "failed",
       tally: fullTally(readPart(earlier)),
       elapsedMs: 0,
       phases: {},

@@ -133,7 +133,10 @@ export class RunLink {
   async part(host: number): Promise<OpenedPart> {
     const { redis, seal, secrets } = this.#context;
     const sealed = await redis.hgetBuffer(this.#keys.parts, String(host));
-    if (sealed === null) throw new VolleyError("USAGE", `run ${this.run} has no such host, or is over`);
+    if (sealed === null)
+      throw new VolleyError("USAGE", `the work of ${this.record.hosts[host]} is no longer in the queue`, {
+        hint: "somebody has deleted it, or the run is over",
+      });
     const { way, job, ...rest } = this.#refusing(() =>
       openValue<QueuedPart>(seal, PURPOSES.part(this.run, host), sealed),
     );
