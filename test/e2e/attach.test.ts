@@ -15,6 +15,7 @@ import { volley } from "./lib/cli.ts";
 import { fleetStarter, ofType } from "./lib/drive.ts";
 import { volleyHere } from "./lib/here.ts";
 import { makeProject, play, playbookText, scratchDirectory, waitFor } from "./lib/project.ts";
+import { killInFirstPlay, SLOW, SLOW_TASKS } from "./lib/slow.ts";
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
@@ -35,17 +36,6 @@ async function attach(
   return { events, summary: end.summary };
 }
 
-const TASKS = 6;
-/** Each task appends a line, so a task done twice shows. Two plays, so that a controller must send `continue`. */
-const SLOW = playbookText(
-  ...["First", "Second"].map(
-    (name) => `{ name: "${name}", hosts: "all", tasks: ({ task }) => {
-  for (let index = 0; index < ${TASKS / 2}; index++) task("${name} " + index, shell("sleep 0.3; echo ${name} " + index + " >> ~/done"));
-} }`,
-  ),
-);
-const EXPECTED = ["First", "Second"].flatMap((name) => [0, 1, 2].map((index) => `${name} ${index}`));
-
 it("a controller killed in mid-run: another attaches, goes on, and reports everything once", async () => {
   const fleet = await startFleet({ count: 3 });
   const project = makeProject(scratch(), { "site.ts": SLOW });
@@ -53,13 +43,7 @@ it("a controller killed in mid-run: another attaches, goes on, and reports every
   const args = ["run", "site.ts", "-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "json"];
   const killed = volley(args, {
     cwd: project.directory,
-    on: (child) => {
-      let seen = "";
-      child.stdout!.on("data", (text: string) => {
-        seen += text;
-        if (seen.includes('"name":"First 1"')) child.kill("SIGKILL");
-      });
-    },
+    on: killInFirstPlay,
   });
   expect((await killed).code).toBeNull();
   const [name] = listRuns(runsDirectory());
@@ -70,12 +54,12 @@ it("a controller killed in mid-run: another attaches, goes on, and reports every
 
   const attached = await attach(name!, project.directory);
   expect(attached.summary.hosts.map(({ host, outcome, tally }) => [host, outcome, tally.changed])).toEqual(
-    fleet.hosts.map((host) => [host.name, "ok", TASKS]),
+    fleet.hosts.map((host) => [host.name, "ok", SLOW_TASKS.length]),
   );
   for (const { name: host, home } of fleet.hosts) {
     const ends = ofType(attached.events, "task:end").filter((event) => event.host === host);
-    expect(ends.map((event) => event.name)).toEqual(EXPECTED);
-    expect(readFileSync(join(home, "done"), "utf8").trim().split("\n")).toEqual(EXPECTED);
+    expect(ends.map((event) => event.name)).toEqual(SLOW_TASKS);
+    expect(readFileSync(join(home, "done"), "utf8").trim().split("\n")).toEqual(SLOW_TASKS);
   }
   expect(ofType(attached.events, "run:start")).toHaveLength(1);
   const seqs = attached.events.map(({ seq }) => seq);
@@ -83,7 +67,7 @@ it("a controller killed in mid-run: another attaches, goes on, and reports every
 
   // The run is recorded as any other, and can be looked at again.
   expect(readSummary(runsDirectory(), name!)?.exitCode).toBe(0);
-  expect(ofType([...readEvents(runsDirectory(), name!)], "task:end")).toHaveLength(3 * TASKS);
+  expect(ofType([...readEvents(runsDirectory(), name!)], "task:end")).toHaveLength(3 * SLOW_TASKS.length);
   const shown = await volleyHere(["attach", name!, "-o", "plain"], { cwd: project.directory });
   expect(shown).toMatchObject({ code: 0 });
   expect(shown.stdout).toContain("3 hosts: 3 ok");

@@ -1,9 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
-import type { Event } from "../../src/core/events.ts";
 import { PATIENT, underLimit } from "../lib/patience.ts";
-import { fleetStarter, follow, hostOf, letGo, ofType, provision, start } from "./lib/drive.ts";
+import { fleetStarter, follow, hostOf, letGo, mostAtOnce, ofType, provision, start } from "./lib/drive.ts";
 import {
   makeProject,
   type Project,
@@ -25,17 +24,6 @@ function projectOf(...plays: readonly string[]): Project {
 
 const FAIL_ON_WEB01 = `task("Fail", fail({ msg: "broken" }), { when: () => host.name === "web01" });`;
 const WAIT = `task("Wait", ${waitFor("go")}); task("After", debug({ msg: "after" }));`;
-
-/** The most hosts that were between begin and end of a play at one time. */
-function mostAtOnce(events: readonly Event[]): number {
-  let now = 0;
-  let most = 0;
-  for (const { type } of events) {
-    if (type === "play:start") most = Math.max(most, ++now);
-    if (type === "play:end") now--;
-  }
-  return most;
-}
 
 function isRunning(pid: number): boolean {
   try {

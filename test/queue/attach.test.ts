@@ -5,22 +5,14 @@ import { logFileOf } from "../../src/controller/records/records.ts";
 import type { Event } from "../../src/core/events.ts";
 import { volley } from "../e2e/lib/cli.ts";
 import { fleetStarter, ofType } from "../e2e/lib/drive.ts";
-import { makeProject, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
-import { queueStarter } from "./lib/queue.ts";
+import { makeProject, scratchDirectory } from "../e2e/lib/project.ts";
+import { killInFirstPlay, SLOW, SLOW_TASKS } from "../e2e/lib/slow.ts";
+import { queueStarter, reachTo } from "./lib/queue.ts";
 import { describeQueue } from "./lib/redis.ts";
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
 const startQueue = queueStarter();
-
-const NAMES = ["First", "Second"].flatMap((play) => [0, 1, 2].map((index) => `${play} ${index}`));
-const SLOW = playbookText(
-  ...["First", "Second"].map(
-    (name) => `{ name: "${name}", hosts: "all", tasks: ({ task }) => {
-  for (let index = 0; index < 3; index++) task("${name} " + index, shell("sleep 0.3; echo ${name} " + index + " >> ~/done"));
-} }`,
-  ),
-);
 
 function eventsOf(stdout: string): readonly Event[] {
   return stdout
@@ -33,19 +25,13 @@ describeQueue("attaching to a run in a queue", () => {
   test("a controller is killed: another machine watches, takes over, and tells every result once", async () => {
     const fleet = await startFleet({ count: 3 });
     const queue = await startQueue();
-    await queue.work({ reach: { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" } });
+    await queue.work({ reach: reachTo(fleet) });
     const project = makeProject(scratch(), { "site.ts": SLOW });
     const inventory = project.write("inventory.yaml", fleet.inventoryYaml());
     const ofQueue = ["-o", "json", "--queue", queue.server.url, "--queue-key", queue.keyFile];
     const killed = await volley(["run", "site.ts", "-i", inventory, ...ofQueue], {
       cwd: project.directory,
-      on: (child) => {
-        let seen = "";
-        child.stdout!.on("data", (text: string) => {
-          seen += text;
-          if (seen.includes('"name":"First 1"')) child.kill("SIGKILL");
-        });
-      },
+      on: killInFirstPlay,
     });
     expect(killed.code).toBeNull();
     const [run] = await queue.connections.open("test").zrange("volley:runs", 0, -1);
@@ -68,12 +54,12 @@ describeQueue("attaching to a run in a queue", () => {
     const end = events.at(-1);
     if (end?.type !== "run:end") throw new Error(`the last event is ${end?.type}`);
     expect(end.summary.hosts.map(({ host, outcome, tally }) => [host, outcome, tally.changed])).toEqual(
-      fleet.hosts.map(({ name }) => [name, "ok", NAMES.length]),
+      fleet.hosts.map(({ name }) => [name, "ok", SLOW_TASKS.length]),
     );
     for (const { name: host, home } of fleet.hosts) {
       const ends = ofType(events, "task:end").filter((event) => event.host === host);
-      expect(ends.map(({ name }) => name)).toEqual(NAMES);
-      expect(readFileSync(join(home, "done"), "utf8").trim().split("\n")).toEqual(NAMES);
+      expect(ends.map(({ name }) => name)).toEqual(SLOW_TASKS);
+      expect(readFileSync(join(home, "done"), "utf8").trim().split("\n")).toEqual(SLOW_TASKS);
     }
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_, at) => at + 1));
     expect(

@@ -10,7 +10,7 @@ import { createSeal, type Seal } from "../../src/queue/seal.ts";
 import { fleetStarter, follow, ofType, type Ran, start } from "../e2e/lib/drive.ts";
 import { makeProject, play, playbookText, scratchDirectory, waitFor } from "../e2e/lib/project.ts";
 import { PATIENCE_MS, PATIENT, until } from "../lib/patience.ts";
-import { queueStarter, type TestQueue, type TestWorker } from "./lib/queue.ts";
+import { queueStarter, reachTo, type TestQueue, type TestWorker } from "./lib/queue.ts";
 import { describeQueue } from "./lib/redis.ts";
 
 // The store: its readers learn nothing, and its writers can start nothing.
@@ -46,7 +46,7 @@ interface Attacked {
 async function attacked(): Promise<Attacked> {
   const fleet = await startFleet({ count: 2 });
   const queue = await startQueue();
-  const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+  const reach = reachTo(fleet);
   const worker = await queue.work({ reach, unansweredMs: 3_000 });
   const redis = queue.connections.open("attacker");
   const { prefix } = queue.connections;
@@ -228,7 +228,7 @@ describeQueue("somebody who writes to the store", { timeout: 4 * PATIENCE_MS }, 
     const spoil = async (spoiling: (run: string) => Promise<unknown>, of = project): Promise<Ran> => {
       let spoilt: Promise<unknown> = Promise.resolve();
       let late: Promise<TestWorker> | undefined;
-      const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+      const reach = reachTo(fleet);
       const ran = await follow(start(of, fleet, {}, await queue.open({ silentMs: 1_000 })), (event) => {
         if (event.type !== "run:start") return;
         spoilt = spoiling(event.run);
@@ -267,7 +267,7 @@ describeQueue("somebody who writes to the store", { timeout: 4 * PATIENCE_MS }, 
     const { fleet, queue, worker, redis, prefix } = await attacked();
     await worker.stop();
     const project = makeProject(scratch(), { "site.ts": playbookText(play("tags: []", NOTE)) });
-    const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+    const reach = reachTo(fleet);
     let attacking: Promise<unknown> = Promise.resolve();
     const ran = await follow(start(project, fleet, {}, await queue.open({ silentMs: 1_000 })), (event) => {
       if (event.type !== "run:start") return;

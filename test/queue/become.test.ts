@@ -7,7 +7,7 @@ import { createSecretStore } from "../../src/vars/secrets/store.ts";
 import { fleetStarter, follow, hostOf, ofType, type Ran, start } from "../e2e/lib/drive.ts";
 import { scratchDirectory, waitFor } from "../e2e/lib/project.ts";
 import { SUDO, type SudoHost, sudoHosts } from "../e2e/lib/sudo.ts";
-import { queueStarter, type TestQueue, type TestWorker } from "./lib/queue.ts";
+import { queueStarter, reachTo, type TestQueue, type TestWorker, withVars } from "./lib/queue.ts";
 import { describeQueue } from "./lib/redis.ts";
 
 // Workers become other users on hosts, with passwords of the controller's and of their own. The host's user logs in with a
@@ -26,7 +26,7 @@ describeQueue("become by a queue", () => {
   const work = (name: string): Promise<TestWorker> =>
     queue.work({
       name,
-      reach: { knownHostsFiles: [host.fleet.knownHostsPath], runtime: "never" },
+      reach: reachTo(host.fleet),
       secrets: createSecretStore({ cwd: scratch(), env: { OF_WORKER: SESAME, LOGIN_OF_WORKER: "login" } }),
     });
 
@@ -56,10 +56,10 @@ describeQueue("become by a queue", () => {
       if (type === "task:start") letGo();
     },
   ): Promise<Ran> => {
-    const inventory = readFileSync(host.options.inventory as string, "utf8").replace(
-      /^all:\n/,
-      `all:\n  vars:\n    some: var\n${vars.map((line) => `    ${line}\n`).join("")}`,
-    );
+    const inventory = withVars(readFileSync(host.options.inventory as string, "utf8"), [
+      "some: var",
+      ...vars,
+    ]);
     return follow(
       start(
         host.project,

@@ -7,7 +7,7 @@ import { createSeal, MAX_PLAIN } from "../../src/queue/seal.ts";
 import { fleetStarter, follow, type Ran, start } from "../e2e/lib/drive.ts";
 import { makeProject, play, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
 import { PATIENCE_MS } from "../lib/patience.ts";
-import { queueStarter } from "./lib/queue.ts";
+import { queueStarter, reachTo } from "./lib/queue.ts";
 import { describeQueue } from "./lib/redis.ts";
 
 const seal = createSeal([{ secret: Buffer.alloc(32, 1) }]);
@@ -102,7 +102,7 @@ describeQueue("the log of a run", { timeout: 4 * PATIENCE_MS }, () => {
   test("is shown as it was, whatever somebody else adds to it, and not without a part of it", async () => {
     const fleet = await startFleet({ count: 1 });
     const queue = await startQueue();
-    await queue.work({ reach: { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" } });
+    await queue.work({ reach: reachTo(fleet) });
     const project = makeProject(scratch(), {
       "site.ts": playbookText(play("tags: []", `task("Say", debug({ msg: "hi" }));`)),
     });

@@ -13,7 +13,7 @@ import { faultOfLine } from "../docs/commands.ts";
 import { fleetStarter, follow, start } from "../e2e/lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
 import { PATIENT } from "../lib/patience.ts";
-import { queueStarter } from "./lib/queue.ts";
+import { queueStarter, reachTo } from "./lib/queue.ts";
 import { describeQueue, type RedisServer, startRedis } from "./lib/redis.ts";
 
 // The lines and files that docs/queue.md and contrib/ give to operators.
@@ -216,7 +216,7 @@ describeQueue("a whole run", () => {
       return connections;
     };
     const opened: QueueConnections[] = [];
-    const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+    const reach = reachTo(fleet);
     const worker = await queue.work({ reach, connections: await openAs("volley-worker", "other") });
     const hosts = await queue.open({ connections: await openAs("volley-controller", "one") });
     const { summary } = await follow(start(project, fleet, {}, hosts));

@@ -6,7 +6,7 @@ import type { CliEnd } from "../e2e/lib/cli.ts";
 import { fleetStarter, follow, start } from "../e2e/lib/drive.ts";
 import { volleyHere } from "../e2e/lib/here.ts";
 import { makeProject, type Project, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
-import { queueStarter, type TestQueue } from "./lib/queue.ts";
+import { queueStarter, reachTo, type TestQueue } from "./lib/queue.ts";
 import { describeQueue } from "./lib/redis.ts";
 
 // Commands that a queue refuses end at once with one line that says what to do, and leave nothing behind.
@@ -34,7 +34,7 @@ describeQueue("a command with a queue that cannot be used", () => {
     });
     otherKey = join(scratch(), "other.key");
     writeFileSync(otherKey, makeQueueKey(), { mode: 0o600 });
-    const worker = await queue.work({ reach: { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" } });
+    const worker = await queue.work({ reach: reachTo(fleet) });
     const { events, summary } = await follow(start(project, fleet, {}, await queue.open()));
     expect(summary.exitCode).toBe(0);
     run = (events[0] as { readonly run: string }).run;

@@ -5,7 +5,7 @@ import type { Event } from "../../src/core/events.ts";
 import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { fleetStarter, follow, start } from "../e2e/lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
-import { queueStarter } from "./lib/queue.ts";
+import { queueStarter, reachTo } from "./lib/queue.ts";
 import { describeQueue } from "./lib/redis.ts";
 
 const scratch = scratchDirectory();
@@ -63,7 +63,7 @@ describeQueue("runs by a queue", () => {
     const plain = await follow(start(project, plainFleet));
     const fleet = await startHosts();
     const queue = await startQueue();
-    const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+    const reach = reachTo(fleet);
     const workers = [await queue.work({ name: "w1", reach }), await queue.work({ name: "w2", reach })];
     const queued = await follow(start(project, fleet, {}, await queue.open()));
     expect(workers.flatMap(({ said }) => said)).toEqual([]);

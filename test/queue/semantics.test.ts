@@ -1,9 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { Event } from "../../src/core/events.ts";
 import type { EmbeddedFleet } from "../../src/embedded/options.ts";
-import { hostOf, ofType } from "../e2e/lib/drive.ts";
+import { hostOf, mostAtOnce, ofType } from "../e2e/lib/drive.ts";
 import {
   makeProject,
   type Project,
@@ -14,6 +13,7 @@ import {
 } from "../e2e/lib/project.ts";
 import { watchTold } from "../e2e/lib/told.ts";
 import { PATIENCE_MS } from "../lib/patience.ts";
+import { reachTo } from "./lib/queue.ts";
 import { describeQueue } from "./lib/redis.ts";
 import { keepTwins, outcomeOf } from "./lib/same.ts";
 
@@ -39,17 +39,6 @@ function withUnreachable(fleet: EmbeddedFleet): string {
   return fleet
     .inventoryYaml()
     .replace(/^( *)hosts:$/m, "$&\n$1  web00: { ansible_host: 127.0.0.1, ansible_port: 1 }");
-}
-
-/** The most hosts that were between begin and end of a play at one time. */
-function mostAtOnce(events: readonly Event[]): number {
-  let now = 0;
-  let most = 0;
-  for (const { type } of events) {
-    if (type === "play:start") most = Math.max(most, ++now);
-    if (type === "play:end") now--;
-  }
-  return most;
 }
 
 describeQueue("a run by a queue and without", { timeout: 2 * PATIENCE_MS }, () => {
@@ -247,7 +236,7 @@ describeQueue("a run by a queue and without", { timeout: 2 * PATIENCE_MS }, () =
 
   test("hosts go to workers with their label; people are told of one that no worker has, and may cancel", async () => {
     const { fleet, queue } = twins();
-    const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+    const reach = reachTo(fleet);
     const dmz = await queue.work({ name: "dmz1", labels: ["dmz"], reach });
     const project = projectOf(THEN);
     const labelled = (label: string): string =>
@@ -274,7 +263,7 @@ describeQueue("a run by a queue and without", { timeout: 2 * PATIENCE_MS }, () =
 
   test("a worker of several labels takes no more hosts than it has places", async () => {
     const { fleet, queue } = twins();
-    const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+    const reach = reachTo(fleet);
     const labels = ["left", "right"];
     const work = (name: string) => queue.work({ ...{ name, labels, reach }, concurrency: 1 });
     const both = [await work("both1")];
@@ -335,7 +324,7 @@ describeQueue("a run by a queue and without", { timeout: 2 * PATIENCE_MS }, () =
 
   test("a worker that stops finishes its hosts, or hands them back: no task is done twice", async () => {
     const { fleet, queue } = twins();
-    const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+    const reach = reachTo(fleet);
     const leaving = await queue.work({ name: "leaving", labels: ["leaving"], reach });
     const project = projectOf(
       play(

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { createSecretStore } from "../../src/vars/secrets/store.ts";
 import { fleetStarter, follow, hostOf, ofType, start } from "../e2e/lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
-import { queueStarter } from "./lib/queue.ts";
+import { queueStarter, reachTo, withVars } from "./lib/queue.ts";
 import { describeQueue } from "./lib/redis.ts";
 
 const scratch = scratchDirectory();
@@ -18,7 +18,7 @@ describeQueue("secrets that workers read", () => {
     const fleet = await startFleet({ count: 2 });
     const queue = await startQueue();
     await queue.work({
-      reach: { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" },
+      reach: reachTo(fleet),
       secrets: createSecretStore({ cwd: scratch(), env: { DB_PASSWORD: PASSWORD } }),
     });
     const project = makeProject(scratch(), {
@@ -37,12 +37,11 @@ describeQueue("secrets that workers read", () => {
       } }`,
       )}`,
     });
-    const inventory = fleet
-      .inventoryYaml()
-      .replace(
-        /^all:\n/,
-        'all:\n  vars:\n    volley_secrets: worker\n    password: !secret "env:DB_PASSWORD"\n    url: "postgres://app:{{ password }}@db1/app"\n',
-      );
+    const inventory = withVars(fleet.inventoryYaml(), [
+      "volley_secrets: worker",
+      'password: !secret "env:DB_PASSWORD"',
+      'url: "postgres://app:{{ password }}@db1/app"',
+    ]);
     const ran = await follow(
       start(
         project,
@@ -74,7 +73,7 @@ describeQueue("secrets that workers read", () => {
     const fleet = await startFleet({ count: 2 });
     const queue = await startQueue();
     await queue.work({
-      reach: { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" },
+      reach: reachTo(fleet),
       secrets: createSecretStore({ cwd: scratch(), env: { DB_PASSWORD: PASSWORD } }),
     });
     const out = mkdtempSync(join(scratch(), "out-"));
@@ -89,12 +88,10 @@ describeQueue("secrets that workers read", () => {
       } }`),
       "templates/word.j2": "word: {{ password }}\n",
     });
-    const inventory = fleet
-      .inventoryYaml()
-      .replace(
-        /^all:\n/,
-        'all:\n  vars:\n    volley_secrets: worker\n    password: !secret "env:DB_PASSWORD"\n',
-      );
+    const inventory = withVars(fleet.inventoryYaml(), [
+      "volley_secrets: worker",
+      'password: !secret "env:DB_PASSWORD"',
+    ]);
     const ran = await follow(
       start(project, fleet, { inventory: project.write("secret.yaml", inventory) }, await queue.open()),
     );
@@ -121,7 +118,7 @@ describeQueue("secrets that workers read", () => {
     const fleet = await startFleet({ count: 1 });
     const queue = await startQueue();
     await queue.work({
-      reach: { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" },
+      reach: reachTo(fleet),
       secrets: createSecretStore({ cwd: scratch(), env: {} }),
     });
     const project = makeProject(scratch(), {
@@ -129,12 +126,10 @@ describeQueue("secrets that workers read", () => {
         `{ name: "Play", hosts: "all", tasks: ({ task, vars }) => { task("Write", copy({ dest: "~/conf", content: vars.password })); } }`,
       ),
     });
-    const inventory = fleet
-      .inventoryYaml()
-      .replace(
-        /^all:\n/,
-        'all:\n  vars:\n    volley_secrets: worker\n    password: !secret "env:DB_PASSWORD"\n',
-      );
+    const inventory = withVars(fleet.inventoryYaml(), [
+      "volley_secrets: worker",
+      'password: !secret "env:DB_PASSWORD"',
+    ]);
     const { summary } = await follow(
       start(project, fleet, { inventory: project.write("secret.yaml", inventory) }, await queue.open()),
     );

@@ -117,3 +117,14 @@ export function keptBundles({ home }: Pick<EmbeddedHost, "home">): {
 export function letGo(fleet: EmbeddedFleet): void {
   for (const { home } of fleet.hosts) writeFileSync(join(home, "go"), "");
 }
+
+/** The most hosts that were between begin and end of a play at one time. */
+export function mostAtOnce(events: readonly Event[]): number {
+  let now = 0;
+  let most = 0;
+  for (const { type } of events) {
+    if (type === "play:start") most = Math.max(most, ++now);
+    if (type === "play:end") now--;
+  }
+  return most;
+}

@@ -5,7 +5,7 @@ import { startCutter } from "../../chaos/cutter.ts";
 import { fleetStarter, follow, letGo, ofType, type Ran, start } from "../../e2e/lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory, waitFor } from "../../e2e/lib/project.ts";
 import { PATIENCE_MS, until } from "../../lib/patience.ts";
-import { queueStarter, type TestWorker } from "../lib/queue.ts";
+import { queueStarter, reachTo, type TestWorker } from "../lib/queue.ts";
 import { describeQueue } from "../lib/redis.ts";
 import { linesIn } from "./rig.ts";
 
@@ -52,7 +52,7 @@ async function cutOff(
   const url = queue.server.url.replace(/\d+$/, String(line.port));
   const connections = await openQueueServer({ url, silentMs: 1_000 }, new AbortController().signal);
   onTestFinished(() => connections.close());
-  const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+  const reach = reachTo(fleet);
   const first = await queue.work({ name: "first", connections, reach, leaseMs: 1_000 });
   onTestFinished(() => line.join());
   const course: Course = {

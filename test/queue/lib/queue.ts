@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach } from "vitest";
 import type { HostQueue } from "../../../src/controller/queued/host-queue.ts";
+import type { EmbeddedFleet } from "../../../src/embedded/options.ts";
 import { createWorkerBundles } from "../../../src/queue/bundles/worker-bundles.ts";
 import { openQueueServer, type QueueConnections } from "../../../src/queue/connect.ts";
 import { createHostQueue, type HostQueueOptions } from "../../../src/queue/controller/host-queue.ts";
@@ -36,6 +37,17 @@ export interface TestWorker {
   /** The lines that the worker has told people. */
   readonly said: readonly string[];
   stop(): Promise<void>;
+}
+
+/** Return the options by which a worker reaches a fleet. */
+export function reachTo({ knownHostsPath }: Pick<EmbeddedFleet, "knownHostsPath">): WorkerOptions["reach"] {
+  // Whatever the developer has fetched.
+  return { knownHostsFiles: [knownHostsPath], runtime: "never" };
+}
+
+/** Return an inventory in YAML with vars, as lines, of all hosts. */
+export function withVars(inventory: string, vars: readonly string[]): string {
+  return inventory.replace(/^all:\n/, `all:\n  vars:\n${vars.map((line) => `    ${line}\n`).join("")}`);
 }
 
 /** Starts queues whose workers and servers are stopped after the test; `after`: a hook of vitest for another time. */

@@ -4,7 +4,7 @@ import type { Event, Summary } from "../../../src/core/events.ts";
 import type { EmbeddedFleet } from "../../../src/embedded/options.ts";
 import { fleetStarter, follow, ofType, type Ran, start } from "../../e2e/lib/drive.ts";
 import type { Project } from "../../e2e/lib/project.ts";
-import { queueStarter, type TestQueue, type TestWorker } from "./queue.ts";
+import { queueStarter, reachTo, type TestQueue, type TestWorker } from "./queue.ts";
 
 /** Two fleets alike: hosts of one are reached from here, hosts of the other by the workers of a queue. */
 export interface Twins {
@@ -30,7 +30,7 @@ export function keepTwins(count: number, concurrency: number): () => Twins {
   beforeAll(async () => {
     const [plain, fleet] = [await startFleet({ count }), await startFleet({ count })];
     const queue = await startQueue();
-    const reach = { knownHostsFiles: [fleet.knownHostsPath], runtime: "never" as const };
+    const reach = reachTo(fleet);
     const workers = [
       await queue.work({ name: "w1", concurrency, reach }),
       await queue.work({ name: "w2", concurrency, reach }),
