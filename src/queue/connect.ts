@@ -94,7 +94,7 @@ export async function openQueueServer(
   const settled: RedisOptions & { readonly skipVersionCheck: true } = {
     ...(wantsPassword ? base : anonymous),
     enableReadyCheck: mayAskInfo,
-    // BullMQ reads this: it would ask for the version again, and print what it thinks of the server.
+    // Otherwise BullMQ asks for the version again, and prints warnings.
     skipVersionCheck: true,
   };
   return new Connections(address, settled, options.silentMs ?? SILENT_MS);

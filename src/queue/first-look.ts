@@ -9,7 +9,7 @@ import { explain, inCluster, OLDEST_REDIS, queueFailed, speaksPlain, speaksTls }
 
 /** Limit for the first connection. */
 const FIRST_LIMIT_MS = 10_000;
-/** A plain server waits for the rest of what it takes for a long line: after this time it is asked without TLS. */
+/** A server without TLS takes the handshake for the beginning of a line, and waits for the rest: it is asked in clear then. */
 const HANDSHAKE_MS = 2_000;
 const LOADING_PAUSE_MS = 100;
 
@@ -47,7 +47,7 @@ export async function lookFirst(
   }
 }
 
-/** Makes sure that a server of Redis is at the other end, and that both ends speak TLS, or neither. */
+/** Check that a server of Redis is at the other end, and that both ends speak TLS, or neither. Fails with `QUEUE_FAILED`. */
 async function greet(
   address: QueueAddress,
   tls: ConnectionOptions | undefined,
@@ -158,7 +158,7 @@ async function tryAll(
   }
 }
 
-/** Returns false when the server has no password. */
+/** Log in. Returns false when the server has no password. */
 async function logIn(
   redis: Redis,
   user: string | null | undefined,
@@ -174,7 +174,7 @@ async function logIn(
   }
 }
 
-/** Returns the answer to `INFO`, undefined when the ACL forbids it. */
+/** Return the answer to `INFO`; undefined when the ACL forbids it. */
 async function askInfo(redis: Redis): Promise<ReadonlyMap<string, string> | undefined> {
   try {
     return readInfo(await redis.info());
@@ -217,7 +217,7 @@ function isOlder(version: string, than: string): boolean {
   return false;
 }
 
-/** Tries, on keys of its own, commands of each kind that runs use. */
+/** Try commands of each kind that runs use, on keys that are removed again. */
 async function tryWriting(redis: Redis, address: QueueAddress, signal: AbortSignal): Promise<void> {
   const [key, other] = [randomUUID(), randomUUID()].map((id) => `${address.prefix}:check:${id}`) as [
     string,

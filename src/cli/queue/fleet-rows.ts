@@ -32,7 +32,7 @@ export function fleetRows(view: FleetView, layout: FleetLayout): readonly Row[] 
   ].map((row) => truncateRow(row, layout.columns, layout.ellipsis));
 }
 
-/** Return what a person should know: hosts that no worker takes, and accounts that are not of a worker. */
+/** Return the warnings about a queue: hosts that no worker takes, and accounts that no worker has written. */
 export function fleetWarnings({ queues, refused }: FleetView): readonly string[] {
   const stranded = queues.filter(
     ({ waiting, active, delayed, workers }) => workers === 0 && waiting + active + delayed > 0,

@@ -7,7 +7,7 @@ import { onSignals } from "../terminal.ts";
 import type { FleetOutput } from "./fleet-output.ts";
 import { addQueueOptions, openQueue, type QueueFlags } from "./options.ts";
 
-// The command that shows who works for a queue: `volley fleet`.
+// The command that shows the workers of a queue: `volley fleet`.
 
 interface FleetFlags extends QueueFlags {
   readonly watch?: boolean;

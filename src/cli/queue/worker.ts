@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import type { Command } from "commander";
 import { messageOf, printable, VolleyError } from "../../core/errors.ts";
 import { LABEL_RULE, WORKER_LABEL } from "../../inventory/connection.ts";
+import type { Worker } from "../../queue/worker/worker.ts";
 import {
   addReachOptions,
   addSecretOptions,
@@ -63,9 +64,8 @@ async function work(flags: WorkerFlags): Promise<number> {
     throw new VolleyError("USAGE", `"${printable(name, 80)}" is no name of a worker`, {
       hint: "use letters, digits, dots, - and _: 64 at most",
     });
-  const stopping = new AbortController();
-  const { connections, seal, keys } = await openQueue(flags, stopping.signal);
-  const [{ Worker }, { createMeter }, { createMetrics }, { announce }, { openHealth }, bundles, store] =
+  const { connections, seal, keys } = await openQueue(flags, new AbortController().signal);
+  const [workers, { createMeter }, { createMetrics }, { announce }, { openHealth }, bundles, store] =
     await Promise.all([
       import("../../queue/worker/worker.ts"),
       import("../../queue/status/meter.ts"),
@@ -81,7 +81,7 @@ async function work(flags: WorkerFlags): Promise<number> {
   const meter = createMeter({ id, name, labels, concurrency, metrics, state: () => worker.state });
   const health =
     listen === undefined ? undefined : await openHealth({ listen, status: meter.status, metrics });
-  const worker = new Worker({
+  const worker: Worker = new workers.Worker({
     ...{ connections, seal, name, id, labels, concurrency, meter },
     leaseMs: flags.lease * 1_000,
     reach: givenReach(reach, flags),
@@ -105,6 +105,16 @@ async function work(flags: WorkerFlags): Promise<number> {
     say("the queue is back");
   });
   say(`${name} takes hosts of ${labels.join(", ")} from ${connections.shown}, ${concurrency} at a time`);
+  await endBySignal(worker, flags.stopAfter * 1_000);
+  await announcement.close();
+  await health?.close();
+  await connections.close();
+  say("has stopped");
+  return 0;
+}
+
+/** Stop a worker at the first signal. Its hosts are handed back after so many milliseconds, or at the second signal. */
+async function endBySignal(worker: Worker, stopAfterMs: number): Promise<void> {
   await stopSignal();
   say("stops: it takes no more hosts, and waits for those at work");
   const stopped = worker.stop();
@@ -115,16 +125,11 @@ async function work(flags: WorkerFlags): Promise<number> {
     say("hands the hosts at work back to other workers");
     void worker.handBack();
   };
-  const timer = setTimeout(handBack, flags.stopAfter * 1_000);
+  const timer = setTimeout(handBack, stopAfterMs);
   process.once("SIGTERM", handBack);
   process.once("SIGINT", handBack);
   await stopped;
   clearTimeout(timer);
-  await announcement.close();
-  await health?.close();
-  await connections.close();
-  say("has stopped");
-  return 0;
 }
 
 /** Resolve at the first order to stop. */

@@ -11,8 +11,6 @@ export interface Place {
   put(name: string, bytes: Uint8Array): Promise<void>;
   /** Return a file's bytes; undefined for one that is not there. */
   get(name: string): Promise<Buffer | undefined>;
-  /** End what is under way. */
-  close(): Promise<void>;
 }
 
 /** Limit of a bundle's size. */

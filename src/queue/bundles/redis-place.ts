@@ -21,7 +21,6 @@ export function redisPlace(redis: Redis, prefix: string): Place {
       const bytes = await ask(redis.getrangeBuffer(keyOf(name), 0, MAX_FILE_BYTES));
       return bytes.length === 0 ? undefined : bytes;
     },
-    close: async () => {},
   };
 }
 

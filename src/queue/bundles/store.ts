@@ -20,8 +20,6 @@ export interface BundleStore {
    * encrypted with a queue key, or whose SHA-256 is another.
    */
   get(id: string): Promise<Buffer>;
-  /** End requests that are under way. The connection to Redis stays open. */
-  close(): Promise<void>;
 }
 
 /** The surroundings of a {@link BundleStore}. */
@@ -73,7 +71,6 @@ export function openBundleStore(url: string | undefined, options: BundleStoreOpt
       }
       throw new VolleyError("QUEUE_FAILED", `${what} is not there`, { hint: place.hintIfMissing });
     },
-    close: () => place.close(),
   };
 }
 
@@ -93,7 +90,7 @@ function openPlace(
       throw new VolleyError(
         "USAGE",
         // The URL may have a password.
-        `a bundle store is https://HOST/PATH/ or s3://BUCKET/PREFIX, not ${url === undefined ? "what is no URL" : `${printable(url.protocol, 40)}…`}`,
+        `a bundle store is https://HOST/PATH/ or s3://BUCKET/PREFIX, not ${url === undefined ? "a text that is no URL" : `${printable(url.protocol, 40)}…`}`,
       );
   }
 }

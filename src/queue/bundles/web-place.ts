@@ -11,7 +11,7 @@ import { isVolleyError, messageOf, printable, VolleyError } from "../../core/err
 import { shownUrl } from "../../core/shown-url.ts";
 import { MAX_FILE_BYTES, type Place } from "./place.ts";
 
-/** Limit of silence of a server, and of a whole request. */
+/** Limits of a server's silence, and of a whole request. */
 const SILENT_MS = 60_000;
 const TOTAL_MS = 10 * 60_000;
 
@@ -85,9 +85,8 @@ export function webPlace(base: URL, env: NodeJS.ProcessEnv, pausesMs: readonly n
 /** Make a place of a kind of web server. */
 export function placeOf(kind: WebPlaceKind): Place {
   const { shown } = kind;
-  const closing = new AbortController();
   const send = (method: Method, name: string, body?: Uint8Array) =>
-    sendPatiently(kind, method, closing.signal, () => kind.request(method, name, body));
+    sendPatiently(kind, method, () => kind.request(method, name, body));
   const refuse = (answer: Answer, method: Method): VolleyError => {
     const { status, statusText, body } = answer;
     const problem = kind.problemIn?.(body.subarray(0, 4_096).toString("utf8")) ?? statusText;
@@ -118,7 +117,6 @@ export function placeOf(kind: WebPlaceKind): Place {
       if (isMissing(answer)) return undefined;
       throw refuse(answer, "GET");
     },
-    close: async () => closing.abort(),
   };
 }
 
@@ -126,7 +124,6 @@ export function placeOf(kind: WebPlaceKind): Place {
 async function sendPatiently(
   { shown, env, pausesMs }: WebPlaceKind,
   method: Method,
-  closing: AbortSignal,
   request: () => WebRequest | Promise<WebRequest>,
 ): Promise<Answer> {
   for (let attempt = 0; ; attempt++) {
@@ -139,21 +136,19 @@ async function sendPatiently(
         timeoutMs: SILENT_MS,
         redirects: "safe",
         environment: env,
-        signal: AbortSignal.any([closing, limit]),
+        signal: limit,
       });
       const { status, statusText, headers } = response;
       const body = await readAll(response.body, MAX_FILE_BYTES, shown);
       const isForNow = status >= 500 || status === 429 || status === 408;
       if (isLast || !isForNow) return { status, statusText, headers, body };
     } catch (thrown) {
-      if (closing.aborted)
-        throw new VolleyError("CANCELLED", `the request to ${shown} was cancelled`, { cause: thrown });
       if (isLast)
         throw new VolleyError("QUEUE_FAILED", `${shown} cannot be reached: ${reasonFor(thrown, limit)}`, {
           cause: thrown,
         });
     }
-    await pause(pausesMs[attempt], undefined, { signal: closing }).catch(() => {});
+    await pause(pausesMs[attempt]);
   }
 }
 

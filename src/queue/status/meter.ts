@@ -117,7 +117,7 @@ function countHosts(
   return { offered, inFlight, waiting, runs: [...byRun].map(([run, count]) => ({ run, hosts: count })) };
 }
 
-/** Counts what happens within a minute, to the second: the memory does not grow with the number. */
+/** Counts calls of `add` within the last minute, to the second: the memory does not grow with their number. */
 function createRate(now: () => number): { add(): void; perMinute(): number } {
   const seconds = new Array<number>(MINUTE_S).fill(0);
   let last = Math.floor(now() / 1_000);

@@ -31,7 +31,7 @@ interface WaitingItem {
   readonly line: string;
 }
 
-/** Sends what a worker has to tell the controller of a run: in order, numbered, and for as long as it takes. */
+/** Sends the items of a worker to the controller of a run: in order, numbered, and again until the server has them. */
 export class Outbox {
   readonly #options: OutboxOptions;
   #items: WaitingItem[] = [];
@@ -49,7 +49,7 @@ export class Outbox {
   send(item: UpItem): void {
     if (this.#isClosed) return;
     const line = encodeLine(item).trimEnd();
-    // JSON in JSON is up to twice as long as what the host has sent.
+    // JSON in JSON is up to twice as long as the host's own message.
     if (item.type === "keep" && item.whole !== undefined && isTooLong(line))
       return this.send({ ...item, whole: undefined });
     this.#items.push({ token: "token" in item ? item.token : undefined, line });
@@ -62,7 +62,7 @@ export class Outbox {
     return this.#waiting > (this.#options.maxWaiting ?? MAX_WAITING);
   }
 
-  /** Forget what was not sent about a part. */
+  /** Forget the items about a part that were not sent. */
   drop(token: string): void {
     this.#items = this.#items.filter((item) => item.token !== token);
     this.#waiting = this.#items.reduce((sum, { line }) => sum + line.length, 0);
@@ -81,7 +81,7 @@ export class Outbox {
     while (this.#sending !== undefined) await this.#sending;
   }
 
-  /** Send no more, and forget what was not sent. */
+  /** Send no more, and forget all items that were not sent. */
   close(): void {
     this.#isClosed = true;
     this.#items = [];
