@@ -1,19 +1,22 @@
 import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Queue, type Job as QueueJob, Worker as QueueWorker } from "bullmq";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it, test, vi } from "vitest";
+import type { Event } from "../../src/core/events.ts";
+import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { openBundleStore } from "../../src/queue/bundles/store.ts";
 import { lookAtServer, openQueueServer, type QueueConnections } from "../../src/queue/connect.ts";
 import { createSeal } from "../../src/queue/seal.ts";
 import { announce, listWorkers } from "../../src/queue/status/registry.ts";
 import type { WorkerStatus } from "../../src/queue/status/worker-status.ts";
 import { faultOfLine } from "../docs/commands.ts";
-import { fleetStarter, follow, start } from "../e2e/lib/drive.ts";
-import { makeProject, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
-import { PATIENT } from "../lib/patience.ts";
-import { queueStarter, reachTo } from "./lib/queue.ts";
+import { fleetStarter, follow, type Ran, start } from "../e2e/lib/drive.ts";
+import { makeProject, play, playbookText, scratchDirectory, waitFor } from "../e2e/lib/project.ts";
+import { PATIENT, until } from "../lib/patience.ts";
+import { queueStarter, reachTo, type TestQueue, type TestWorker } from "./lib/queue.ts";
 import { describeQueue, type RedisServer, startRedis } from "./lib/redis.ts";
 
 // The lines and files that docs/queue.md and contrib/ give to operators.
@@ -198,33 +201,64 @@ describeQueue("a whole run", () => {
   const startFleet = fleetStarter();
   const startQueue = queueStarter();
 
-  it("works under the ACL lines of docs/queue.md", async () => {
-    const project = makeProject(scratch(), {
-      "site.ts": playbookText(
-        `{ hosts: "all", tasks: ({ task }) => { task("once", command({ argv: ["echo", "a"] }), { runOnce: true }); } }`,
-        `{ hosts: "all", serial: 2, tasks: ({ task, facts }) => {
-          task("each", copy({ dest: \`\${facts.env.HOME}/b.txt\`, content: "b" })); } }`,
-      ),
-    });
+  /** Carry a playbook out with one worker, both under the ACL lines. */
+  const carryOut = async (
+    plays: readonly string[],
+    on?: (event: Event, fleet: EmbeddedFleet, queue: TestQueue, worker: TestWorker) => void,
+  ): Promise<Ran & { readonly queue: TestQueue; readonly worker: TestWorker }> => {
+    const project = makeProject(scratch(), { "site.ts": playbookText(...plays) });
     const fleet = await startFleet({ count: 3 });
     // The user `default` is the test's own.
     const queue = await startQueue({ users: usersOf(ACL.replace(/^user default.*\n/, "")) });
+    const opened: QueueConnections[] = [];
     const openAs = async (user: string, password: string): Promise<QueueConnections> => {
       const url = queue.server.url.replace("//", `//${user}@`);
       const connections = await openQueueServer({ url, password }, never);
       opened.push(connections);
       return connections;
     };
-    const opened: QueueConnections[] = [];
     const reach = reachTo(fleet);
     const worker = await queue.work({ reach, connections: await openAs("volley-worker", "other") });
     const hosts = await queue.open({ connections: await openAs("volley-controller", "one") });
-    const { summary } = await follow(start(project, fleet, {}, hosts));
+    const ran = await follow(start(project, fleet, {}, hosts), (event) => on?.(event, fleet, queue, worker));
     await worker.stop();
     await Promise.all(opened.map((connections) => connections.close()));
+    return { ...ran, queue, worker };
+  };
+
+  it("works under the ACL lines of docs/queue.md", async () => {
+    const { summary, queue, worker } = await carryOut([
+      `{ hosts: "all", tasks: ({ task }) => { task("once", command({ argv: ["echo", "a"] }), { runOnce: true }); } }`,
+      `{ hosts: "all", serial: 2, tasks: ({ task, facts }) => {
+        task("each", copy({ dest: \`\${facts.env.HOME}/b.txt\`, content: "b" })); } }`,
+    ]);
     expect(summary).toMatchObject({ exitCode: 0, tally: { changed: 4 } });
     expect(worker.said).toEqual([]);
     expect(await queue.server.cli("acl", "log")).toBe("");
+  });
+
+  it("goes on once the server lets the worker read again", async () => {
+    let restoring: Promise<unknown> | undefined;
+    const forbid = async ({ hosts }: EmbeddedFleet, { server }: TestQueue, { said }: TestWorker) => {
+      await server.cli("acl", "setuser", "volley-worker", "-xread");
+      await server.cli("client", "kill", "user", "volley-worker");
+      await until(() => /cannot be read: .*xread/i.test(said.join("\n")));
+      for (const { home } of hosts) writeFileSync(join(home, "go"), "");
+      await server.cli("acl", "setuser", "volley-worker", "+xread");
+    };
+    const { summary, worker } = await carryOut(
+      [
+        play("tags: []", `task("Wait", ${waitFor("go")});`),
+        // Hosts begin it only when the controller says so.
+        play("tags: []", `task("Say", debug({ msg: "hi" }));`),
+      ],
+      (event, ...parts) => {
+        if (event.type === "task:output") restoring ??= forbid(...parts);
+      },
+    );
+    await restoring;
+    expect(summary).toMatchObject({ exitCode: 0, outcomes: { ok: 3 } });
+    expect(worker.said.filter((line) => line.includes("cannot be read"))).toHaveLength(1);
   });
 });
 

@@ -5,7 +5,7 @@ import { listRuntimes, type Runtime } from "../../bundle/runtimes/store.ts";
 import type { RunOptions } from "../../controller/prepare/options.ts";
 import { openWays, type Ways } from "../../controller/prepare/transports.ts";
 import { createArchives } from "../../controller/schedule/sessions.ts";
-import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { isVolleyError, messageOf, VolleyError } from "../../core/errors.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 import { decodeVars, decodeWhole } from "../../vars/whole-value.ts";
 import { readRecord } from "../controller/reopen.ts";
@@ -26,6 +26,8 @@ import { type OpenedPart, openSecrets } from "./secrets.ts";
 
 /** Time between two signs of life of a worker, in milliseconds. */
 const BEAT_MS = 1_000;
+/** Time until the messages of the controller are asked for again, in milliseconds. */
+const RETRY_MS = 1_000;
 
 /** The means of a worker that all runs share. */
 export interface WorkerContext {
@@ -110,11 +112,7 @@ export class RunLink {
     const stream = this.#keys.up;
     this.outbox = new Outbox({ run: record.run, stream, redis, seal, session, worker: name, maxWaiting });
     this.#reading = context.openReading();
-    void followStream(this.#reading, this.#keys.down, {
-      after,
-      signal: this.#closing.signal,
-      take: (entries) => this.#take(entries),
-    }).catch((thrown: unknown) => context.say(`run ${this.run}: ${(thrown as Error).message}`));
+    void this.#follow(after);
     this.#beating = setInterval(() => void this.#beat(), BEAT_MS);
   }
 
@@ -184,6 +182,27 @@ export class RunLink {
     this.#reading.disconnect();
     this.outbox.close();
     this.ways.close();
+  }
+
+  /** Take the messages of the controller after an id, for ever. A server that forbids it is asked again. */
+  async #follow(after: string): Promise<void> {
+    const { signal } = this.#closing;
+    let last = after;
+    let said = "";
+    const take = (entries: readonly StreamEntry[]): void => {
+      last = entries.at(-1)!.id;
+      this.#take(entries);
+    };
+    while (!signal.aborted) {
+      try {
+        await followStream(this.#reading, this.#keys.down, { after: last, signal, take });
+      } catch (thrown) {
+        const text = `run ${this.run}: the messages of the controller cannot be read: ${messageOf(thrown)}`;
+        if (text !== said) this.#context.say(text);
+        said = text;
+        await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
+      }
+    }
   }
 
   #take(entries: readonly StreamEntry[]): void {
