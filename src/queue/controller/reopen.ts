@@ -173,14 +173,9 @@ async function planOf(
     run,
     playbook: {
       name: record.playbook,
-      playbook: { plays: plays.map(({ play }) => play) },
+      playbook: { plays: plays.map(({ play }) => withoutTasks(play)) },
       assets: { file: () => null, tree: () => null },
-      evaluateAnew: () => {
-        throw new VolleyError(
-          "DELEGATE_REFUSED",
-          "the controller that started this run is gone, and had the playbook: nothing can be delegated to this one",
-        );
-      },
+      evaluateAnew: refuseDelegated,
       locateRemote: (error) => error,
     },
     plays,
@@ -202,6 +197,18 @@ async function planOf(
     // The first controller may have died before its first event was in the log.
     attached: events === undefined ? undefined : { events, changed: false },
   });
+}
+
+/** A play of a playbook that only the first controller has. */
+function withoutTasks(play: PlayDefinition): PlayDefinition {
+  return Object.defineProperty({ ...play }, "roles", { get: refuseDelegated });
+}
+
+function refuseDelegated(): never {
+  throw new VolleyError(
+    "DELEGATE_REFUSED",
+    "the controller that started this run is gone, and had the playbook: nothing can be delegated to this one",
+  );
 }
 
 function asPlay({ index, play, hosts }: QueuedPlay, known: PlayHosts["hosts"]): PlayHosts {

@@ -8,7 +8,7 @@ import { fullTally } from "../../controller/session/told.ts";
 import { isVolleyError, serializeError, VolleyError } from "../../core/errors.ts";
 import type { ControllerEvent, HostEnd, ReceivedEvent } from "../../core/events.ts";
 import type { Host } from "../../core/inventory.ts";
-import type { Command } from "../../core/protocol.ts";
+import { type Command, type Question, questionKey } from "../../core/protocol.ts";
 import type { DirectPlaybook } from "../../direct/serve.ts";
 import { createMask, maskEvent } from "../../vars/mask.ts";
 import { type DownItem, readPart, type UpItem } from "../messages.ts";
@@ -51,6 +51,8 @@ export class WorkerPart {
   /** Orders that came before the session was there. */
   #early: DownItem[] = [];
   #waits: readonly number[] = [];
+  /** Questions of the host without an answer. */
+  readonly #questions = new Map<string, Question>();
   #isWaiting = false;
   /** The name of the task that was started last. */
   #taskName = "";
@@ -79,6 +81,9 @@ export class WorkerPart {
       },
       missed: () => {
         if (this.#isGranted && !this.#hasEnded && !this.#isLeft) void this.handBack();
+      },
+      replaced: () => {
+        for (const question of this.#questions.values()) this.#ask(question);
       },
     });
     link.outbox.send(this.#offer());
@@ -169,7 +174,7 @@ export class WorkerPart {
       job: { ...job, become: become.job },
       bundle: { id: record.bundle.id, bytes, reused: record.bundle.reused },
       emit: (event) => this.#tell(mask === null ? event : maskEvent(mask, event)),
-      ask: (question) => link.outbox.send({ type: "question", host, token, question }),
+      ask: (question) => this.#ask(question),
       keepResult: (task, whole) => {
         // Other hosts would not mask the secrets that the controller does not know.
         const isOwn = own !== null && whole !== undefined && own.text(whole) !== whole;
@@ -226,7 +231,15 @@ export class WorkerPart {
       await this.#options.place.take();
       if (this.#isLeft) return this.#options.place.leave();
     }
+    if (command.type === "answer") this.#questions.delete(command.question);
     tell(session, command);
+  }
+
+  #ask(question: Question): void {
+    const { link, host } = this.#options;
+    if (this.#isLeft || this.#hasEnded) return;
+    this.#questions.set(questionKey(question), question);
+    link.outbox.send({ type: "question", host, token: this.#token, question });
   }
 
   #tell(event: ReceivedEvent | ControllerEvent): void {

@@ -67,6 +67,8 @@ export interface PartListener {
   over(): void;
   /** Messages of the controller are missing. */
   missed(): void;
+  /** Another controller has the run, which does not know what the one before was asked. */
+  replaced(): void;
 }
 
 /** A run that a worker has hosts of. */
@@ -218,10 +220,12 @@ export class RunLink {
         this.#refuse(`message ${message.number} of the controller came again, and was refused`);
         continue;
       }
+      const isFirst = this.#lastNumber > 0 && message.after === 0;
       const isGap = this.#lastNumber > 0 && message.after > this.#lastNumber;
       this.#lastNumber = message.number;
       this.#heardAt = performance.now();
       if (isGap) this.#missed();
+      else if (isFirst) for (const listener of [...this.#listeners.values()]) listener.replaced();
       for (const item of message.items) this.#listeners.get(`${item.host} ${item.token}`)?.take(item);
     }
   }

@@ -73,10 +73,11 @@ export class Rig {
   readonly #processes = new Set<ChildProcess>();
   #count = 0;
 
-  constructor(scratch: string, server: RedisServer, fleet: EmbeddedFleet) {
+  /** `playbook`: the text of the playbook. */
+  constructor(scratch: string, server: RedisServer, fleet: EmbeddedFleet, playbook = MARKING) {
     this.server = server;
     this.fleet = fleet;
-    this.#project = makeProject(scratch, { "site.ts": MARKING, "queue.key": `${makeQueueKey()}\n` });
+    this.#project = makeProject(scratch, { "site.ts": playbook, "queue.key": `${makeQueueKey()}\n` });
     this.#inventory = this.#project.write("inventory.yaml", fleet.inventoryYaml());
     this.#keyFile = this.#project.path("queue.key");
     chmodSync(this.#keyFile, 0o600);
