@@ -179,7 +179,7 @@ export function addReachOptions(command: Command): Command {
     .addOption(
       new Option(
         "--host-keys <policy>",
-        "how to treat an unknown host key (default: ssh_config's setting; else ask at a terminal, strict elsewhere)",
+        "how to treat an unknown host key (default: ssh_config's setting; else ask where a person can answer, strict elsewhere)",
       ).choices(HOST_KEY_POLICIES),
     )
     .option("--known-hosts <file>", "known_hosts file to use instead of ssh's own; repeatable", collectPaths)
