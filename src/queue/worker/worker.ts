@@ -11,7 +11,7 @@ import type { QueueConnections } from "../connect.ts";
 import { openValue, PURPOSES } from "../messages.ts";
 import { queueName } from "../names.ts";
 import type { Seal } from "../seal.ts";
-import { unlessAborted } from "../settled.ts";
+import { unlessAborted } from "../unless-aborted.ts";
 import type { WorkerState } from "../status/meter.ts";
 import type { WorkCounts } from "../status/worker-status.ts";
 import { type PartOutcome, WorkerPart } from "./part.ts";
