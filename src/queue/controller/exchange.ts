@@ -21,8 +21,8 @@ import {
 } from "../messages.ts";
 import type { RunKeys } from "../names.ts";
 import type { Seal } from "../seal.ts";
-import { unlessAborted } from "../unless-aborted.ts";
 import { followStream, nextId, type StreamEntry } from "../streams.ts";
+import { unlessAborted } from "../unless-aborted.ts";
 import { isLostConnection, makeOwner, writeBatch } from "./commit.ts";
 import { Hearing } from "./hearing.ts";
 import { HostJobs } from "./host-jobs.ts";

@@ -11,9 +11,9 @@ import type { QueueConnections } from "../connect.ts";
 import { openValue, PURPOSES } from "../messages.ts";
 import { queueName } from "../names.ts";
 import type { Seal } from "../seal.ts";
-import { unlessAborted } from "../unless-aborted.ts";
 import type { WorkerState } from "../status/meter.ts";
 import type { WorkCounts } from "../status/worker-status.ts";
+import { unlessAborted } from "../unless-aborted.ts";
 import { type PartOutcome, WorkerPart } from "./part.ts";
 import { RunLinks, type WorkerContext } from "./run-link.ts";
 
