@@ -6,7 +6,7 @@ export function drawPlot(title, panels) {
   const drawn = panels.map(
     (panel, index) => `<g transform="translate(${index * PANEL} 0)">${drawPanel(panel)}</g>`,
   );
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${panels.length * PANEL}" height="390" font-family="sans-serif" font-size="12">
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${panels.length * PANEL}" height="430" font-family="sans-serif" font-size="12">
 <rect width="100%" height="100%" fill="#ffffff"/>
 <text x="16" y="24" font-size="15">${title}</text>
 ${drawn.join("\n")}
@@ -36,9 +36,8 @@ function drawPanel({ title, lines }) {
       const colour = COLOURS[index % COLOURS.length];
       const path = points.map(([a, b]) => `${x(a)},${y(b)}`).join(" ");
       const dots = points.map(([a, b]) => `<circle cx="${x(a)}" cy="${y(b)}" r="3"/>`).join("");
-      const [column, row] = [index % 2, Math.floor(index / 2)];
-      const [atX, atY] = [LEFT + column * 130, TOP + HEIGHT + 44 + row * 18];
-      return `<g fill="${colour}"><polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${dots}<text x="${atX}" y="${atY}">● ${name}</text></g>`;
+      const atY = TOP + HEIGHT + 44 + index * 18;
+      return `<g fill="${colour}"><polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${dots}<text x="${LEFT}" y="${atY}">● ${name}</text></g>`;
     }),
   ].join("\n");
 }
