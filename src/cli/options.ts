@@ -363,6 +363,11 @@ export function seconds(text: string): number {
   return value;
 }
 
+/** Parse a whole number of seconds of at least 1, for a time limit. */
+export function wholeSeconds(text: string): number {
+  return seconds(String(positiveInteger(text)));
+}
+
 /** Parse a time to keep connections for, in milliseconds. */
 export function persistTime(text: string): number {
   const ms = parsePersistTime(text);

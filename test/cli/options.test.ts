@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { addBecomeOptions, type BecomeFlags, becomeOptions } from "../../src/cli/options.ts";
+import { addBecomeOptions, type BecomeFlags, becomeOptions, wholeSeconds } from "../../src/cli/options.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -51,4 +51,10 @@ test("what cannot be: said", async () => {
   });
   writeFileSync(file, "\n");
   await expect(becomeOptions(flagsOf("--become-password-file", file))).rejects.toThrow("is empty");
+});
+
+test("limits of whole seconds that a timer can keep", () => {
+  expect(wholeSeconds("15")).toBe(15);
+  for (const text of ["0", "1.5", "", "x"]) expect(() => wholeSeconds(text)).toThrow("a whole number of 1");
+  expect(() => wholeSeconds("99999999")).toThrow("It must be 2147483 at most.");
 });

@@ -13,6 +13,7 @@ import {
   type SecretFlags,
   secretOptions,
   splitList,
+  wholeSeconds,
 } from "../options.ts";
 import { addQueueOptions, openQueue, type QueueFlags } from "./options.ts";
 
@@ -47,10 +48,10 @@ export function addWorkerCommand(program: Command): void {
     .option(
       "--lease <seconds>",
       "silence after which the queue brings the hosts of a worker to others",
-      positiveInteger,
+      wholeSeconds,
       15,
     )
-    .option("--stop-after <seconds>", "time for hosts at work to end after SIGTERM", positiveInteger, 60);
+    .option("--stop-after <seconds>", "time for hosts at work to end after SIGTERM", wholeSeconds, 60);
   addSecretOptions(addReachOptions(command)).action(async (flags: WorkerFlags) => {
     process.exitCode = await work(flags);
   });
