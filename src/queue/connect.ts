@@ -243,13 +243,16 @@ class Connections implements QueueConnections {
     return redis;
   }
 
-  /** Ask whether the server takes writes, by one that changes nothing, and again after a time. */
+  /**
+   * Ask whether the server takes writes, by one that changes nothing, and again after a time. A server whose memory is full
+   * refuses this one as it refuses all that need more.
+   */
   #ask(): void {
     if (this.#closed) return;
     clearTimeout(this.#beat);
     const epoch = this.#watch.stream;
     this.#beat = setTimeout(() => this.#silent(), this.#silentMs);
-    this.#watch.del(`${this.prefix}:check:none`).then(
+    this.#watch.setrange(`${this.prefix}:check:none`, 0, "").then(
       () => {
         if (epoch !== this.#watch.stream) return;
         this.#answered();

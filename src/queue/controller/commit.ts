@@ -56,9 +56,12 @@ export async function writeBatch(
   )) as "written" | "replaced" | "gone" | "ahead";
 }
 
-/** Return whether a command failed because its connection went. */
-export function isLostConnection(thrown: unknown): boolean {
-  return thrown instanceof Error && /connection|ECONN|closed|LOADING|EPIPE/i.test(thrown.message);
+/** Return whether a command failed for a time: its connection went, or the server has no room for what is written. */
+export function isTransient(thrown: unknown): boolean {
+  return (
+    thrown instanceof Error &&
+    /connection|ECONN|closed|LOADING|EPIPE|\b(?:OOM|NOREPLICAS) /i.test(thrown.message)
+  );
 }
 
 /** Make the name of a controller, for the store. */

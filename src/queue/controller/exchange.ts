@@ -23,14 +23,14 @@ import type { RunKeys } from "../names.ts";
 import type { Seal } from "../seal.ts";
 import { followStream, nextId, type StreamEntry } from "../streams.ts";
 import { unlessAborted } from "../unless-aborted.ts";
-import { isLostConnection, makeOwner, writeBatch } from "./commit.ts";
+import { isTransient, makeOwner, writeBatch } from "./commit.ts";
 import { Hearing } from "./hearing.ts";
 import { HostJobs } from "./host-jobs.ts";
 import { type Holder, type PartLink, RemoteSession } from "./remote-session.ts";
 
 /** Time between two signs of life of a controller. */
 const BEAT_MS = 2_000;
-/** Time until a batch is written again whose connection was lost. */
+/** Time until a batch is written again that was not taken. */
 const RETRY_MS = 100;
 /** Items of one message, at most. */
 const ITEMS = 2_000;
@@ -48,7 +48,7 @@ export interface ExchangeOptions {
   readonly seal: Seal;
   /** For commands. */
   readonly redis: Redis;
-  readonly server: Pick<QueueConnections, "away" | "onAway" | "onBack">;
+  readonly server: Pick<QueueConnections, "away" | "onAway" | "onBack" | "explain">;
   /** For the stream of the workers' messages alone. */
   readonly reading: Redis;
   readonly hosts: readonly string[];
@@ -165,7 +165,7 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
       after: this.#upTo,
       signal: this.#reading.signal,
       take: (entries) => this.#take(entries),
-    }).catch((thrown: unknown) => this.#fail(serializeError(thrown)));
+    }).catch((thrown: unknown) => this.#fail(serializeError(this.#options.server.explain(thrown))));
   }
 
   session(host: QueuedHost, options: PartOptions): RemoteSession {
@@ -373,12 +373,12 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
         this.#committingSince = performance.now();
         await unlessAborted(
           this.#givenUp.signal,
-          this.#jobs.write().then(() => this.#commit()),
+          this.#written(() => this.#jobs.write()).then(() => this.#commit()),
         );
         this.#committingSince = undefined;
       } catch (thrown) {
         // The server forbids or refuses it: that would not be otherwise a second time.
-        this.#fail(serializeError(thrown));
+        this.#fail(serializeError(this.#options.server.explain(thrown)));
         return;
       }
       if (!this.#isDirty && !this.#hasMore()) return;
@@ -470,14 +470,14 @@ export class Exchange implements Pick<OpenQueue, "session" | "listen" | "log"> {
     return batches;
   }
 
-  /** Write, again where the connection was lost before the answer came. */
+  /** Write, again where the connection was lost before the answer came, or where the server has had no room. */
   async #written<T>(write: () => Promise<T>): Promise<T | undefined> {
     for (;;) {
       try {
         return await write();
       } catch (thrown) {
         if (this.#hasGivenUp) return undefined;
-        if (this.#options.server.away.since === undefined && !isLostConnection(thrown)) throw thrown;
+        if (this.#options.server.away.since === undefined && !isTransient(thrown)) throw thrown;
         await sleep(RETRY_MS);
       }
     }

@@ -63,11 +63,11 @@ export class HostJobs {
     return this.#waiting.length > 0;
   }
 
-  /** Write the jobs that were added. */
+  /** Write the jobs that were added. Where it fails, those not written still wait. */
   async write(): Promise<void> {
     const { run, seal, queueOf } = this.#options;
     while (this.#waiting.length > 0) {
-      const shard = this.#waiting.splice(0, SHARD);
+      const shard = this.#waiting.slice(0, SHARD);
       const byLabel = new Map<string, number[]>();
       for (const host of shard) {
         const label = this.#labels.get(host)!;
@@ -81,6 +81,7 @@ export class HostJobs {
             opts: { jobId: jobId(run, host), removeOnComplete: true, removeOnFail: true },
           })),
         );
+      this.#waiting.splice(0, shard.length);
       for (const host of shard) this.#added.add(host);
       this.#addedAt ??= performance.now();
     }

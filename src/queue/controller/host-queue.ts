@@ -85,7 +85,8 @@ export function createHostQueue(options: HostQueueOptions): HostQueue {
       close: async () => {
         // Where the queue is away, or the run is another controller's, there is nothing to be said to it.
         if (await exchange.close()) {
-          await forget(redis, keys);
+          // The run has ended, though the server may refuse this: it forgets what is left after a time.
+          await forget(redis, keys).catch(() => {});
           await queues.close();
         }
         disconnect();

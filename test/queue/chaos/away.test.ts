@@ -1,10 +1,10 @@
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { fleetStarter, follow, letGo, ofType, start } from "../../e2e/lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory, waitFor } from "../../e2e/lib/project.ts";
-import { until } from "../../lib/patience.ts";
+import { PATIENT } from "../../lib/patience.ts";
 import { queueStarter, type TestWorker } from "../lib/queue.ts";
-import { describeQueue } from "../lib/redis.ts";
+import { describeQueue, type RedisServer } from "../lib/redis.ts";
 import { linesIn } from "./rig.ts";
 
 const scratch = scratchDirectory();
@@ -27,7 +27,9 @@ const TALKING = playbookText(
 /** Carries the playbook out; Redis is away from when all hosts wait until `isEnough`. */
 async function withoutRedis(
   options: { readonly maxWaiting?: number; readonly awayMs?: number },
-  isEnough: (worker: TestWorker) => boolean,
+  isEnough: (worker: TestWorker, server: RedisServer) => boolean | Promise<boolean>,
+  leave: (server: RedisServer) => Promise<unknown> = (server) => server.kill(),
+  comeBack: (server: RedisServer) => Promise<unknown> = (server) => server.restart(),
 ): Promise<void> {
   const fleet = await startFleet({ count: 2 });
   const queue = await startQueue();
@@ -37,10 +39,10 @@ async function withoutRedis(
   const ran = await follow(start(project, fleet, {}, await queue.open()), (event) => {
     if (event.type !== "task:output" || !/^waiting/.test(event.text) || ++waiting < 2) return;
     void (async () => {
-      await queue.server.kill();
+      await leave(queue.server);
       letGo(fleet);
-      await until(() => isEnough(worker));
-      await queue.server.restart();
+      await vi.waitFor(async () => expect(await isEnough(worker, queue.server)).toBe(true), PATIENT);
+      await comeBack(queue.server);
     })();
   });
   expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 2 } });
@@ -66,6 +68,21 @@ describeQueue("a worker while Redis is away", () => {
   test("ends its sessions when Redis stays away, and begins them again when it comes back", async () => {
     await withoutRedis({ awayMs: 200 }, ({ said }) =>
       said.includes("the queue has been away too long: 2 hosts go on alone"),
+    );
+  });
+});
+
+describeQueue("a queue whose memory is full for a while", () => {
+  const memory = (bytes: string) => (server: RedisServer) => server.cli("config", "set", "maxmemory", bytes);
+
+  test("loses nothing", async () => {
+    await withoutRedis(
+      {},
+      // The controller's batches are the only scripts without a hash.
+      async (_worker, server) =>
+        /cmdstat_eval:.*failed_calls=[1-9]/.test(await server.cli("info", "commandstats")),
+      memory("1"),
+      memory("0"),
     );
   });
 });
