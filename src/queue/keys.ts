@@ -45,6 +45,7 @@ export async function readQueueKeys({
   env = process.env,
   secrets,
 }: QueueKeyOptions = {}): Promise<readonly QueueKey[]> {
+  if (file === "") throw usage("--queue-key names no file", "volley queue-key -o FILE makes one");
   const path = resolve(expandHome(file ?? defaultQueueKeyFile(env), env));
   const { content, isExposed } = await readKeyFile(path, file !== undefined);
   const text = content.toString("utf8");

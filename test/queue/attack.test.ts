@@ -163,6 +163,24 @@ describeQueue("somebody who writes to the store", { timeout: 4 * PATIENCE_MS }, 
     expect(noted(fleet)).toEqual(ONCE_EACH);
   });
 
+  test("a worker with another key takes few jobs away from those that can open them", async () => {
+    const queue = await startQueue();
+    const jobs = new Queue(queueName("default"), {
+      connection: queue.connections.open("jobs"),
+      prefix: queue.connections.prefix,
+    });
+    await jobs.addBulk(
+      Array.from({ length: 200 }, (_, host) => ({
+        name: "host",
+        data: { sealed: sealValue(queue.seal, PURPOSES.job(), { run: "r", host }).toString("base64") },
+      })),
+    );
+    const worker = await queue.work({ seal: createSeal([{ secret: Buffer.alloc(32, 1) }]) });
+    await until(() => worker.meter.status().refused >= 6);
+    expect(await jobs.getWaitingCount()).toBeGreaterThan(150);
+    await jobs.close();
+  });
+
   test("messages that are changed, foreign or repeated are refused, and the run ends as it should", async () => {
     const { fleet, queue, worker, redis, prefix, run } = await attacked();
     const ran = await run(async (name, go) => {

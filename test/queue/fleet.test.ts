@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { fleetRows } from "../../src/cli/queue/fleet-rows.ts";
 import { openQueueServer, type QueueConnections } from "../../src/queue/connect.ts";
 import { makeQueueKey, readQueueKeys } from "../../src/queue/keys.ts";
@@ -171,6 +171,8 @@ describeQueue("workers of a queue", () => {
     });
   });
 
+  const nowSeconds = (): string => String(Math.floor(Date.now() / 1_000));
+
   /** Three workers, jobs of three labels, and two runs that go on. */
   const fillQueue = async (): Promise<void> => {
     announceWorker({
@@ -202,13 +204,17 @@ describeQueue("workers of a queue", () => {
     }
     for (const [run, startedAt, control] of [
       ["r-old", Date.now() - 600_000, { owner: "c1", beat: "1000000" }],
-      ["r-new", Date.now() - 60_000, { owner: "c2", beat: String(2 ** 40) }],
+      ["r-new", Date.now() - 60_000, { owner: "c2", beat: nowSeconds() }],
       ["r-ended", Date.now() - 30_000, { owner: "c3", ended: "1" }],
       ["r-forgotten", Date.now() - 20_000, undefined],
     ] as const) {
       await redis.zadd(runsKey(PREFIX), startedAt, run);
       if (control !== undefined) await redis.hset(runKeys(PREFIX, run).control, control);
     }
+    // The sign of life of the controller, however long the test takes.
+    const { control } = runKeys(PREFIX, "r-new");
+    const beating = setInterval(() => void redis.hset(control, "beat", nowSeconds()).catch(() => {}), 1_000);
+    onTestFinished(() => clearInterval(beating));
     await eventually(async () => expect((await list()).workers).toHaveLength(3));
   };
 

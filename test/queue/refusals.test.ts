@@ -59,6 +59,8 @@ describeQueue("a command with a queue that cannot be used", () => {
       "run site.ts --queue URL --queue-key nowhere.key",
       /nowhere\.key cannot be read: .* \("volley queue-key -o FILE" /,
     ],
+    ["run site.ts --queue URL --queue-key=", /--queue-key names no file \(volley queue-key -o FILE/],
+    ["queue-key --output=", /--output names no file \(- is standard output\)/],
     ["run site.ts --queue URL --queue-key site.ts", /(other users may read|is not a queue key)/],
     ["run site.ts --queue URL --queue-cert x.pem", /has no TLS, .* \(write rediss:\/\//],
     [

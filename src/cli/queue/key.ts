@@ -32,6 +32,8 @@ one as the last line everywhere, then move it to the first line everywhere, then
     )
     .action(async ({ output }: { readonly output: string }) => {
       const { makeQueueKey } = await import("../../queue/keys.ts");
+      if (output === "")
+        throw new VolleyError("USAGE", "--output names no file", { hint: "- is standard output" });
       const line = `${makeQueueKey()}\n`;
       if (output === "-") process.stdout.write(line);
       else writeKey(expandHome(output), line);

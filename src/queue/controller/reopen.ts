@@ -127,7 +127,9 @@ export async function readRun(
   const record = await readRecord(stored);
   const course = await courseOf(stored, stored.goneSeconds);
   if (course !== "left")
-    throw new VolleyError("USAGE", `run ${run} ${course === "ended" ? "has ended" : "has a controller"}`);
+    throw new VolleyError("USAGE", `run ${run} ${course === "ended" ? "has ended" : "has a controller"}`, {
+      hint: `volley attach ${run} with the same --queue shows it`,
+    });
   await redis.hset(keys.control, "owner", owner);
   const { logDirectory } = options;
   const directory = logDirectory === false ? undefined : (logDirectory ?? runsDirectory());

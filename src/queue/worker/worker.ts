@@ -19,6 +19,9 @@ import { RunLinks, type WorkerContext } from "./run-link.ts";
 
 /** Time until the server is asked again after it has refused to answer. */
 const RETRY_MS = 1_000;
+/** Time before the next job once one was refused; twice as long for each more in a row, up to the maximum. */
+const REFUSED_MS = 50;
+const MAX_REFUSED_MS = 5_000;
 /** Time until another label is asked for hosts, where several share the last room. */
 const TURN_MS = 100;
 /** Time that a worker that stops waits for a queue that is away. */
@@ -67,6 +70,7 @@ export class Worker {
   /** Jobs that the worker has, or waits for. */
   #taken = 0;
   #isStopping = false;
+  #refusedInRow = 0;
   /** Loops that wait for room, in their order. */
   readonly #waiting: (() => void)[] = [];
   readonly #loops: readonly Promise<void>[];
@@ -157,6 +161,7 @@ export class Worker {
     const working = new Set<Promise<void>>();
     while (!this.#isStopping) {
       await this.#room();
+      await this.#patience();
       if (this.#isStopping) break;
       // All labels share the room, so that one without jobs does not keep it from the others.
       const job = await this.#settled(queue.next(this.#waiting.length === 0));
@@ -173,6 +178,16 @@ export class Worker {
       working.add(done);
     }
     await Promise.all(working);
+  }
+
+  /**
+   * Wait after jobs that were refused, the longer the more there were in a row: a worker with another key would take all
+   * jobs away from those that can open them.
+   */
+  async #patience(): Promise<void> {
+    const waitMs = Math.min(REFUSED_MS * (2 ** this.#refusedInRow - 1), MAX_REFUSED_MS);
+    const until = performance.now() + waitMs;
+    while (!this.#isStopping && performance.now() < until) await sleep(REFUSED_MS);
   }
 
   /** Resolve once another host may be at work, for which room is kept, or the worker stops. */
@@ -215,10 +230,14 @@ export class Worker {
         PURPOSES.job(),
         sealed,
       );
+      this.#refusedInRow = 0;
       outcome = await this.#links.use(run, (link) => this.#carryOut(link, host));
     } catch (thrown) {
       const isRefused = isVolleyError(thrown) && (thrown.code === "QUEUE_REFUSED" || thrown.code === "USAGE");
-      if (isRefused) meter.refused("job");
+      if (isRefused) {
+        meter.refused("job");
+        this.#refusedInRow++;
+      }
       say(`job ${printable(String(job.id), 100)} was refused: ${describeError(thrown)}`);
     }
     if (outcome.is === "over") await this.#settled(queue.remove(job));
