@@ -25,7 +25,7 @@ export class EarlierRun {
 /** Events that are read at a time. */
 const AT_A_TIME = 1_000;
 
-/** Read the events of an earlier controller once, and pass them on. Whoever iterates the run takes some before more are read. */
+/** Read the events of an earlier controller once, and pass them on: some at a time, so that iterators of the run keep pace. */
 export async function recall(events: Iterable<Event>, take: (event: Event) => void): Promise<EarlierRun> {
   const earlier = new EarlierRun();
   let count = 0;
