@@ -47,7 +47,7 @@ interface OnceOptions {
 interface Question {
   readonly batch: Batch;
   readonly askers: Map<string, Asker>;
-  /** Those of them that wait for the answer. */
+  /** The askers that wait for the answer. */
   readonly waiting: Set<Asker>;
   /** The host that was elected to do the task. */
   doer?: Asker;

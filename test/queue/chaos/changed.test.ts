@@ -93,7 +93,7 @@ describeQueue("a run whose account in the store is changed", () => {
     const ids: string[] = [];
     for await (const entries of readWhole(redis, keys.log)) ids.push(...entries.map(({ id }) => id));
     const dumped = (await redis.dumpBuffer(keys.log))!;
-    // One batch, then all but two: later messages to workers name the last one.
+    // The test deletes one batch, then all but two. Messages to workers name the last batch.
     for (const deleted of [ids.slice(1, 2), ids.slice(2)]) {
       await redis.xdel(keys.log, ...deleted);
       await expect(rig.takeOver(run)).rejects.toMatchObject({
